@@ -1,0 +1,59 @@
+# The only task runner. `make demo` and `make test` do all the set-up on a fresh machine.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV ?= uv
+COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11
+
+.PHONY: help demo test lint type imports bench budgets throughput check lock clean packages
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
+
+$(READY): pyproject.toml locks/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r locks/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(READY)  ## watch real metrics travel the whole way; Ctrl-C stops it
+	$(BIN)/headgate demo $(ARGS)
+
+packages:  # the real Prometheus and node_exporter, where apt and root allow it; tests say what they miss
+	@sh tests/packages.sh
+
+test: $(READY) packages  ## run all the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## ruff, formatting and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+type: $(READY)  ## mypy, strict
+	$(BIN)/mypy
+
+imports: $(READY)  ## who may import whom
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## benchmark guards: ratios to the reference and exact work
+	$(BIN)/python -m pytest bench $(ARGS)
+
+budgets: $(READY)  ## measure the guards' budgets anew
+	$(BIN)/python -m pytest bench --write-budgets $(ARGS)
+
+throughput: $(READY)  ## CPU per point and memory of whole processes (ARGS=--json)
+	$(BIN)/python bench/throughput.py $(ARGS)
+
+check: lint type imports test bench  ## everything but the wheel
+
+lock:  ## resolve the dependencies anew (needs uv)
+	$(COMPILE) --extra gateway --output-file locks/gateway.txt
+	$(COMPILE) --extra agent --output-file locks/agent.txt
+	$(COMPILE) --extra operator --output-file locks/operator.txt
+	$(COMPILE) --extra demo --output-file locks/demo.txt
+	$(COMPILE) --extra demo --group dev --output-file locks/dev.txt
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks

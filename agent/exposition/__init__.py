@@ -1,0 +1,1 @@
+"""From exposition text to OTLP bytes, by shapes learnt once."""

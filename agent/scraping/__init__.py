@@ -1,0 +1,1 @@
+"""When to scrape, how to fetch, and the loop around both."""

@@ -1,0 +1,1 @@
+"""What gateway, agent and operator share."""

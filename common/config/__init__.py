@@ -1,0 +1,1 @@
+"""The configuration documents of gateway and agent."""

@@ -1,0 +1,122 @@
+"""Sections that the gateway's and the agent's documents have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from common.service import address
+
+Seconds = Annotated[float, Meta(ge=0, le=86400)]
+Bytes = Annotated[int, Meta(ge=1, le=1 << 40)]
+Name = Annotated[str, Meta(min_length=1, max_length=253)]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every section: immutable, and unknown keys are refused."""
+
+
+class Kubernetes(Section, frozen=True):
+    """Which API server tells us about pods."""
+
+    source: Literal["auto", "in-cluster", "kubeconfig", "none"] = "auto"
+    """``auto``: in-cluster credentials where there are any, else a named kubeconfig, else none."""
+    kubeconfig: str = ""
+    """Path of a kubeconfig file; naming one is enough to use it."""
+    context: str = ""
+    """Context of the kubeconfig; empty: its current one."""
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Check that the source has what it needs."""
+        if self.source == "kubeconfig" and not self.kubeconfig:
+            yield "kubeconfig", "is required when source is kubeconfig"
+
+
+class Tls(Section, frozen=True):
+    """How a client proves the server, and itself."""
+
+    ca_file: str = ""
+    """PEM file of the authorities to trust; empty: the system's."""
+    cert_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+    """Name to verify instead of the endpoint's host."""
+    insecure_skip_verify: bool = False
+    """Do not verify the server; HTTP only, gRPC always verifies."""
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Check that a client certificate has its key."""
+        if bool(self.cert_file) != bool(self.key_file):
+            yield (
+                "cert_file" if not self.cert_file else "key_file",
+                "cert_file and key_file go together",
+            )
+
+
+class Names(Section, frozen=True):
+    """A choice by name; globs with ``*`` and ``?`` where the place says so. Empty: everything."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class Namespaces(Names, frozen=True):
+    """Either the namespaces to take or those to leave; data without a namespace always passes."""
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Refuse both lists at once: that would be ambiguous."""
+        if self.include and self.exclude:
+            yield "exclude", "include and exclude cannot both be given; keep one of them"
+
+
+class Admin(Section, frozen=True):
+    """Where probes, metrics and debug pages are served."""
+
+    health: str = "0.0.0.0:13133"
+    metrics: str = "0.0.0.0:8888"
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Check that both are addresses."""
+        yield from listens(health=self.health, metrics=self.metrics)
+
+
+class Batching(Section, frozen=True):
+    """When a batch is sent."""
+
+    max_bytes: Bytes = 2 << 20
+    linger: Seconds = 1.0
+    """Seconds that a point waits for company at most."""
+
+
+class Retrying(Section, frozen=True):
+    """How long a destination is tried again: exponential, with jitter."""
+
+    initial: Annotated[float, Meta(gt=0, le=3600)] = 1.0
+    max_interval: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    max_age: Seconds = 300.0
+    """Seconds after which a batch is dropped and counted."""
+
+
+def listens(**addresses: str) -> Iterable[tuple[str, str]]:
+    """Yield a problem for every address that is not ``host:port``."""
+    for key, text in addresses.items():
+        try:
+            address.parse(text)
+        except ValueError as error:
+            yield key, str(error)
+
+
+def url(key: str, text: str) -> Iterable[tuple[str, str]]:
+    """Yield a problem unless *text* is an http or https URL with a host."""
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        yield key, f"expected http://host:port or https://host:port, got {text!r}"

@@ -1,0 +1,1 @@
+"""Whose metrics are these: pods, association, attributes."""

@@ -1,0 +1,1 @@
+"""Destinations: batch, retry, send, account."""

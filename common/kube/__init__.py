@@ -1,0 +1,1 @@
+"""A small Kubernetes client: reflector, informer, credentials."""

@@ -1,0 +1,84 @@
+"""The door for people and probes: ``/livez``, ``/readyz``, ``/metrics`` and pages in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+from aiohttp import web
+
+from common.service import address
+from common.service.telemetry import CONTENT_TYPE, Telemetry
+
+Check = Callable[[], tuple[bool, str]]
+Page = Callable[[Mapping[str, str]], object]
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Named checks, each answering (ready, in words); turned off first when the process stops."""
+
+    checks: dict[str, Check] = field(default_factory=dict)
+    stopping: bool = False
+
+    def report(self) -> tuple[bool, dict[str, str]]:
+        """Return whether the process wants traffic, and what every check says."""
+        results = {name: check() for name, check in self.checks.items()}
+        words = {name: said for name, (_, said) in results.items()}
+        if self.stopping:
+            return False, {"stopping": "the process is draining", **words}
+        return all(ok for ok, _ in results.values()), words
+
+
+@asynccontextmanager
+async def serving(
+    listen: Iterable[str],
+    *,
+    readiness: Readiness,
+    telemetry: Telemetry,
+    pages: Mapping[str, Page],
+) -> AsyncIterator[tuple[address.Address, ...]]:
+    """Serve the same door on every address of *listen*; yields the addresses bound.
+
+    A *page* takes the query parameters and returns plain values, sent as JSON. Raises
+    :class:`OSError` when an address cannot be bound.
+    """
+    app = web.Application(client_max_size=1 << 16)
+
+    async def livez(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        ready, words = readiness.report()
+        return web.json_response({"ready": ready, "checks": words}, status=200 if ready else 503)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=telemetry.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/healthz", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    for path, page in pages.items():
+        app.router.add_get(path, _json(page))
+    async with AsyncExitStack() as stack:
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        bound = []
+        for where in dict.fromkeys(listen):
+            host, port = address.parse(where)
+            site = web.TCPSite(runner, host, port)
+            await site.start()
+            bound.append(address.Address(host, runner.addresses[-1][1]))
+        yield tuple(bound)
+
+
+def _json(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        body = msgspec.json.format(msgspec.json.encode(page(request.query), enc_hook=str), indent=2)
+        return web.Response(body=body, content_type="application/json")
+
+    return answer

@@ -1,0 +1,88 @@
+"""The account of one pipeline: every point received is delivered, filtered, dropped or held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """Why a point that was accepted never arrived; docs/operations.md explains each."""
+
+    INBOX_FULL = "inbox_full"  # the destination's queue had no room
+    TOO_OLD = "too_old"  # retried until the age limit
+    REFUSED = "refused"  # the backend answered with an error that is final
+    REJECTED_BY_BACKEND = "rejected_by_backend"  # partial success: the backend took the rest
+    TOO_LARGE = "too_large"  # a single point exceeds what the backend accepts
+    DELTA_UNSUPPORTED = "delta_unsupported"  # remote write has no deltas
+    UNSUPPORTED_TYPE = (
+        "unsupported_type"  # the destination's protocol cannot carry this kind of metric
+    )
+    UNNAMEABLE = "unnameable"  # no valid name is left after translation
+    SHUTDOWN = "shutdown"  # still held when the grace period ended
+
+
+class FilterRule(StrEnum):
+    """Which choice of the pipeline took a point out."""
+
+    INPUT_DISABLED = "input_disabled"
+    NAMESPACE = "namespace"
+    METRIC_NAME = "metric_name"
+    DIAGNOSTIC = "diagnostic"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Counters in points; ``received == delivered + filtered + dropped + held`` at every moment.
+
+    *held* is kept by itself instead of being derived, so that :meth:`balance` can prove the others.
+    """
+
+    pipeline: str
+    received: int = 0
+    delivered: int = 0
+    held: int = 0
+    filtered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FilterRule, 0))
+    dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DropReason, 0))
+
+    def receive(self, points: int, filtered: Mapping[str, int]) -> None:
+        """Book *points* that came in; what was not *filtered* at once is held."""
+        self.received += points
+        for rule, removed in filtered.items():
+            self.filtered[rule] += removed
+            points -= removed
+        self.held += points
+
+    def drop(self, points: int, reason: DropReason) -> None:
+        """Book the loss of held points, where it becomes certain."""
+        self.dropped[reason] += points
+        self.held -= points
+
+    def deliver(self, points: int) -> None:
+        """Book held points that the backend acknowledged."""
+        self.delivered += points
+        self.held -= points
+
+    def balance(self) -> int:
+        """Return by how many points the account is off: zero, or there is a bug."""
+        return (
+            self.received
+            - self.delivered
+            - self.held
+            - sum(self.filtered.values())
+            - sum(self.dropped.values())
+        )
+
+    def summary(self) -> dict[str, object]:
+        """Return the account as plain values for ``/debug/ledger`` and the demo."""
+        return {
+            "received": self.received,
+            "filtered": sum(self.filtered.values()),
+            "delivered": self.delivered,
+            "dropped": sum(self.dropped.values()),
+            "held": self.held,
+            "balance": self.balance(),
+            "filtered_by": {rule: n for rule, n in self.filtered.items() if n},
+            "dropped_by": {reason: n for reason, n in self.dropped.items() if n},
+        }

@@ -1,0 +1,210 @@
+"""Read a settings document into a struct, and say everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import (
+    Any,
+    Protocol,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
+
+import msgspec
+import yaml
+from typing_extensions import override
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
+MAX_BYTES = 4 << 20  # a ConfigMap holds 1 MiB; anything much larger is not a settings document
+_REFERENCE = re.compile(r"\$\{(env|file):([^}]*)\}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong: the dotted *key* it is wrong at, and what to do about it."""
+
+    key: str
+    message: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}" if self.key else self.message
+
+
+class SettingsError(ValueError):
+    """What the user has to mend, all of it: ``problems`` are in document order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A struct that knows rules between its fields."""
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Yield (key relative to this struct, message) for every rule that is broken."""
+        ...
+
+
+def load(
+    text: str | bytes,
+    kind: type[Settings],
+    *,
+    environ: Mapping[str, str],
+    read: Callable[[str], str],
+) -> Settings:
+    """Decode a YAML (or JSON) document into *kind*.
+
+    Strings may refer to ``${env:NAME}``, ``${env:NAME:-default}`` and ``${file:/path}``; *environ*
+    and *read* answer them, so that no module reads the environment by itself. Raises
+    :class:`SettingsError` with every problem found.
+    """
+    if len(text) > MAX_BYTES:
+        raise SettingsError(
+            [Problem("", f"the document has {len(text)} bytes, the limit is {MAX_BYTES}")]
+        )
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(
+            [Problem("", f"not valid YAML: {' '.join(str(error).split())}")]
+        ) from error
+    problems: list[Problem] = []
+    document = _resolve(document if document is not None else {}, "", environ, read, problems)
+    value = decode(document, kind, problems)
+    if problems:
+        raise SettingsError(problems)
+    return cast("Settings", value)
+
+
+def decode(document: object, kind: type[Settings], problems: list[Problem]) -> Settings | None:
+    """Build *kind* from plain values, or append what is wrong to *problems* and return ``None``."""
+    before = len(problems)
+    value = _walk(document, kind, "", problems)
+    return cast("Settings", value) if len(problems) == before else None
+
+
+def _resolve(
+    value: object,
+    key: str,
+    environ: Mapping[str, str],
+    read: Callable[[str], str],
+    problems: list[Problem],
+) -> object:
+    if isinstance(value, dict):
+        return {
+            k: _resolve(v, _join(key, str(k)), environ, read, problems) for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [_resolve(v, f"{key}[{i}]", environ, read, problems) for i, v in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def answer(match: re.Match[str]) -> str:
+        source, rest = match.groups()
+        if source == "env":
+            name, has_default, default = rest.partition(":-")
+            found = environ.get(name) or (default if has_default else environ.get(name))
+            if found is None:
+                problems.append(
+                    Problem(
+                        key,
+                        f"no variable {name!r} is set; set it or write ${{env:{name}:-default}}",
+                    )
+                )
+            return found or ""
+        try:
+            return read(rest).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(key, f"cannot read {rest!r}: {error}"))
+            return ""
+
+    text = _REFERENCE.sub(answer, value)
+    if _REFERENCE.fullmatch(value) and (text.isdecimal() or text in {"true", "false"}):
+        return msgspec.json.decode(text) if text in {"true", "false"} else int(text)
+    return text
+
+
+def _walk(value: object, kind: Any, key: str, problems: list[Problem]) -> object:
+    """Convert *value* to *kind* piece by piece, so that one mistake does not hide the next."""
+    origin = get_origin(kind)
+    if origin in {Union, types.UnionType}:
+        kinds = [k for k in get_args(kind) if k is not type(None)]
+        if value is None and len(kinds) < len(get_args(kind)):
+            return None
+        if len(kinds) == 1:
+            return _walk(value, kinds[0], key, problems)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _walk_struct(value, kind, key, problems)
+    if origin is tuple and isinstance(value, list) and get_args(kind)[1:] == (...,):
+        return tuple(
+            _walk(v, get_args(kind)[0], f"{key}[{i}]", problems) for i, v in enumerate(value)
+        )
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        problems.append(Problem(key, _in_words(str(error), value)))
+        return None
+
+
+def _walk_struct(
+    value: object, kind: type[msgspec.Struct], key: str, problems: list[Problem]
+) -> object:
+    if not isinstance(value, dict):
+        problems.append(Problem(key, f"expected a section with keys, got {_show(value)}"))
+        return None
+    before = len(problems)
+    hints = get_type_hints(kind, include_extras=True)
+    fields = {f.encode_name: f for f in msgspec.structs.fields(kind)}
+    given: dict[str, object] = {}
+    for name, item in value.items():
+        field = fields.get(str(name))
+        if field is None:
+            near = difflib.get_close_matches(str(name), fields, n=1)
+            hint = (
+                f"; did you mean {near[0]!r}?"
+                if near
+                else f"; known here: {', '.join(sorted(fields))}"
+            )
+            problems.append(Problem(_join(key, str(name)), f"unknown key{hint}"))
+            continue
+        given[field.name] = _walk(item, hints[field.name], _join(key, str(name)), problems)
+    for name, field in fields.items():
+        if field.required and field.name not in given:
+            problems.append(Problem(_join(key, name), "is required"))
+    if len(problems) > before:
+        return None
+    built = kind(**given)
+    if isinstance(built, Checked):
+        problems += [Problem(_join(key, where), message) for where, message in built.problems()]
+    return built
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key and name else key or name
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _in_words(message: str, value: object) -> str:
+    """Turn msgspec's message into one that also shows the value; its path is ours already."""
+    message = message.split(" - at `", maxsplit=1)[0]
+    return (
+        f"{message[0].lower()}{message[1:]}, got {_show(value)}"
+        if "got" not in message
+        else f"{message[0].lower()}{message[1:]} ({_show(value)})"
+    )

@@ -1,0 +1,1 @@
+"""The OTLP gateway: doors, enrichment, routes, destinations."""

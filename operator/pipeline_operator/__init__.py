@@ -1,0 +1,1 @@
+"""The operator: MetricPipelines in, objects out."""

@@ -1,0 +1,38 @@
+"""Tests run on a clock that jumps: a sleep costs nothing and lasts exactly as long as it says."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop that skips idle time instead of waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+        self._select = self._selector.select
+        self._selector.select = self._jump
+
+    def time(self) -> float:
+        return self._now
+
+    def _jump(self, timeout: float | None) -> object:
+        events = self._select(0)
+        if not events and timeout:
+            self._now += timeout
+        elif not events and timeout is None:
+            return self._select(None)
+        return events
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if item.get_closest_marker("wallclock"):
+        return {"wall": asyncio.SelectorEventLoop}
+    return {"virtual": JumpingLoop}
+
+
+@pytest.fixture
+def clock() -> Callable[[], float]:
+    return lambda: asyncio.get_running_loop().time()
