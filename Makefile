@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV ?= uv
-COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11
+COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11
 
 .PHONY: help demo test lint type imports bench budgets throughput check lock clean packages
 
@@ -49,11 +49,12 @@ throughput: $(READY)  ## CPU per point and memory of whole processes (ARGS=--jso
 check: lint type imports test bench  ## everything but the wheel
 
 lock:  ## resolve the dependencies anew (needs uv)
-	$(COMPILE) --extra gateway --output-file locks/gateway.txt
-	$(COMPILE) --extra agent --output-file locks/agent.txt
-	$(COMPILE) --extra operator --output-file locks/operator.txt
-	$(COMPILE) --extra demo --output-file locks/demo.txt
-	$(COMPILE) --extra demo --group dev --output-file locks/dev.txt
+	$(COMPILE) pyproject.toml --extra gateway --output-file locks/gateway.txt
+	$(COMPILE) pyproject.toml --extra agent --output-file locks/agent.txt
+	$(COMPILE) pyproject.toml --extra operator --output-file locks/operator.txt
+	$(COMPILE) pyproject.toml --extra demo --output-file locks/demo.txt
+	$(COMPILE) --group build --output-file locks/build.txt
+	$(COMPILE) pyproject.toml --extra demo --group dev --output-file locks/dev.txt
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks

@@ -16,7 +16,9 @@ MEASURED = pytest.StashKey[dict[str, dict[str, float]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-budgets", action="store_true", help="measure the guards' budgets anew")
+    parser.addoption(
+        "--write-budgets", action="store_true", help="measure the guards' budgets anew"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,7 +78,9 @@ def guard(benchmark, request) -> Iterator[Callable[..., None]]:
         gc.disable()
         try:
             benchmark.pedantic(subject, rounds=20, iterations=5, warmup_rounds=2)
-            ratio = min(best_ns(subject) for _ in range(2)) / min(best_ns(reference) for _ in range(2))
+            ratio = min(best_ns(subject) for _ in range(2)) / min(
+                best_ns(reference) for _ in range(2)
+            )
         finally:
             gc.enable()
         work = opcodes(subject)
@@ -86,6 +90,8 @@ def guard(benchmark, request) -> Iterator[Callable[..., None]]:
             return
         budget = json.loads(BUDGETS.read_text())[name]
         assert work <= budget["opcodes"] * 1.02, f"{work} bytecodes, budget {budget['opcodes']}"
-        assert ratio <= budget["ratio"] * SLACK, f"ratio {ratio:.4f}, budget {budget['ratio']} x {SLACK}"
+        assert ratio <= budget["ratio"] * SLACK, (
+            f"ratio {ratio:.4f}, budget {budget['ratio']} x {SLACK}"
+        )
 
     return check

@@ -1,6 +1,8 @@
 """Tests run on a clock that jumps: a sleep costs nothing and lasts exactly as long as it says."""
 
 import asyncio
+import os
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -27,7 +29,9 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return events
 
 
-def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     if item.get_closest_marker("wallclock"):
         return {"wall": asyncio.SelectorEventLoop}
     return {"virtual": JumpingLoop}
@@ -36,3 +40,19 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
 @pytest.fixture
 def clock() -> Callable[[], float]:
     return lambda: asyncio.get_running_loop().time()
+
+
+PROGRAMS = {
+    "needs_prometheus": "prometheus",
+    "needs_prometheus_node_exporter": "prometheus-node-exporter",
+    "needs_kubectl": "kubectl",
+}
+ALWAYS_IN_CI = {"needs_prometheus", "needs_prometheus_node_exporter"}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, program in PROGRAMS.items():
+        if item.get_closest_marker(marker) and shutil.which(program) is None:
+            if os.environ.get("CI") == "true" and marker in ALWAYS_IN_CI:
+                pytest.fail(f"{program} is not installed, and in CI this test must run")
+            pytest.skip(f"{program} is not installed; see tests/packages.sh")

@@ -1,0 +1,1 @@
+"""One machine that shows the whole product: cluster, workloads, gateway, agents, sink."""

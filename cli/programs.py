@@ -1,0 +1,86 @@
+"""The long-running programs: gateway and agent."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.service import lifecycle, logs
+from common.service.settings import SettingsError
+
+Serve = Callable[..., Coroutine[Any, Any, int]]
+
+config_option = click.option(
+    "--config",
+    "config",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The configuration document (YAML or JSON).",
+)
+kubeconfig_option = click.option(
+    "--kubeconfig",
+    default="",
+    envvar="HEADGATE_KUBECONFIG",
+    help="Ask this kubeconfig's API server about pods; wins over the document.",
+)
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(logs.LEVELS),
+    default=None,
+    envvar="HEADGATE_LOG_LEVEL",
+    help="Wins over the document's log_level.",
+)
+
+
+@click.command()
+@config_option
+@kubeconfig_option
+@log_level_option
+def gateway(config: Path, kubeconfig: str, log_level: str | None) -> None:
+    """Receive OTLP, enrich it with what Kubernetes knows, and deliver it by pipeline.
+
+    \b
+    Examples:
+      headgate gateway --config gateway.yaml
+      headgate gateway --config gateway.yaml --kubeconfig ~/.kube/config
+    """
+    from gateway import app  # noqa: PLC0415 - an agent's image has no gateway dependencies
+
+    _run(app.serve, config, kubeconfig, log_level)
+
+
+@click.command()
+@config_option
+@kubeconfig_option
+@log_level_option
+def agent(config: Path, kubeconfig: str, log_level: str | None) -> None:
+    """Scrape the annotated pods of this node and push what they say to the gateway.
+
+    \b
+    Examples:
+      NODE_NAME=node-a headgate agent --config agent.yaml
+      headgate agent --config agent.yaml --kubeconfig ~/.kube/config
+    """
+    from agent import app  # noqa: PLC0415 - a gateway's image has no agent dependencies
+
+    _run(app.serve, config, kubeconfig, log_level)
+
+
+def _run(serve: Serve, config: Path, kubeconfig: str, log_level: str | None) -> None:
+    """Run one program to its exit code; what the user can mend is said without a trace."""
+    logs.configure(log_level or "info", now=asyncio.new_event_loop().time)
+    try:
+        code = lifecycle.run(lambda: serve(config, kubeconfig=kubeconfig, log_level=log_level))
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(f"error: {config}: {problem}", err=True)
+        code = 1
+    except OSError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 1
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""The applications of the demo: real processes that push or expose metrics."""

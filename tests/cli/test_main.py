@@ -1,0 +1,65 @@
+"""One entry point that imports only what is asked for."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+
+
+def test_help_lists_every_command_with_examples() -> None:
+    said = CliRunner().invoke(main, ["--help"]).output
+    assert [
+        name in said for name in ("agent", "demo", "gateway", "validate", "version", "Examples:")
+    ] == [True] * 6
+
+
+@pytest.mark.parametrize("command", ["agent", "demo", "gateway", "validate", "version"])
+def test_every_command_has_help(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "--help"])
+    assert (done.exit_code, "Usage:" in done.output) == (0, True)
+
+
+def test_version_speaks_json() -> None:
+    said = json.loads(CliRunner().invoke(main, ["version", "--json"]).output)
+    assert set(said) == {"headgate", "python"}
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert CliRunner().invoke(main, ["nonsense"]).exit_code == 2
+
+
+def test_a_missing_configuration_is_a_usage_error() -> None:
+    assert CliRunner().invoke(main, ["gateway", "--config", "/nowhere.yaml"]).exit_code == 2
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("program", ["gateway", "agent"])
+def test_a_broken_configuration_is_said_in_words_and_exits_1(program: str, tmp_path) -> None:
+    (tmp_path / "c.yaml").write_text("grace: soon\nkubernetes: {source: nowhere}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", program, "--config", str(tmp_path / "c.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=15,
+    )
+    assert done.returncode == 1
+    assert "grace: expected" in done.stderr
+    assert "kubernetes.source: invalid enum value 'nowhere'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.wallclock
+def test_the_agent_does_not_import_what_only_others_need() -> None:
+    code = (
+        "import sys, agent.app\n"
+        "print([m for m in ('kubernetes_asyncio', 'opentelemetry.sdk', 'gateway', 'localcluster') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=15
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,69 @@
+"""The gateway's document refuses what cannot work."""
+
+import pytest
+
+from common.config.gateway import Gateway
+from common.service import settings
+
+GOOD = "{name: a, output: {otlp: {endpoint: 'http://x:4317'}}}"
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load(text, Gateway, environ={}, read=lambda _: "")
+    return [str(p) for p in caught.value.problems]
+
+
+def test_an_empty_document_is_a_gateway_without_pipelines() -> None:
+    assert settings.load("", Gateway, environ={}, read=lambda _: "").pipelines == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("listen: {grpc: nowhere}", "listen.grpc"),
+        ("admin: {health: '1'}", "admin.health"),
+        ("limits: {max_request_bytes: 0}", "limits.max_request_bytes"),
+        ("kubernetes: {source: kubeconfig}", "kubernetes.kubeconfig"),
+        ("enrichment: {strategy: none}", "enrichment.strategy"),
+        ("enrichment: {pod_labels: [{}]}", "enrichment.pod_labels[0].key"),
+        ("pipelines: [{name: A_, output: {otlp: {endpoint: 'http://x'}}}]", "pipelines[0].name"),
+        ("pipelines: [{name: a}]", "pipelines[0].output"),
+        ("pipelines: [{name: a, output: {}}]", "pipelines[0].output"),
+        (
+            "pipelines: [{name: a, output: {otlp: {endpoint: x}}}]",
+            "pipelines[0].output.otlp.endpoint",
+        ),
+        (
+            "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x', path: /p}}}]",
+            "pipelines[0].output.otlp.path",
+        ),
+        (
+            "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x', compression: zstd}}}]",
+            "pipelines[0].output.otlp.compression",
+        ),
+        (
+            "pipelines: [{name: a, output: {otlp: {endpoint: 'https://x', tls: {cert_file: c}}}}]",
+            "pipelines[0].output.otlp.tls.key_file",
+        ),
+        (
+            "pipelines: [{name: a, output: {otlp: {endpoint: 'https://x', tls: {insecure_skip_verify: true}}}}]",
+            "pipelines[0].output.otlp.tls.insecure_skip_verify",
+        ),
+        (
+            "pipelines: [{name: a, output: {remote_write: {url: 'ftp://x'}}}]",
+            "pipelines[0].output.remote_write.url",
+        ),
+        (f"pipelines: [{GOOD}, {GOOD}]", "pipelines[1].name"),
+    ],
+)
+def test_a_mistake_is_named_by_its_key(text: str, key: str) -> None:
+    (said,) = problems(text)
+    assert said.startswith(f"{key}: ")
+
+
+def test_include_and_exclude_together_are_refused() -> None:
+    (said,) = problems(
+        "pipelines: [{name: a, inputs: {otlp: {namespaces: {include: [x], exclude: [y]}}}, output: {otlp: {endpoint: 'http://x'}}}]"
+    )
+    assert said.startswith("pipelines[0].inputs.otlp.namespaces.exclude: ")

@@ -1,0 +1,73 @@
+"""Probes, metrics and pages, over a real socket."""
+
+import aiohttp
+import pytest
+
+from common.service import health, telemetry
+from common.service.telemetry import Reading, Telemetry
+
+pytestmark = pytest.mark.wallclock
+
+
+async def test_ready_turns_503_when_a_check_fails_and_when_the_process_stops() -> None:
+    readiness = health.Readiness()
+    state = [True]
+    readiness.checks["kubernetes"] = lambda: (state[0], "in words")
+    own = Telemetry(process=False)
+    async with (
+        health.serving(
+            ["127.0.0.1:0"],
+            readiness=readiness,
+            telemetry=own,
+            pages={"/x": lambda q: {"q": dict(q)}},
+        ) as (at,),
+        aiohttp.ClientSession(f"http://{at}") as client,
+    ):
+
+        async def get(path: str) -> tuple[int, object]:
+            async with client.get(path) as answer:
+                return answer.status, await answer.json()
+
+        assert await get("/livez") == (200, {"status": "ok"})
+        assert await get("/readyz") == (200, {"ready": True, "checks": {"kubernetes": "in words"}})
+        state[0] = False
+        assert (await get("/readyz"))[0] == 503
+        state[0], readiness.stopping = True, True
+        assert (await get("/readyz"))[0] == 503
+        assert await get("/x?a=1") == (200, {"q": {"a": "1"}})
+
+
+async def test_metrics_are_read_when_asked_for() -> None:
+    own, count = Telemetry(process=False), [0]
+    own.add(
+        lambda: [
+            Reading("counter", "headgate_x_total", "Things.", (({"pipeline": "p"}, count[0]),))
+        ]
+    )
+    own.add(lambda: [Reading("gauge", "headgate_y_bytes", "Bytes.", (({}, 2),))])
+    async with (
+        health.serving(["127.0.0.1:0"], readiness=health.Readiness(), telemetry=own, pages={}) as (
+            at,
+        ),
+        aiohttp.ClientSession(f"http://{at}") as client,
+    ):
+        count[0] = 7
+        async with client.get("/metrics") as answer:
+            text = await answer.text()
+            assert answer.headers["Content-Type"] == telemetry.CONTENT_TYPE
+    assert 'headgate_x_total{pipeline="p"} 7.0' in text
+    assert "headgate_y_bytes 2.0" in text
+
+
+async def test_an_address_in_use_is_an_error() -> None:
+    async with health.serving(
+        ["127.0.0.1:0"], readiness=health.Readiness(), telemetry=Telemetry(process=False), pages={}
+    ) as (at,):
+        with pytest.raises(OSError):
+            async with health.serving(
+                [str(at)],
+                readiness=health.Readiness(),
+                telemetry=Telemetry(process=False),
+                pages={},
+            ):
+                raise AssertionError("bound twice")

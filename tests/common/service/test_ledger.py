@@ -1,0 +1,46 @@
+"""The account always balances, and says so when it does not."""
+
+from hypothesis import given, strategies as st
+
+from common.service.ledger import DropReason, FilterRule, Ledger
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 50), st.integers(0, 50), st.sampled_from(DropReason), st.integers(0, 50)
+        )
+    )
+)
+def test_any_history_balances(history) -> None:
+    ledger = Ledger("p")
+    for kept, filtered, reason, delivered in history:
+        ledger.receive(kept + filtered, {FilterRule.NAMESPACE: filtered})
+        delivered = min(delivered, kept)
+        ledger.deliver(delivered)
+        ledger.drop(kept - delivered, reason)
+        assert ledger.balance() == 0
+    assert ledger.held == 0
+
+
+def test_a_point_that_is_booked_twice_shows() -> None:
+    ledger = Ledger("p")
+    ledger.receive(1, {})
+    ledger.delivered += 1
+    assert ledger.balance() == -1
+
+
+def test_the_summary_names_rules_and_reasons_that_happened() -> None:
+    ledger = Ledger("p")
+    ledger.receive(5, {FilterRule.METRIC_NAME: 2})
+    ledger.drop(1, DropReason.TOO_OLD)
+    assert ledger.summary() == {
+        "received": 5,
+        "filtered": 2,
+        "delivered": 0,
+        "dropped": 1,
+        "held": 2,
+        "balance": 0,
+        "filtered_by": {"metric_name": 2},
+        "dropped_by": {"too_old": 1},
+    }

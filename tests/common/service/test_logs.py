@@ -1,0 +1,62 @@
+"""Logs are JSON lines away from a terminal, and no warning comes a thousand times."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from common.service import logs
+
+
+@pytest.fixture
+def root():
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield root
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def test_a_line_is_json_with_its_extras(root) -> None:
+    out = io.StringIO()
+    logs.configure("info", now=lambda: 0.0, stream=out)
+    logging.getLogger("x").info("hello %s", "you", extra={"pipeline": "p"})
+    line = json.loads(out.getvalue())
+    assert (line["msg"], line["level"], line["logger"], line["pipeline"]) == (
+        "hello you",
+        "info",
+        "x",
+        "p",
+    )
+
+
+def test_on_a_terminal_words_are_printed(root) -> None:
+    out = io.StringIO()
+    logs.configure("info", now=lambda: 0.0, stream=out, json=False)
+    logging.getLogger("x").error("lost", extra={"points": 3})
+    assert "error   lost  points=3" in out.getvalue()
+
+
+def test_the_same_warning_is_held_back_and_counted(root) -> None:
+    out, now = io.StringIO(), [0.0]
+    logs.configure("info", now=lambda: now[0], stream=out)
+    for n in range(5):
+        logging.getLogger("x").warning("again %d", n)
+    now[0] = 11.0
+    logging.getLogger("x").warning("again %d", 5)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["msg"], line.get("repeated")) for line in lines] == [
+        ("again 0", None),
+        ("again 5", 4),
+    ]
+
+
+def test_an_exception_is_inside_the_line(root) -> None:
+    out = io.StringIO()
+    logs.configure("info", now=lambda: 0.0, stream=out)
+    try:
+        raise OSError("boom")
+    except OSError:
+        logging.getLogger("x").exception("failed")
+    assert "OSError: boom" in json.loads(out.getvalue())["exception"]
