@@ -18,6 +18,7 @@ class Lazy(click.Group):
         "agent": "cli.programs:agent",
         "demo": "cli.demo.command:demo",
         "gateway": "cli.programs:gateway",
+        "reference": "cli.reference:reference",
         "validate": "cli.validate:validate",
     }
 

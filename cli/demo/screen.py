@@ -46,6 +46,7 @@ class Scene:
     pipelines: Mapping[str, Mapping[str, int]]
     examples: Sequence[Example]
     trouble: Sequence[str] = ()
+    phase: str = "running"
 
 
 def render(scene: Scene, width: int, height: int, *, colour: bool) -> list[str]:
@@ -68,17 +69,13 @@ def render(scene: Scene, width: int, height: int, *, colour: bool) -> list[str]:
     lines += [paint(table[0], BOLD), *table[1:], ""]
 
     counts = {state: sum(t.state == state for t in scene.targets) for state in COLOURS}
-    lines.append(
-        paint(
-            "TARGETS  " + " · ".join(f"{counts[s]} {s}" for s in ("up", "failing", "skipped")),
-            BOLD,
-        )
-    )
+    tally = " · ".join(f"{counts[state]} {state}" for state in ("up", "failing", "skipped"))
+    lines.append(paint(clip(f"TARGETS  {tally}", width), BOLD))
     rows = [(t.state, t.workload, t.url, t.why) for t in scene.targets]
     for row, target in zip(tabulate(None, rows, width - 2), scene.targets, strict=True):
         lines.append("  " + paint(row, COLOURS.get(target.state, "")))
 
-    lines += ["", paint("ARRIVED LATELY", BOLD)]
+    lines += ["", paint(clip("ARRIVED LATELY", width), BOLD)]
     room = max(0, height - len(lines) - 1)
     lines += (
         [clip("  " + words(example), width) for example in scene.examples[-room:]] if room else []
@@ -118,6 +115,8 @@ def tabulate(
 
 def columns_of(text: str) -> int:
     """Return how many columns of a terminal *text* takes."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

@@ -10,6 +10,7 @@ import cramjam
 import grpc
 from aiohttp import web
 from google.protobuf.message import DecodeError
+from typing_extensions import override
 
 from cli.demo.arrivals import Arrivals
 from common.wire.errors import Malformed
@@ -36,20 +37,23 @@ class Names:
     remote_write: str
 
 
-class _Grpc(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Grpc(grpc.GenericRpcHandler):
     def __init__(self, arrivals: Arrivals, pipeline: str) -> None:
-        async def export(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        async def export(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
             try:
                 arrivals.otlp(pipeline, body)
             except DecodeError as error:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             return b""
 
-        self._method = grpc.unary_unary_rpc_method_handler(export)
+        self._method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+            export
+        )
 
+    @override
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         return self._method if handler_call_details.method == METHOD else None
 
 

@@ -15,7 +15,9 @@ class Listen(Section, frozen=True):
     """The doors for OTLP."""
 
     grpc: str = "0.0.0.0:4317"
+    """Address for OTLP over gRPC."""
     http: str = "0.0.0.0:4318"
+    """Address for OTLP over HTTP."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check that both are addresses."""
@@ -30,17 +32,22 @@ class Limits(Section, frozen=True):
     max_in_flight_bytes: shared.Bytes = 256 << 20
     """Bytes of all requests being read or worked on; beyond it clients are told to wait."""
     max_connections: Annotated[int, Meta(ge=1)] = 4096
+    """HTTP connections open at once; further ones are closed."""
     idle_timeout: shared.Seconds = 300.0
+    """Seconds until an idle HTTP connection is closed."""
     read_timeout: shared.Seconds = 30.0
     """Seconds a client may take to send one request."""
     enrichment_memo_bytes: shared.Bytes = 32 << 20
+    """Bytes of enriched resources to remember."""
 
 
 class PodLabels(Section, frozen=True):
     """A pod label to copy: exactly *key*, or every label that starts with *key_prefix*."""
 
     key: str = ""
+    """One label."""
     key_prefix: str = ""
+    """Every label that starts so."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Ask for one of the two."""
@@ -54,10 +61,13 @@ class Enrichment(Section, frozen=True):
     strategy: Literal["otel", "kyma-legacy"] = "otel"
     """How service.name is found where the sender did not set it."""
     cluster_name: str = ""
+    """Becomes k8s.cluster.name."""
     cluster_uid: str = ""
+    """Becomes k8s.cluster.uid."""
     attributes: dict[str, str] = field(default_factory=dict)
     """Further constant attributes, set where the sender did not (cloud.provider and the like)."""
     pod_labels: tuple[PodLabels, ...] = ()
+    """Pod labels to copy, as k8s.pod.label.<key>."""
     node: str = ""
     """Watch the pods of this node only (gateway as a DaemonSet); empty: all."""
 
@@ -66,7 +76,9 @@ class Input(Section, frozen=True):
     """One source of metrics, as one pipeline sees it."""
 
     enabled: bool = True
+    """Whether the pipeline takes it at all."""
     namespaces: shared.Namespaces = shared.Namespaces()
+    """Namespaces to take or to leave."""
     metrics: shared.Names = shared.Names()
     """Metric names; globs."""
 
@@ -82,7 +94,9 @@ class Inputs(Section, frozen=True):
     """Which sources a pipeline takes."""
 
     otlp: Input = Input()
+    """What applications push."""
     prometheus: PrometheusInput = PrometheusInput()
+    """What agents scrape."""
 
 
 class OtlpOutput(Section, frozen=True):
@@ -91,12 +105,17 @@ class OtlpOutput(Section, frozen=True):
     endpoint: str
     """``http://host:port`` or ``https://host:port``."""
     protocol: Literal["grpc", "http"] = "grpc"
+    """OTLP over gRPC, or over HTTP with protobuf."""
     path: str = ""
     """HTTP only; empty: /v1/metrics."""
     headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every request; write secrets as ${file:/path}."""
     compression: Literal["none", "gzip", "zstd", "snappy"] = "gzip"
+    """gRPC takes none and gzip."""
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 10.0
+    """Seconds one attempt may take."""
     tls: shared.Tls = shared.Tls()
+    """How the backend is verified."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check what one field means for another."""
@@ -116,16 +135,23 @@ class RemoteWriteOutput(Section, frozen=True):
     """A Prometheus remote-write backend, protocol 1.0."""
 
     url: str
+    """``http://host:port/api/v1/write`` or the like."""
     naming: Literal["suffixes", "plain"] = "suffixes"
     """``suffixes``: unit and type are appended; ``plain``: names as they came."""
     headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every request; write secrets as ${file:/path}."""
     external_labels: dict[str, str] = field(default_factory=dict)
+    """Labels of every series that does not have them."""
     promote: tuple[str, ...] = ()
     """Resource attributes that become labels of every series."""
     target_info: bool = True
+    """Send the resource's other attributes as target_info."""
     scope_labels: bool = True
+    """Send the scope as otel_scope_name and otel_scope_version."""
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    """Seconds one attempt may take."""
     tls: shared.Tls = shared.Tls()
+    """How the backend is verified."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check that the URL is one."""
@@ -136,7 +162,9 @@ class Output(Section, frozen=True):
     """Where a pipeline sends: exactly one of the two."""
 
     otlp: OtlpOutput | None = None
+    """An OTLP backend."""
     remote_write: RemoteWriteOutput | None = None
+    """A Prometheus remote-write backend."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Ask for exactly one."""
@@ -150,10 +178,15 @@ class Pipeline(Section, frozen=True):
     name: Annotated[
         str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     ]
+    """Its identity in metrics, logs and the ledger."""
     output: Output
+    """Where it sends."""
     inputs: Inputs = Inputs()
+    """What it takes."""
     batch: shared.Batching = shared.Batching()
+    """How points are grouped into requests."""
     retry: shared.Retrying = shared.Retrying()
+    """What happens when the backend does not take them."""
     queue_bytes: shared.Bytes = 64 << 20
     """Bytes that wait for this destination, those being sent included."""
 
@@ -169,15 +202,23 @@ class Gateway(Section, frozen=True):
     """The whole document."""
 
     listen: Listen = Listen()
+    """Where OTLP comes in."""
     admin: shared.Admin = shared.Admin()
+    """Probes, metrics and debug pages."""
     limits: Limits = Limits()
+    """What bounds requests and memory."""
     kubernetes: shared.Kubernetes = shared.Kubernetes()
+    """Which API server tells about pods."""
     enrichment: Enrichment = Enrichment()
+    """What is added to every resource."""
     agents: Agents = Agents()
+    """Who may say which input data is from."""
     pipelines: tuple[Pipeline, ...] = ()
+    """From inputs to destinations; reloaded while running."""
     grace: shared.Seconds = 20.0
     """Seconds after SIGTERM until what is still held is given up."""
     log_level: shared.Level = "info"
+    """The least severe level that is logged."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Refuse a name that is used twice."""

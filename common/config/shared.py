@@ -43,7 +43,9 @@ class Tls(Section, frozen=True):
     ca_file: str = ""
     """PEM file of the authorities to trust; empty: the system's."""
     cert_file: str = ""
+    """PEM file of the client certificate."""
     key_file: str = ""
+    """PEM file of the client certificate's key."""
     server_name: str = ""
     """Name to verify instead of the endpoint's host."""
     insecure_skip_verify: bool = False
@@ -62,7 +64,9 @@ class Names(Section, frozen=True):
     """A choice by name; globs with ``*`` and ``?`` where the place says so. Empty: everything."""
 
     include: tuple[str, ...] = ()
+    """Take only these."""
     exclude: tuple[str, ...] = ()
+    """Leave these."""
 
 
 class Namespaces(Names, frozen=True):
@@ -78,7 +82,9 @@ class Admin(Section, frozen=True):
     """Where probes, metrics and debug pages are served."""
 
     health: str = "0.0.0.0:13133"
+    """Address of /livez and /readyz."""
     metrics: str = "0.0.0.0:8888"
+    """Address of /metrics; both addresses serve the same pages."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check that both are addresses."""
@@ -89,6 +95,7 @@ class Batching(Section, frozen=True):
     """When a batch is sent."""
 
     max_bytes: Bytes = 2 << 20
+    """Bytes at which a batch is sent at once."""
     linger: Seconds = 1.0
     """Seconds that a point waits for company at most."""
 
@@ -97,7 +104,9 @@ class Retrying(Section, frozen=True):
     """How long a destination is tried again: exponential, with jitter."""
 
     initial: Annotated[float, Meta(gt=0, le=3600)] = 1.0
+    """Seconds before the first repetition."""
     max_interval: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    """Seconds between repetitions at most."""
     max_age: Seconds = 300.0
     """Seconds after which a batch is dropped and counted."""
 

@@ -1,0 +1,144 @@
+"""The other ends of a measurement, each a process of its own: a backend, targets, an API server."""
+
+import asyncio
+import json
+import signal
+import sys
+
+from aiohttp import web
+
+from bench import loads
+from cli.demo import sink
+from cli.demo.arrivals import Arrivals
+
+
+async def backend() -> None:
+    """Take everything and count it; ``GET /arrived`` tells points by door."""
+    arrivals = Arrivals()
+    names = sink.Names(otlp_grpc="grpc", otlp_http="http", remote_write="write")
+
+    async def arrived(_: web.Request) -> web.Response:
+        return web.json_response(arrivals.points)
+
+    app = web.Application()
+    app.router.add_get("/arrived", arrived)
+    async with sink.serving(arrivals, names) as at:
+        await _serve(
+            app, otlp_grpc=at.otlp_grpc, otlp_http=at.otlp_http, remote_write=at.remote_write
+        )
+
+
+async def targets(samples: int) -> None:
+    """Expose ``/metrics?target=N`` with *samples* samples each; half of the values change."""
+    bodies: dict[str, list[bytes]] = {}
+    asked: dict[str, int] = {}
+
+    async def metrics(request: web.Request) -> web.Response:
+        target = request.query.get("target", "0")
+        if target not in bodies:
+            bodies[target] = [loads.exposition(samples, g, int(target)) for g in range(4)]
+        asked[target] = asked.get(target, -1) + 1
+        body = bodies[target][asked[target] % 4]
+        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    await _serve(app)
+
+
+async def kubernetes(pods: int) -> None:
+    """List *pods* pods in pages, as an API server does; watches stay open and silent."""
+    pages = [
+        json.dumps(_page(start, min(500, pods - start), pods)).encode()
+        for start in range(0, pods, 500)
+    ]
+
+    async def listed(request: web.Request) -> web.StreamResponse:
+        if request.query.get("watch"):
+            response = web.StreamResponse(headers={"Content-Type": "application/json"})
+            await response.prepare(request)
+            await asyncio.sleep(3600)
+            return response
+        page = int(request.query.get("continue") or 0)
+        return web.Response(body=pages[page], content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/api/v1/pods", listed)
+    await _serve(app)
+
+
+def _page(start: int, count: int, total: int) -> dict[str, object]:
+    more = {"continue": str(start // 500 + 1)} if start + count < total else {}
+    return {
+        "kind": "PodList",
+        "apiVersion": "v1",
+        "metadata": {"resourceVersion": "1000", **more},
+        "items": [_pod(n) for n in range(start, start + count)],
+    }
+
+
+def _pod(n: int) -> dict[str, object]:
+    name = f"service-{n // 10}-5d4f8c7b9d-{n:05}"
+    replica_set = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": name.rpartition("-")[0],
+        "controller": True,
+    }
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": f"namespace-{n % 50}",
+            "uid": f"00000000-0000-0000-0000-{n:012}",
+            "resourceVersion": str(n),
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {
+                "app.kubernetes.io/name": f"service-{n // 10}",
+                "pod-template-hash": "5d4f8c7b9d",
+            },
+            "annotations": {"checksum/config": "0" * 64},
+            "ownerReferences": [{**replica_set, "uid": f"00000000-0000-0000-0001-{n:012}"}],
+            "managedFields": [
+                {"manager": "kubelet", "fieldsV1": {"f:status": {"f:podIP": {}, "f:phase": {}}}}
+            ],
+        },
+        "spec": {
+            "nodeName": f"node-{n % 100}",
+            "containers": [
+                {
+                    "name": "app",
+                    "image": "registry.example/app:1.2.3",
+                    "ports": [{"containerPort": 8080, "name": "http", "protocol": "TCP"}],
+                    "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+                    "env": [{"name": f"VARIABLE_{i}", "value": "x" * 20} for i in range(10)],
+                }
+            ],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": f"10.{n >> 16}.{(n >> 8) & 255}.{n & 255}",
+            "podIPs": [{"ip": f"10.{n >> 16}.{(n >> 8) & 255}.{n & 255}"}],
+            "hostIP": f"192.168.0.{n % 100}",
+            "startTime": "2026-01-01T00:00:01Z",
+            "containerStatuses": [
+                {"name": "app", "containerID": f"containerd://{n:064x}", "ready": True}
+            ],
+        },
+    }
+
+
+async def _serve(app: web.Application, **told: str) -> None:
+    """Serve *app* on a free port of loopback until SIGTERM; print where, as one line of JSON."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(json.dumps({"url": f"http://127.0.0.1:{runner.addresses[0][1]}", **told}), flush=True)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    kinds = {"backend": backend, "targets": targets, "kubernetes": kubernetes}
+    asyncio.run(kinds[sys.argv[1]](*map(int, sys.argv[2:])))
