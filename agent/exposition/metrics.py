@@ -1,0 +1,124 @@
+"""The OTLP messages around data points: metric, scope, resource, request.
+
+From opentelemetry/proto/metrics/v1/metrics.proto:
+
+    ExportMetricsServiceRequest { repeated ResourceMetrics resource_metrics = 1; }
+    ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scope_metrics = 2; }
+    ScopeMetrics { InstrumentationScope scope = 1; repeated Metric metrics = 2; }
+    Metric { string name = 1; string description = 2; oneof data { Gauge gauge = 5; Sum sum = 7;
+             Histogram histogram = 9; Summary summary = 11; } repeated KeyValue metadata = 12; }
+    Gauge, Sum, Histogram, Summary { repeated ... data_points = 1; ... }
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from agent.exposition import grammar, translate
+from common.wire import otlp, otlp_attributes, protobuf
+
+_DATA_FIELD = {
+    translate.Kind.GAUGE: 5,
+    translate.Kind.SUM: 7,
+    translate.Kind.HISTOGRAM: 9,
+    translate.Kind.SUMMARY: 11,
+}
+_BEHIND_POINTS = {
+    translate.Kind.GAUGE: b"",
+    translate.Kind.SUM: b"\x10\x02\x18\x01",  # aggregation_temporality = CUMULATIVE, is_monotonic
+    translate.Kind.HISTOGRAM: b"\x10\x02",
+    translate.Kind.SUMMARY: b"",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose points they are, encoded: the same for all that one target ever sends."""
+
+    resource: bytes  # the Resource message
+    scope: bytes  # the InstrumentationScope message
+    labels: grammar.Labels  # what the target adds to every point, job and instance excluded
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        job: str,
+        instance: str,
+        scope: tuple[str, str],
+        attributes: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> Self:
+        """Encode an origin.
+
+        *job* becomes ``service.name`` and *instance* ``service.instance.id``; *attributes* are
+        further ones (``server.address``, ``server.port``, ``url.scheme``, ``k8s.*``), *scope* is a
+        name and a version. What is empty is left out.
+        """
+        pairs = {"service.name": job, "service.instance.id": instance, **attributes}
+        name, version = (part.encode() for part in scope)
+        return cls(
+            resource=b"".join(otlp_attributes.attribute(k, v) for k, v in pairs.items() if v),
+            scope=(protobuf.framed(1, name) if name else b"")
+            + (protobuf.framed(2, version) if version else b""),
+            labels=tuple(sorted((k.encode(), v.encode()) for k, v in labels.items() if v)),
+        )
+
+    def before(self, size: int) -> bytes:
+        """Return what precedes metrics of *size* bytes to make a whole request of them."""
+        scope = protobuf.framed(1, self.scope) if self.scope else b""
+        scope_head = protobuf.tag(2, protobuf.BYTES) + protobuf.varint(len(scope) + size) + scope
+        resource = protobuf.framed(1, self.resource) if self.resource else b""
+        frame = len(resource) + len(scope_head) + size
+        head = protobuf.tag(1, protobuf.BYTES) + protobuf.varint(frame)
+        return b"".join((head, resource, scope_head))
+
+    def request(self, metrics: bytes) -> otlp.Encoded:
+        """Wrap encoded *metrics* into a request."""
+        return otlp.Encoded(self.before(len(metrics)) + metrics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrapping:
+    """A metric without its points."""
+
+    name: bytes
+    kind: translate.Kind
+    head: bytes  # name and description
+    tail: bytes  # metadata
+
+    @classmethod
+    def of(cls, name: bytes, kind: translate.Kind, word: bytes, described: bytes) -> Self:
+        """Encode the fields of a metric; *word* is Prometheus' name for the type."""
+        described = protobuf.framed(2, described) if described else b""
+        metadata = protobuf.framed(1, b"prometheus.type") + protobuf.framed(
+            2, protobuf.framed(1, word)
+        )
+        return cls(
+            name=name,
+            kind=kind,
+            head=protobuf.framed(1, name) + described,
+            tail=protobuf.framed(12, metadata),
+        )
+
+    def around(self, size: int) -> tuple[bytes, bytes]:
+        """Return what goes before and behind *size* bytes of points, each behind its head."""
+        behind = _BEHIND_POINTS[self.kind]
+        tag = protobuf.tag(_DATA_FIELD[self.kind], protobuf.BYTES)
+        data = tag + protobuf.varint(size + len(behind))
+        whole = len(self.head) + len(data) + size + len(behind) + len(self.tail)
+        head = protobuf.tag(2, protobuf.BYTES) + protobuf.varint(whole)
+        return b"".join((head, self.head, data)), behind + self.tail
+
+    def metric(self, payloads: list[bytes]) -> bytes:
+        """Wrap data points into a metric of `ScopeMetrics`."""
+        inner = b"".join(protobuf.framed(1, payload) for payload in payloads)
+        before, behind = self.around(len(inner))
+        return b"".join((before, inner, behind))
+
+
+def point_head(size: int) -> bytes:
+    """Return what precedes a data point of *size* bytes."""
+    return b"\x0a" + protobuf.varint(size)

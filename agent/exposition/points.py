@@ -1,0 +1,202 @@
+"""OTLP data points as bytes whose numbers lie in known places, and the way back to their series.
+
+From opentelemetry/proto/metrics/v1/metrics.proto, fields in the order written here:
+
+    NumberDataPoint    { fixed64 time_unix_nano = 3; double as_double = 4;
+                         repeated KeyValue attributes = 7; uint32 flags = 8; }
+    HistogramDataPoint { fixed64 time_unix_nano = 3; fixed64 count = 4; optional double sum = 5;
+                         repeated fixed64 bucket_counts = 6; repeated double explicit_bounds = 7;
+                         repeated KeyValue attributes = 9; uint32 flags = 10; }
+    SummaryDataPoint   { fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5;
+                         repeated ValueAtQuantile { double quantile = 1; double value = 2; }
+                         quantile_values = 6; repeated KeyValue attributes = 7; uint32 flags = 8; }
+
+Zeros are written out, which proto3 allows, so that a point keeps its length whatever its numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+from agent.exposition import translate
+from common.wire import protobuf
+
+Identity: TypeAlias = tuple[bytes, bytes]
+"""A series: its name, and its labels encoded as attributes of a NumberDataPoint."""
+
+LONE = frozenset((translate.Kind.GAUGE, translate.Kind.SUM))
+"""The kinds whose points are single series."""
+
+TIME_AT, NUMBER_AT, COUNT_AT, SUM_AT = 1, 10, 10, 19
+"""Where the eight bytes of each number lie in a point that has it."""
+
+STALE = {
+    translate.Kind.GAUGE: b"\x40\x01",
+    translate.Kind.SUM: b"\x40\x01",
+    translate.Kind.HISTOGRAM: b"\x50\x01",
+    translate.Kind.SUMMARY: b"\x40\x01",
+}
+"""The flags field with NO_RECORDED_VALUE, to be appended to a point of each kind."""
+
+_ZERO = bytes(8)
+_TIME, _NUMBER, _SUM = b"\x19" + _ZERO, b"\x21" + _ZERO, b"\x29" + _ZERO
+_ATTRIBUTES = {kind: 9 if kind is translate.Kind.HISTOGRAM else 7 for kind in translate.Kind}
+
+
+class Cells(NamedTuple):
+    """A distribution and where its steps lie: offsets of bucket counts, or of quantile values."""
+
+    payload: bytes
+    steps: tuple[int, ...]
+
+
+def number(encoded: bytes) -> bytes:
+    """Write a NumberDataPoint with these encoded attributes at time 0, of value 0.0."""
+    return b"".join((_TIME, _NUMBER, encoded))
+
+
+def histogram(point: translate.Distribution, encoded: bytes) -> Cells:
+    """Write a HistogramDataPoint at time 0 with zero counts, the +Inf bucket included.
+
+    Without any bucket there are no bucket counts at all, as OTLP wants it.
+    """
+    bounds = [bound for bound, _ in point.steps if bound != math.inf]
+    summed = b"" if point.summed is None else _SUM
+    head = _TIME + _NUMBER + summed
+    if not point.steps:
+        return Cells(head + encoded, ())
+    size = 8 * (len(bounds) + 1)
+    tag = b"\x32" + protobuf.varint(size)
+    first = len(head) + len(tag)
+    explicit = struct.pack(f"<{len(bounds)}d", *bounds)
+    payload = b"".join(
+        (
+            head,
+            tag,
+            bytes(size),
+            protobuf.framed(7, explicit) if bounds else b"",
+            encoded,
+        )
+    )
+    return Cells(payload, tuple(range(first, first + size, 8)))
+
+
+def summary(point: translate.Distribution, encoded: bytes) -> Cells:
+    """Write a SummaryDataPoint at time 0 with count, sum and values 0; the sum is always there."""
+    out = bytearray(_TIME + _NUMBER + _SUM)
+    steps = []
+    for quantile, _ in point.steps:
+        out += b"\x32\x12\x09" + struct.pack("<d", quantile) + b"\x11"
+        steps.append(len(out))
+        out += _ZERO
+    out += encoded
+    return Cells(bytes(out), tuple(steps))
+
+
+class Attributes:
+    """Encodes labels as attributes, and remembers the pairs: they come back in series after series.
+
+    Lives as long as the writing of one template, so what it remembers is bounded by one body.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, tuple[bytes, bytes]], bytes] = {}
+
+    def encode(self, kind: translate.Kind, labels: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Encode *labels* as the attributes of a point of *kind*."""
+        field, known = _ATTRIBUTES[kind], self._known
+        out = []
+        for pair in labels:
+            key = (field, pair)
+            encoded = known.get(key)
+            if encoded is None:
+                encoded = known[key] = _attribute(field, *pair)
+            out.append(encoded)
+        return b"".join(out)
+
+
+def stale(kind: translate.Kind, payload: bytes, time_ns: int) -> bytes:
+    """Turn a point whose numbers are 0 into one that says: no value was recorded at *time_ns*."""
+    lone = kind in LONE
+    rest = payload[NUMBER_AT + 8 if lone else TIME_AT + 8 :]
+    return b"".join((_TIME[:1], struct.pack("<Q", time_ns), rest, STALE[kind]))
+
+
+def stale_number(encoded: bytes, time_ns: int) -> bytes:
+    """Write the NumberDataPoint that says so of a single series with these encoded attributes."""
+    return stale(translate.Kind.GAUGE, number(encoded), time_ns)
+
+
+def identities(name: bytes, kind: translate.Kind, payload: bytes) -> list[Identity]:
+    """List the Prometheus series that a point of metric *name* stands for.
+
+    They are named and labelled as remote write names them: ``le`` and ``quantile`` in their
+    shortest decimal form, ``+Inf`` always there. *payload* is one of ours, not anybody's.
+    """
+    if kind in LONE:
+        return [(name, payload[NUMBER_AT + 8 :])]
+    bucketing = kind is translate.Kind.HISTOGRAM
+    labels, steps, summed = _parts(kind, payload)
+    step_name, step_label = (name + b"_bucket", b"le") if bucketing else (name, b"quantile")
+    encode = Attributes().encode
+    plain = encode(translate.Kind.GAUGE, labels)
+    found = []
+    for step in steps:
+        of_step = sorted([*labels, (step_label, shortest(step))])
+        found.append((step_name, encode(translate.Kind.GAUGE, of_step)))
+    if summed:
+        found.append((name + b"_sum", plain))
+    return [*found, (name + b"_count", plain)]
+
+
+def shortest(value: float) -> bytes:
+    """Write *value* as the shortest decimal that reads back the same, without an exponent."""
+    if math.isinf(value):
+        return b"+Inf" if value > 0 else b"-Inf"
+    mantissa, _, exponent = repr(value).partition("e")
+    if not exponent:
+        return mantissa.removesuffix(".0").encode()
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, decimals = mantissa.lstrip("-").partition(".")
+    digits, point = whole + decimals, len(whole) + int(exponent)
+    if point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}".encode()
+    return f"{sign}{digits.ljust(point, '0')}".encode()
+
+
+def _attribute(field: int, name: bytes, value: bytes) -> bytes:
+    # KeyValue { string key = 1; AnyValue value = 2; }, AnyValue { string string_value = 1; }
+    pair = protobuf.framed(1, name) + protobuf.framed(2, protobuf.framed(1, value))
+    return protobuf.framed(field, pair)
+
+
+def _parts(
+    kind: translate.Kind, payload: bytes
+) -> tuple[list[tuple[bytes, bytes]], list[float], bool]:
+    # The labels, bounds or quantiles of a distribution, and whether it has a sum.
+    labels: list[tuple[bytes, bytes]] = []
+    steps: list[float] = []
+    summed = bucketed = False
+    for field, _, _, value_at, end in protobuf.fields(payload):
+        if field == _ATTRIBUTES[kind]:
+            labels.append(_label(payload[value_at:end]))
+        elif field == 5:
+            summed = True
+        elif field == 6 and kind is translate.Kind.HISTOGRAM:
+            bucketed = True
+        elif field == 6:
+            steps.append(struct.unpack_from("<d", payload, value_at + 1)[0])
+        elif field == 7:
+            steps += struct.unpack(f"<{(end - value_at) // 8}d", payload[value_at:end])
+    return labels, steps + [math.inf] * bucketed, summed
+
+
+def _label(pair: bytes) -> tuple[bytes, bytes]:
+    key, value = protobuf.fields(pair)
+    text = protobuf.fields(pair, value[3], value[4])[0]
+    return pair[key[3] : key[4]], pair[text[3] : text[4]]

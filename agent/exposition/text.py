@@ -1,0 +1,229 @@
+"""A strict parser of the Prometheus text format 0.0.4: a body is read whole, or refused whole.
+
+OpenMetrics and the protobuf format are other grammars with the same result, `Exposition`; they
+belong beside this module.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.exposition import grammar, numbers
+from common.wire import errors
+
+UNTIMED = -1
+"""The timestamp of a sample that has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one scrape may hold; 0 is no limit. Prometheus' options have the same names."""
+
+    samples: int = 50_000
+    labels: int = 0  # exposed labels of one series, the name not counted
+    label_name_bytes: int = 0
+    label_value_bytes: int = 0
+
+
+class Series(NamedTuple):
+    """A name and its labels in the order of the text: unescaped, unique, valid UTF-8."""
+
+    name: bytes
+    labels: grammar.Labels
+
+
+class Family(NamedTuple):
+    """What TYPE and HELP say of a name; empty where they say nothing, the last word where twice."""
+
+    type: bytes = b""
+    help: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Exposition:
+    """One parsed body, in columns: entry *i* of each column belongs to the *i*-th sample."""
+
+    series: list[Series]
+    values: npt.NDArray[np.float64]
+    times: npt.NDArray[np.int64]  # milliseconds since 1970, or `UNTIMED`
+    value_at: npt.NDArray[np.int64]  # where in the body the value begins; before it lies the key
+    families: dict[bytes, Family]
+
+
+# The common form of a sample: labels without escapes, no blanks inside the braces. All quantifiers
+# are possessive, so that hostile lines cost linear time. What does not match, `grammar` reads.
+_SAMPLE = re.compile(
+    rb"([a-zA-Z_:][a-zA-Z0-9_:]*+)[ \t]*+"
+    rb'(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\]*+",?+)*+)\}[ \t]*+)?+'
+    rb"([^{ \t\n]++)[ \t]*+(?:([0-9]++)[ \t]*+)?+(?:\n|\Z)"
+)
+_PAIR = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"]*+)"')
+
+
+def parse(body: bytes, limits: Limits) -> Exposition:
+    """Parse *body*, an exposition in text format 0.0.4.
+
+    Raises `errors.Malformed` with the line (from 1), the byte offset and the offending text, and
+    `errors.TooLarge` with the value and the limit. Repeated series are not an error here: the same
+    series can be spelt in several ways, and target labels change it further.
+    """
+    return _Reader(body, limits).read()
+
+
+class _Reader:
+    """One pass over one body."""
+
+    __slots__ = ("_body", "_limits", "_suspect", "families", "series", "spans", "texts")
+
+    def __init__(self, body: bytes, limits: Limits) -> None:
+        self._body = body
+        self._limits = limits
+        # Checked once for the whole; only a body that fails is checked string by string, because
+        # bytes that are not UTF-8 are allowed in comments.
+        self._suspect = not _is_utf8(body)
+        self.series: list[Series] = []
+        self.texts: list[bytes] = []
+        self.spans: list[tuple[int, bytes | None]] = []  # where the value begins, its timestamp
+        self.families: dict[bytes, Family] = {}
+
+    def read(self) -> Exposition:
+        try:
+            self._lines()
+        except (errors.Malformed, errors.TooLarge):
+            self._values()  # an earlier number may be wrong too: the first error is the one to show
+            raise
+        values, times = self._values(), self._times()
+        if 0 < self._limits.samples < len(self.series):
+            raise errors.TooLarge(
+                f"{len(self.series)} samples exceed the limit of {self._limits.samples}; "
+                "expose fewer series or raise the sample limit"
+            )
+        value_at = np.fromiter((at for at, _ in self.spans), np.int64, len(self.spans))
+        return Exposition(
+            series=self.series,
+            values=values,
+            times=times,
+            value_at=value_at,
+            families=self.families,
+        )
+
+    def _lines(self) -> None:
+        body, common = self._body, _SAMPLE.match
+        size = len(body)
+        at = 0
+        while at < size:
+            found = common(body, at)
+            if found is None:
+                at = self._uncommon(at)
+                continue
+            name, inner, text, timestamp = found.groups()
+            labels = tuple(_PAIR.findall(inner)) if inner else ()
+            if labels:
+                self._check(labels, found.start(2))
+            self.series.append(Series(name, labels))
+            self.texts.append(text)
+            self.spans.append((found.start(3), timestamp))
+            at = found.end()
+
+    def _uncommon(self, line_at: int) -> int:
+        at = grammar.blanks(self._body, line_at)
+        first = self._body[at : at + 1]
+        if first == b"\n":
+            return at + 1
+        if first in (b"", b"\0"):
+            return len(self._body)  # a NUL at the start of a line ends the input
+        if first == b"#":
+            found = grammar.comment(self._body, at)
+            if isinstance(found, grammar.Metadata):
+                self._describe(found, at)
+                return found.next
+            return found
+        if at > line_at and first != b"{":
+            # The format's description ignores these blanks; Prometheus refuses them, or, since it
+            # takes any UTF-8 for a name, makes them part of the name.
+            grammar.refuse(self._body, at, "blanks before the metric name")
+        sample = grammar.sample(self._body, at)
+        self._check_utf8(sample.name, at, "metric name")
+        self._check(sample.labels, at)
+        self.series.append(Series(sample.name, sample.labels))
+        self.texts.append(sample.value)
+        self.spans.append((sample.value_at, sample.timestamp))
+        return sample.next
+
+    def _describe(self, metadata: grammar.Metadata, at: int) -> None:
+        self._check_utf8(metadata.name, at, "metric name")
+        known = self.families.get(metadata.name, Family())
+        if metadata.keyword == b"HELP":
+            self._check_utf8(metadata.text, at, "help")
+            self.families[metadata.name] = known._replace(help=metadata.text)
+        else:
+            self.families[metadata.name] = known._replace(type=metadata.text)
+
+    def _check(self, labels: grammar.Labels, at: int) -> None:
+        names = dict(labels)
+        if len(names) != len(labels) or b"__name__" in names or b"" in names:
+            grammar.refuse(self._body, at, "a label name is empty, reserved or repeated")
+        if self._suspect:
+            for name, value in labels:
+                self._check_utf8(name, at, "label name")
+                self._check_utf8(value, at, "label value")
+        limits = self._limits
+        if 0 < limits.labels < len(labels):
+            self._too_large(at, f"{len(labels)} labels", limits.labels)
+        if limits.label_name_bytes:
+            longest = max(map(len, names), default=0)
+            if longest > limits.label_name_bytes:
+                self._too_large(at, f"a label name of {longest} bytes", limits.label_name_bytes)
+        if limits.label_value_bytes:
+            longest = max(map(len, names.values()), default=0)
+            if longest > limits.label_value_bytes:
+                self._too_large(at, f"a label value of {longest} bytes", limits.label_value_bytes)
+
+    def _too_large(self, at: int, what: str, limit: int) -> NoReturn:
+        raise errors.TooLarge(
+            f"line {grammar.line(self._body, at)}, byte {at}: {what} over the limit of {limit}; "
+            "shorten the labels or raise the limit"
+        )
+
+    def _check_utf8(self, text: bytes, at: int, what: str) -> None:
+        if self._suspect and not _is_utf8(text):
+            grammar.refuse(self._body, at, f"the {what} is not UTF-8")
+
+    def _values(self) -> npt.NDArray[np.float64]:
+        try:
+            return numbers.numbers(self.texts)
+        except ValueError as reason:
+            for text, (at, _) in zip(self.texts, self.spans, strict=True):
+                self._refuse_unless_number(text, at)
+            raise RuntimeError("BUG: numbers refused together, accepted one by one") from reason
+
+    def _refuse_unless_number(self, text: bytes, at: int) -> None:
+        try:
+            numbers.number(text)
+        except ValueError as reason:
+            grammar.refuse(self._body, at, str(reason))
+
+    def _times(self) -> npt.NDArray[np.int64]:
+        times = np.full(len(self.spans), UNTIMED, np.int64)
+        for i, (at, text) in enumerate(self.spans):
+            if text is not None:
+                try:
+                    times[i] = grammar.milliseconds(text)
+                except ValueError as reason:
+                    grammar.refuse(self._body, at, str(reason))
+        return times
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

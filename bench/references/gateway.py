@@ -1,0 +1,105 @@
+"""The way of a request through the gateway as one would write it first: decode, edit, encode.
+
+Shares nothing with the code it is compared to but the rules of enrichment, which are not its
+subject: constants are added where they are missing, and nothing is known of pods.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics
+
+from common.config.gateway import Input, Inputs, PrometheusInput
+from common.config.shared import Names
+
+DIAGNOSTIC = {
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+}
+
+
+def take(
+    body: bytes, *, trusted: bool, constants: Mapping[str, str], pipelines: Mapping[str, Inputs]
+) -> dict[str, tuple[int, bytes, int, dict[str, int]]]:
+    """Return, by pipeline, the points received, what is sent, its points, and removals by rule."""
+    request = ExportMetricsServiceRequest.FromString(body)
+    origins = []
+    for frame in request.resource_metrics:
+        said = {a.key: a.value.string_value for a in frame.resource.attributes}
+        origins.append((trusted and said.get("kyma.input.name")) or "otlp")
+        kept = [a for a in frame.resource.attributes if not a.key.startswith("kyma.")]
+        del frame.resource.attributes[:]
+        frame.resource.attributes.extend(kept)
+        for key, value in constants.items():
+            if key not in said:
+                frame.resource.attributes.add(key=key).value.string_value = value
+    shares = {}
+    for name, inputs in pipelines.items():
+        removed: dict[str, int] = {}
+        out = ExportMetricsServiceRequest()
+        for frame, origin in zip(request.resource_metrics, origins, strict=True):
+            select(frame, inputs, origin, removed, out)
+        received = sum(map(points, request.resource_metrics))
+        left = sum(map(points, out.resource_metrics))
+        shares[name] = (received, out.SerializeToString(), left, removed)
+    return shares
+
+
+def select(
+    frame: ResourceMetrics,
+    inputs: Inputs,
+    origin: str,
+    removed: dict[str, int],
+    out: ExportMetricsServiceRequest,
+) -> None:
+    chosen = {"otlp": inputs.otlp, "prometheus": inputs.prometheus}.get(origin)
+    said = {a.key: a.value.string_value for a in frame.resource.attributes}
+    namespace = said.get("k8s.namespace.name", "")
+    copy = ResourceMetrics()
+    copy.CopyFrom(frame)
+    del copy.scope_metrics[:]
+    for scope in frame.scope_metrics:
+        kept = copy.scope_metrics.add()
+        kept.CopyFrom(scope)
+        del kept.metrics[:]
+        for metric in scope.metrics:
+            rule = rule_of(metric.name, chosen, namespace) if chosen is not None else None
+            if rule is None:
+                kept.metrics.append(metric)
+            else:
+                removed[rule] = removed.get(rule, 0) + points_of(metric)
+        if not kept.metrics:
+            del copy.scope_metrics[-1]
+    if points(copy):
+        out.resource_metrics.append(copy)
+
+
+def rule_of(name: str, chosen: Input, namespace: str) -> str | None:
+    if not chosen.enabled:
+        return "input_disabled"
+    if namespace and not takes(chosen.namespaces, namespace, exact=True):
+        return "namespace"
+    wants_diagnostic = not isinstance(chosen, PrometheusInput) or chosen.diagnostic_metrics
+    if name in DIAGNOSTIC and not wants_diagnostic:
+        return "diagnostic"
+    return None if takes(chosen.metrics, name) else "metric_name"
+
+
+def takes(names: Names, name: str, *, exact: bool = False) -> bool:
+    def match(patterns: tuple[str, ...]) -> bool:
+        return any(name == p if exact else fnmatchcase(name, p) for p in patterns)
+
+    return (not names.include or match(names.include)) and not match(names.exclude)
+
+
+def points(frame: ResourceMetrics) -> int:
+    return sum(points_of(metric) for scope in frame.scope_metrics for metric in scope.metrics)
+
+
+def points_of(metric: Metric) -> int:
+    kind = metric.WhichOneof("data")
+    return len(getattr(metric, kind).data_points) if kind else 0

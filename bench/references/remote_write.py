@@ -1,0 +1,280 @@
+"""Remote write the obvious way: protobuf objects all along, a dict of labels per series.
+
+It shares the spelling of names and values with the real thing, and nothing else. It knows no sizes:
+no splitting, and no points that are too large.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+
+from common.wire import prometheus_names, remote_write_text
+from common.wire.prometheus_names import Kind
+from common.wire.remote_write import Options
+from common.wire.remote_write_view import KINDS
+
+STALE = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
+
+IDENTITY = {"service.name", "service.namespace", "service.instance.id"}
+
+Labels = tuple[tuple[str, str], ...]
+
+
+def _prompb() -> dict[str, Any]:
+    kind = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="prompb.proto", package="p", syntax="proto3")
+    for name, fields in {
+        "Label": [("name", 1, kind.TYPE_STRING, ""), ("value", 2, kind.TYPE_STRING, "")],
+        "Sample": [("value", 1, kind.TYPE_DOUBLE, ""), ("timestamp", 2, kind.TYPE_INT64, "")],
+        "TimeSeries": [("labels", 1, 0, "Label"), ("samples", 2, 0, "Sample")],
+        "MetricMetadata": [
+            ("type", 1, kind.TYPE_INT32, ""),
+            ("metric_family_name", 2, kind.TYPE_STRING, ""),
+            ("help", 4, kind.TYPE_STRING, ""),
+            ("unit", 5, kind.TYPE_STRING, ""),
+        ],
+        "WriteRequest": [("timeseries", 1, 0, "TimeSeries"), ("metadata", 3, 0, "MetricMetadata")],
+    }.items():
+        message = file.message_type.add(name=name)
+        for field, number, scalar, of in fields:
+            label = kind.LABEL_REPEATED if of else kind.LABEL_OPTIONAL
+            added = message.field.add(name=field, number=number, label=label)
+            if of:
+                added.type, added.type_name = kind.TYPE_MESSAGE, f".p.{of}"
+            else:
+                added.type = scalar
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClassesForFiles([file.name], pool)
+
+
+WriteRequest = _prompb()["p.WriteRequest"]
+"""The message class, from the schema of prometheus/prompb without exemplars and histograms."""
+
+
+class Reference:
+    """Converts bodies one after the other, as `common.wire.remote_write.Converter` does."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.announced: dict[tuple[str, str], int] = {}
+
+    def convert(self, body: bytes, now_ms: int) -> tuple[bytes, int, Counter[str]]:
+        """Return one WriteRequest, the points it carries, and the points dropped by reason."""
+        request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
+        dropped: Counter[str] = Counter()
+        metadata: dict[str, tuple[int, str, str]] = {}
+        numbers: dict[Labels, dict[int, float]] = defaultdict(dict)
+        groups: dict[tuple[str, Labels], dict[int, dict[Labels, float]]] = defaultdict(dict)
+        infos: list[tuple[Labels, int]] = []
+        for frame in request.resource_metrics:
+            newest = -1
+            resource = list(frame.resource.attributes)
+            for scope in frame.scope_metrics:
+                around = self._around(resource, scope.scope)
+                for metric in scope.metrics:
+                    family, kind, described, reason = self._describe(metric)
+                    if kind is None:
+                        continue
+                    points = getattr(metric, metric.WhichOneof("data")).data_points
+                    if reason:
+                        dropped[reason] += len(points)
+                        continue
+                    metadata.setdefault(family, described)
+                    for point in points:
+                        at = point.time_unix_nano // 1_000_000 if point.time_unix_nano else now_ms
+                        series = _series(point, kind)
+                        if series is None:
+                            dropped["invalid_point"] += 1
+                            continue
+                        newest = max(newest, at)
+                        labelled = {
+                            _labels(family + suffix, point.attributes, *around, extra): value
+                            for suffix, extra, value in series
+                        }
+                        if kind in {Kind.HISTOGRAM, Kind.SUMMARY}:
+                            *_, base = labelled
+                            group = groups[family, base]
+                            dropped["duplicate"] += at in group
+                            group[at] = labelled
+                        else:
+                            ((labels, value),) = labelled.items()
+                            dropped["duplicate"] += at in numbers[labels]
+                            numbers[labels][at] = value
+            infos += self._target_info(resource, newest, now_ms)
+        return self._encode(numbers, groups, infos, metadata, dropped)
+
+    def _describe(self, metric: Metric) -> tuple[str, Kind | None, tuple[int, str, str], str]:
+        data = metric.WhichOneof("data")
+        kinds = {"gauge": Kind.GAUGE, "histogram": Kind.HISTOGRAM, "summary": Kind.SUMMARY}
+        kind = kinds.get(data, Kind.COUNTER if metric.sum.is_monotonic else Kind.SUM)
+        name = prometheus_names.metric_name(metric.name, metric.unit, kind, self.options.naming)
+        reason = "" if name else "unnameable"
+        if data in {"sum", "histogram"}:
+            temporality = getattr(metric, data).aggregation_temporality
+            if temporality != 2:
+                reason = "delta_unsupported" if temporality == 1 else "invalid_point"
+        if data == "exponential_histogram":
+            reason = "unsupported_type"
+        word = {Kind.SUM: "gauge"}.get(kind, kind.value)
+        for pair in metric.metadata:
+            hint = pair.value.string_value
+            if (
+                pair.key == "prometheus.type"
+                and kind in {Kind.GAUGE, Kind.SUM}
+                and hint in {"unknown", "info", "stateset"}
+            ):
+                word = hint
+        unit = prometheus_names.unit_name(metric.unit)
+        described = (KINDS.index(word), metric.description, unit)
+        return name, kind if data else None, described, reason
+
+    def _around(
+        self, resource: list[KeyValue], scope: Any
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the labels that attributes override, and those that override attributes."""
+        promoted = [pair for pair in resource if pair.key in self.options.promote]
+        weak = dict(self.options.external_labels) | _joined(promoted)
+        job, instance = _identity(resource)
+        strong = {"job": job, "instance": instance}
+        if self.options.scope_labels:
+            strong |= {"otel_scope_name": scope.name, "otel_scope_version": scope.version}
+        return weak, {name: value for name, value in strong.items() if value}
+
+    def _target_info(
+        self, resource: list[KeyValue], newest: int, now_ms: int
+    ) -> Iterator[tuple[Labels, int]]:
+        others = [pair for pair in resource if pair.key not in IDENTITY]
+        job, instance = _identity(resource)
+        if not self.options.target_info or not _joined(others) or not (job or instance):
+            return
+        at = min(newest, now_ms)
+        last = self.announced.get((job, instance))
+        if newest >= 0 and (last is None or at >= last + 60_000):
+            self.announced[job, instance] = at
+            own = {"job": job, "instance": instance}
+            external = dict(self.options.external_labels)
+            yield _labels("target_info", others, external, own, {}), at
+
+    def _encode(
+        self,
+        numbers: dict[Labels, dict[int, float]],
+        groups: dict[tuple[str, Labels], dict[int, dict[Labels, float]]],
+        infos: list[tuple[Labels, int]],
+        metadata: dict[str, tuple[int, str, str]],
+        dropped: Counter[str],
+    ) -> tuple[bytes, int, Counter[str]]:
+        series = {labels: dict(samples) for labels, samples in numbers.items()}
+        points = sum(map(len, numbers.values()))
+        used = {dict(labels)["__name__"] for labels in numbers}
+        taken: dict[str, set[Labels]] = defaultdict(set)
+        for (family, _), group in groups.items():
+            taken[family] |= {labels for samples in group.values() for labels in samples}
+        for (family, _), group in groups.items():
+            rivals = [taken[family + end] for end in ("_bucket", "_sum", "_count")]
+            heads = {labels for samples in group.values() for labels in samples}
+            if any(labels in taken_there for taken_there in (numbers, *rivals) for labels in heads):
+                dropped["duplicate"] += len(group)
+                continue
+            points += len(group)
+            used.add(family)
+            for at, samples in group.items():
+                for labels, value in samples.items():
+                    series.setdefault(labels, {})[at] = value
+        for labels, at in infos:
+            series.setdefault(labels, {}).setdefault(at, 1.0)
+        metadata = {family: what for family, what in metadata.items() if family in used}
+        return _write_request(series, metadata), points, +dropped
+
+
+def _write_request(
+    series: dict[Labels, dict[int, float]], metadata: dict[str, tuple[int, str, str]]
+) -> bytes:
+    request = WriteRequest()
+    for labels, samples in series.items():
+        added = request.timeseries.add()
+        for name, value in labels:
+            added.labels.add(name=name, value=value)
+        for at in sorted(samples):
+            added.samples.add(value=samples[at], timestamp=at)
+    for family, (kind, description, unit) in metadata.items():
+        request.metadata.add(type=kind, metric_family_name=family, help=description, unit=unit)
+    return request.SerializeToString()
+
+
+def _identity(resource: list[KeyValue]) -> tuple[str, str]:
+    texts: dict[str, str] = {}
+    for pair in resource:
+        texts.setdefault(pair.key, remote_write_text.value(pair.value))
+    namespace, name = texts.get("service.namespace", ""), texts.get("service.name", "")
+    job = f"{namespace}/{name}" if namespace and name else name
+    return job, texts.get("service.instance.id", "")
+
+
+def _joined(attributes: Iterable[KeyValue]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in sorted(attributes, key=lambda pair: pair.key):
+        value = remote_write_text.value(pair.value)
+        name = prometheus_names.label_name(pair.key)
+        if value and name != "__name__":
+            labels[name] = f"{labels[name]};{value}" if name in labels else value
+    return labels
+
+
+def _labels(
+    name: str,
+    attributes: Iterable[KeyValue],
+    weak: dict[str, str],
+    strong: dict[str, str],
+    extra: dict[str, str],
+) -> Labels:
+    labels = weak | _joined(attributes) | strong | extra | {"__name__": name}
+    return tuple(sorted((name, value) for name, value in labels.items() if value))
+
+
+def _series(point: Any, kind: Kind) -> list[tuple[str, dict[str, str], float]] | None:
+    """Return suffix, extra label and value of each series of a point; None if it is not valid."""
+    stale = bool(point.flags & 1)
+    text = remote_write_text.decimal
+    if kind is Kind.HISTOGRAM:
+        counts, bounds = list(point.bucket_counts), list(point.explicit_bounds)
+        if not stale and len(counts) != len(bounds) + 1 and (counts or bounds):
+            return None
+        if any(map(math.isnan, bounds)) or sorted(set(bounds)) != bounds or -INFINITY in bounds:
+            return None
+        found = [
+            ("_bucket", {"le": text(bound)}, sum(counts[: i + 1]))
+            for i, bound in enumerate(bounds)
+            if bound != INFINITY
+        ]
+        found.append(("_bucket", {"le": "+Inf"}, point.count))
+        if point.HasField("sum") or stale:
+            found.append(("_sum", {"le": ""}, point.sum))
+        found.append(("_count", {"le": ""}, point.count))
+    elif kind is Kind.SUMMARY:
+        ranks = [text(entry.quantile) for entry in point.quantile_values]
+        if len(set(ranks)) < len(ranks):
+            return None
+        found = [
+            ("", {"quantile": rank}, entry.value)
+            for rank, entry in zip(ranks, point.quantile_values, strict=True)
+        ]
+        found += [("_sum", {"quantile": ""}, point.sum), ("_count", {"quantile": ""}, point.count)]
+    else:
+        field = point.WhichOneof("value")
+        if field is None and not stale:
+            return None
+        found = [("", {}, getattr(point, field) if field else 0)]
+    return [(suffix, extra, STALE if stale else float(value)) for suffix, extra, value in found]
+
+
+INFINITY = float("inf")

@@ -1,0 +1,74 @@
+"""Guards of the gateway: a request from behind the door to the queues, whole and filtered."""
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from bench.references import gateway as reference
+from common.config.gateway import Input, Inputs
+from common.config.shared import Names, Namespaces
+from common.enrichment import attributes, enricher, pods
+from common.service.ledger import Ledger
+from common.wire import otlp
+from gateway import filters, intake, routing
+
+CONSTANTS = {"k8s.cluster.name": "east"}
+SELECTED = Inputs(otlp=Input(namespaces=Namespaces(exclude=("kube-system",))))
+NAMED = Inputs(otlp=Input(metrics=Names(include=("http_*",), exclude=("*_7",))))
+
+
+def request(points: int) -> bytes:
+    built = ExportMetricsServiceRequest()
+    frame = built.resource_metrics.add()
+    for key in ("service.name", "k8s.namespace.name", "host.name", "telemetry.sdk.language"):
+        frame.resource.attributes.add(key=key).value.string_value = f"value-of-{key}"
+    scope = frame.scope_metrics.add()
+    for i in range(points):
+        if i % 50 == 0:
+            metric = scope.metrics.add(name=f"http_requests_{i // 50}", unit="1")
+        point = metric.sum.data_points.add(time_unix_nano=1_700_000_000_000_000_000, as_double=i)
+        for key in ("method", "route", "code", "host", "zone"):
+            point.attributes.add(key=key).value.string_value = f"{key}-{i % 50}"
+    return built.SerializeToString()
+
+
+class Outlet:
+    """A queue that is always empty."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger("bench")
+
+    def has_room(self, _: int) -> bool:
+        return True
+
+    def offer(self, _: otlp.Encoded, points: int) -> bool:
+        self.ledger.deliver(points)
+        return True
+
+
+def heart(inputs: Inputs) -> intake.Intake:
+    rules = attributes.Rules(constants=tuple(CONSTANTS.items()))
+    built = intake.Intake(enricher.Enricher(rules, pods.PodIndex(), 1 << 20))
+    route = routing.Route(name="p", selections=filters.selections(inputs), outlet=Outlet())
+    built.routes = routing.Routes(generation=1, pipelines=(route,))
+    return built
+
+
+def check(guard, body: bytes, inputs: Inputs) -> None:
+    subject = heart(inputs)
+    guard(
+        lambda: subject.take(body, "10.0.0.1", trusted=False),
+        reference=lambda: reference.take(
+            body, trusted=False, constants=CONSTANTS, pipelines={"p": inputs}
+        ),
+    )
+
+
+def test_taking_a_request_of_1000_points(guard) -> None:
+    check(guard, request(1000), SELECTED)
+
+
+def test_taking_a_request_of_50_points(guard) -> None:
+    check(guard, request(50), SELECTED)
+
+
+def test_taking_a_request_filtered_by_metric_name(guard) -> None:
+    check(guard, request(1000), NAMED)

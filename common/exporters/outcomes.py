@@ -1,0 +1,87 @@
+"""What a destination is given, what it makes of it, and every way it can end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, final
+
+from common.service.ledger import DropReason
+from common.wire import otlp
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Points that share their fate: an ExportMetricsServiceRequest for one destination."""
+
+    body: otlp.Encoded
+    points: int
+    oldest: float  # seconds on the loop's clock at which the first of the points arrived
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request in the destination's protocol."""
+
+    body: bytes  # as it goes on the wire: converted and compressed
+    points: int  # OTLP data points inside
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """A batch in the destination's protocol; requests and drops together hold all of its points."""
+
+    requests: tuple[Request, ...]
+    dropped: Mapping[DropReason, int] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The backend has the request, but for *rejected* points; *message* is its warning, if any."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The same request may succeed later, not before *after* seconds if the backend said so."""
+
+    why: str
+    after: float | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The same request would be refused again."""
+
+    why: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TooBig:
+    """The backend does not take a request of this size; smaller ones may pass."""
+
+    why: str
+
+
+Verdict: TypeAlias = Delivered | Retry | Refused | TooBig
+
+
+class Exporter(Protocol):
+    """A client of one backend."""
+
+    def encode(self, batch: Batch, /) -> Encoding:
+        """Convert and compress *batch*; called once per batch, however often it is sent."""
+        ...
+
+    async def send(self, request: Request, /) -> Verdict:
+        """Make one attempt, within the exporter's own timeout; what goes wrong is a verdict."""
+        ...

@@ -1,0 +1,214 @@
+"""Series gathered from one body, by family, and bound into requests of a bounded size.
+
+A family is what has one MetricMetadata: all series called ``foo``, or ``foo_bucket``, ``foo_sum``
+and ``foo_count`` of the histogram foo. The series of a point travel in one request, its family's
+metadata with it; the samples of a series are in time order, within a request and from one to the
+next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TypeAlias, final
+
+from common.wire import remote_write_series
+from common.wire.remote_write_series import Sample
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An encoded ``prometheus.WriteRequest``, not compressed."""
+
+    body: bytes
+    points: int
+    """OTLP data points it carries; 0 if there is only a ``target_info`` in it."""
+    samples: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composite:
+    """A point of several series, a histogram's or a summary's: for each its head and its value."""
+
+    milliseconds: int
+    heads: tuple[bytes, ...]
+    values: tuple[bytes, ...]
+
+
+_Part: TypeAlias = tuple[bytes, int, int]
+"""TimeSeries messages that stay together, the points they carry, their samples."""
+
+_FRAME_BYTES = 12  # at most, of a TimeSeries around its labels and samples
+SAMPLE_BYTES = 22  # at most, with tag and length
+
+
+@dataclass(slots=True)
+class Family:
+    """Everything called by one name.
+
+    Whoever adds a point to *singles* looks first whether its head is there already, and then adds
+    to *repeated*: the loop over number points does so itself, a call would cost it a third.
+    """
+
+    name: str
+    metadata: bytes
+    singles: dict[bytes, bytes] = field(default_factory=dict)
+    """Points of one series: what follows the head, value and stamp."""
+    repeated: dict[bytes, list[Sample]] = field(default_factory=dict)
+    """Further samples by head, in any order; and those whose stamp does not fit behind a head."""
+    composites: dict[bytes, list[Composite]] = field(default_factory=dict)
+    """By the head of ``_count``, which tells the labels that all their series share."""
+    extras: list[_Part] = field(default_factory=list)
+
+    def composite_heads(self) -> set[bytes]:
+        """Return the heads of all series of `composites`."""
+        points = chain.from_iterable(self.composites.values())
+        return set(chain.from_iterable(point.heads for point in points))
+
+
+class Sheaf:
+    """The series of one body."""
+
+    __slots__ = ("_families", "duplicates")
+
+    def __init__(self) -> None:
+        self._families: dict[str, Family] = {}
+        self.duplicates = 0
+        """Points that `bind` left out: their series has a later point of the same millisecond."""
+
+    def family(self, name: str, metadata: bytes) -> Family:
+        """Return the family called *name*; the first *metadata* wins."""
+        found = self._families.get(name)
+        if found is None:
+            found = self._families[name] = Family(name, metadata)
+        return found
+
+    def bind(self, max_bytes: int) -> tuple[Request, ...]:
+        """Return requests of at most *max_bytes*; a point that alone exceeds them is sent alone.
+
+        To be called once, when everything has been gathered.
+        """
+        families = self._families.values()
+        for family in families:
+            if family.composites:
+                self._settle_composites(family, max_bytes)
+        for family in families:
+            if family.repeated:
+                self._settle_repeated(family, max_bytes)
+        filled = [family for family in families if family.singles or family.extras]
+        if sum(map(_size, filled)) <= max_bytes:
+            return (_whole(filled),) if filled else ()
+        return tuple(_cut(filled, max_bytes))
+
+    def _settle_composites(self, family: Family, max_bytes: int) -> None:
+        """Make parts of histograms and summaries."""
+        # A gauge may be called like a histogram's series. Both in one request would make a
+        # backend refuse all of it, and of the two the gauge is the one that is spelt out.
+        names = [f"{family.name}{suffix}" for suffix in ("_bucket", "_sum", "_count")]
+        rivals = [self._families[name] for name in names if name in self._families]
+        taken: list[Collection[bytes]] = [
+            heads
+            for rival in (family, *rivals)
+            for heads in (rival.singles, rival.repeated)
+            if heads
+        ]
+        taken += [rival.composite_heads() for rival in rivals if rival.composites]
+        for points in family.composites.values():
+            kept = {point.milliseconds: point for point in points}
+            if taken and any(head in d for p in points for head in p.heads for d in taken):
+                kept = {}
+            self.duplicates += len(points) - len(kept)
+            if kept:
+                ordered = [kept[ms] for ms in sorted(kept)]
+                family.extras += _parts(ordered, max_bytes - len(family.metadata))
+
+    def _settle_repeated(self, family: Family, max_bytes: int) -> None:
+        """Make parts of the series that have several samples, or one at an unusual time."""
+        for head, samples in family.repeated.items():
+            first = family.singles.pop(head, None)
+            if first is not None:
+                samples.insert(0, (remote_write_series.read_stamp(first[8:]), first[:8]))
+            kept = dict(samples)
+            self.duplicates += len(samples) - len(kept)
+            labels = remote_write_series.labels_of(head)
+            room = max_bytes - len(family.metadata) - len(labels) - _FRAME_BYTES
+            step = max(1, room // SAMPLE_BYTES)
+            ordered = sorted(kept.items())
+            for at in range(0, len(ordered), step):
+                chunk = ordered[at : at + step]
+                series = remote_write_series.time_series(labels, chunk)
+                family.extras.append((series, len(chunk), len(chunk)))
+
+
+def _size(family: Family) -> int:
+    singles = sum(map(len, family.singles)) + sum(map(len, family.singles.values()))
+    return len(family.metadata) + singles + sum([len(part) for part, _, _ in family.extras])
+
+
+def _whole(families: Sequence[Family]) -> Request:
+    """Bind everything into one request: joins only, nothing is looked at one by one."""
+    pieces: list[bytes] = []
+    points = samples = 0
+    for family in families:
+        pieces += chain.from_iterable(family.singles.items())
+        points += len(family.singles)
+        samples += len(family.singles)
+        for part, carried, sampled in family.extras:
+            pieces.append(part)
+            points += carried
+            samples += sampled
+        pieces.append(family.metadata)
+    return Request(body=b"".join(pieces), points=points, samples=samples)
+
+
+def _cut(families: Sequence[Family], max_bytes: int) -> Iterator[Request]:
+    """Fill one request after the other, in order."""
+    pieces: list[bytes] = []
+    size = points = samples = 0
+    for family in families:
+        announced = False  # in the request that is being filled
+        singles = ((head + sample, 1, 1) for head, sample in family.singles.items())
+        for part, carried, sampled in chain(singles, family.extras):
+            grows = len(part) + (0 if announced else len(family.metadata))
+            if pieces and size + grows > max_bytes:
+                yield Request(body=b"".join(pieces), points=points, samples=samples)
+                pieces, size, points, samples = [], 0, 0, 0
+                announced, grows = False, len(part) + len(family.metadata)
+            if not announced:
+                pieces.append(family.metadata)
+                announced = True
+            pieces.append(part)
+            size, points, samples = size + grows, points + carried, samples + sampled
+    yield Request(body=b"".join(pieces), points=points, samples=samples)
+
+
+def _parts(points: Sequence[Composite], max_bytes: int) -> list[_Part]:
+    """Encode points of one histogram or summary; halve them until each part fits."""
+    if len(points) == 1:  # as nearly always
+        return [_single_part(points[0])]
+    series: dict[bytes, list[Sample]] = {}
+    for point in points:
+        for head, value in zip(point.heads, point.values, strict=True):
+            series.setdefault(head, []).append((point.milliseconds, value))
+    body = b"".join([_series(head, samples) for head, samples in series.items()])
+    if len(body) <= max_bytes:
+        return [(body, len(points), sum(map(len, series.values())))]
+    middle = len(points) // 2
+    return _parts(points[:middle], max_bytes) + _parts(points[middle:], max_bytes)
+
+
+def _single_part(point: Composite) -> _Part:
+    stamp = remote_write_series.stamp(point.milliseconds)
+    both = zip(point.heads, point.values, strict=True)
+    if len(stamp) == remote_write_series.STAMP_BYTES:
+        series = [piece for head, value in both for piece in (head, value, stamp)]
+    else:
+        series = [_series(head, ((point.milliseconds, value),)) for head, value in both]
+    return b"".join(series), 1, len(point.heads)
+
+
+def _series(head: bytes, samples: Sequence[Sample]) -> bytes:
+    return remote_write_series.time_series(remote_write_series.labels_of(head), samples)

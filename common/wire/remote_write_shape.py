@@ -1,0 +1,186 @@
+"""The OTLP metrics messages as remote write needs them: attributes and number points stay bytes.
+
+Source: opentelemetry/proto/metrics/v1/metrics.proto; the field numbers below are its own. What
+stays bytes is the key of a memo later, and touching a bytes field costs a tenth of touching a
+message. A singular message that may occur several times on the wire (Resource,
+InstrumentationScope) is repeated here: joining the occurrences merges them, as protobuf demands.
+Parsing validates framing and names, not what stays bytes; so this is for requests that were
+validated at the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+
+from common.wire import errors
+
+Item_co = TypeVar("Item_co", covariant=True)
+Data: TypeAlias = Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]
+
+DELTA, CUMULATIVE = 1, 2  # AggregationTemporality
+NO_RECORDED_VALUE = 1  # DataPointFlags
+
+
+class Repeated(Protocol[Item_co]):
+    """A repeated field."""
+
+    def __iter__(self) -> Iterator[Item_co]: ...
+    def __len__(self) -> int: ...
+
+
+class NumberPoint(Protocol):
+    """A NumberDataPoint."""
+
+    time_unix_nano: int
+    as_double: float
+    as_int: int
+    attributes: Repeated[bytes]
+    flags: int
+
+    def WhichOneof(self, name: str) -> str | None:  # noqa: N802 - protobuf's name
+        """Return ``as_double`` or ``as_int`` for the oneof ``value``."""
+
+
+class HistogramPoint(Protocol):
+    """A HistogramDataPoint."""
+
+    time_unix_nano: int
+    count: int
+    sum: float
+    bucket_counts: Repeated[int]
+    explicit_bounds: Repeated[float]
+    attributes: Repeated[bytes]
+    flags: int
+
+    def HasField(self, name: str) -> bool:  # noqa: N802 - protobuf's name
+        """Tell whether ``sum`` is set."""
+
+
+class Quantile(Protocol):
+    """A SummaryDataPoint.ValueAtQuantile."""
+
+    quantile: float
+    value: float
+
+
+class SummaryPoint(Protocol):
+    """A SummaryDataPoint."""
+
+    time_unix_nano: int
+    count: int
+    sum: float
+    quantile_values: Repeated[Quantile]
+    attributes: Repeated[bytes]
+    flags: int
+
+
+class Content(Protocol):
+    """A Sum or Histogram; a Gauge or Summary has `data_points` only."""
+
+    aggregation_temporality: int
+    is_monotonic: bool
+
+    @property
+    def data_points(self) -> Repeated[Any]:
+        """Bytes, `HistogramPoint` or `SummaryPoint`, as the metric's kind has it."""
+
+
+class Metric(Protocol):
+    """A Metric; its content is the attribute that ``WhichOneof("data")`` names."""
+
+    name: str
+    description: str
+    unit: str
+    metadata: Repeated[bytes]
+
+    def WhichOneof(self, name: str) -> Data | None:  # noqa: N802 - protobuf's name
+        """Return which content the oneof ``data`` has."""
+
+
+class Scope(Protocol):
+    """A ScopeMetrics."""
+
+    scope: Repeated[bytes]
+    metrics: Repeated[Metric]
+
+
+class Frame(Protocol):
+    """A ResourceMetrics."""
+
+    resource: Repeated[bytes]
+    scope_metrics: Repeated[Scope]
+
+
+class Request(Protocol):
+    """An ExportMetricsServiceRequest."""
+
+    resource_metrics: Repeated[Frame]
+
+
+# Per message: field number, name, type; * means repeated, | means in the oneof of the message.
+_MESSAGES = {
+    "Request": "1 resource_metrics *Frame",
+    "Frame": "1 resource *bytes, 2 scope_metrics *Scope",
+    "Scope": "1 scope *bytes, 2 metrics *Metric",
+    "Metric": "1 name string, 2 description string, 3 unit string, "
+    "5 gauge |Numbers, 7 sum |Numbers, 9 histogram |Histograms, "
+    "10 exponential_histogram |Numbers, 11 summary |Summaries, 12 metadata *bytes",
+    "Numbers": "1 data_points *bytes, 2 aggregation_temporality int32, 3 is_monotonic bool",
+    "Histograms": "1 data_points *Histogram, 2 aggregation_temporality int32",
+    "Summaries": "1 data_points *Summary",
+    "Number": "3 time_unix_nano fixed64, 4 as_double |double, 6 as_int |sfixed64, "
+    "7 attributes *bytes, 8 flags uint32",
+    "Histogram": "3 time_unix_nano fixed64, 4 count fixed64, 5 sum |double, "
+    "6 bucket_counts *fixed64, 7 explicit_bounds *double, 9 attributes *bytes, 10 flags uint32",
+    "Summary": "3 time_unix_nano fixed64, 4 count fixed64, 5 sum double, "
+    "6 quantile_values *Quantile, 7 attributes *bytes, 8 flags uint32",
+    "Quantile": "1 quantile double, 2 value double",
+}
+
+
+def _schema() -> descriptor_pb2.FileDescriptorProto:
+    kind = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="remote_write_shape.proto", package="shape", syntax="proto3"
+    )
+    for name, fields in _MESSAGES.items():
+        message_type = file.message_type.add(name=name)
+        if "|" in fields:
+            message_type.oneof_decl.add(name="data" if name == "Metric" else "value")
+        for field in fields.split(", "):
+            number, field_name, of = field.split(" ")
+            added = message_type.field.add(number=int(number), name=field_name)
+            added.label = kind.LABEL_REPEATED if of[0] == "*" else kind.LABEL_OPTIONAL
+            if of[0] == "|":
+                added.oneof_index = 0
+            of = of.lstrip("*|")
+            if of in _MESSAGES:
+                added.type, added.type_name = kind.TYPE_MESSAGE, f".shape.{of}"
+            else:
+                added.type = kind.Type.Value(f"TYPE_{of.upper()}")
+    return file
+
+
+_pool = descriptor_pool.DescriptorPool()
+_pool.Add(_schema())
+_Request = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Request"))
+_Number = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Number"))
+
+
+def read(encoded: bytes) -> Request:
+    """Take a request apart; raises `errors.Malformed` if its framing is broken."""
+    try:
+        return cast("Request", _Request.FromString(encoded))
+    except message.DecodeError as error:
+        raise errors.Malformed(f"not an ExportMetricsServiceRequest: {error}") from error
+
+
+def read_number(point: bytes) -> NumberPoint:
+    """Take a NumberDataPoint apart; raises `errors.Malformed` if its framing is broken."""
+    try:
+        return cast("NumberPoint", _Number.FromString(point))
+    except message.DecodeError as error:
+        raise errors.Malformed(f"not a NumberDataPoint: {error}") from error

@@ -1,0 +1,145 @@
+"""The fast path gives exactly what the strict parser gives, or steps aside."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings, strategies as st
+
+from agent.exposition import series, text
+from common.wire import errors
+
+LIMITS = text.Limits()
+BODY = b"""\
+# HELP a x
+# TYPE a counter
+a{b="c",long_label_name="a value of some length"} 1
+a{b="d
+e"} 2.5e+07
+tiny 3
+spaced\t 4
+a{b="e"}5
+timed 6 1700000000000
+\0 whatever
+"""
+TOKENS = [
+    b"1",
+    b"NaN",
+    b"-0",
+    b"+Inf",
+    b"1_0",
+    b"inf",
+    b"1 ",
+    b" 1",
+    b"1\r",
+    b"1e999",
+    b"",
+    b"x",
+    b"1 2",
+    b"\n",
+    b"#",
+    b'"',
+    b"}",
+    b"{",
+    b"\0",
+    b"\xff",
+    b"7 1700000000001",
+    b"7 99999999999999999999",
+]
+
+
+def strict(body: bytes) -> text.Exposition | None:
+    try:
+        return text.parse(body, LIMITS)
+    except errors.Malformed:
+        return None
+
+
+def check(layout: series.Layout, learnt: text.Exposition, body: bytes) -> bool:
+    readings = layout.read(body)
+    if readings is None:
+        return False
+    found = strict(body)
+    assert found is not None, "the fast path took what the strict parser refuses"
+    assert found.series == learnt.series
+    assert found.families == learnt.families
+    assert found.values.tobytes() == readings.values.tobytes()
+    assert found.times.tolist() == readings.times.tolist()
+    return True
+
+
+EDITS = st.lists(
+    st.tuples(st.integers(0, len(BODY)), st.integers(0, 4), st.sampled_from(TOKENS)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@pytest.mark.parametrize("many", [0, 800])
+def test_mutated_bodies_read_as_the_strict_parser_reads_them(many: int, monkeypatch) -> None:
+    monkeypatch.setattr(series, "_MANY", many)
+    learnt = text.parse(BODY, LIMITS)
+    layout = series.Layout.learn(BODY, learnt)
+    assert check(layout, learnt, BODY)
+
+    @settings(max_examples=400)
+    @given(EDITS)
+    @example([(0, 0, b"\n")])
+    @example([(len(BODY), 0, b"\n")])
+    def mutate(edits: list[tuple[int, int, bytes]]) -> None:
+        body = BODY
+        for at, gone, token in edits:
+            body = body[:at] + token + body[at + gone :]
+        check(layout, learnt, body)
+
+    mutate()
+
+
+VALUES = st.one_of(
+    st.floats().map(repr), st.floats().map(lambda f: f"{f:.6g}"), st.integers().map(str)
+)
+
+
+@pytest.mark.parametrize("many", [0, 800])
+@settings(max_examples=100)
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=30))
+def test_new_numbers_alone_never_leave_the_fast_path(many: int, pairs) -> None:
+    lines = [f'm{{i="{i}"}} ' for i in range(len(pairs))]
+    first = "\n".join(line + a for line, (a, _) in zip(lines, pairs, strict=True)).encode()
+    second = "\n".join(line + b for line, (_, b) in zip(lines, pairs, strict=True)).encode()
+    learnt = text.parse(first, LIMITS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "_MANY", many)
+        assert check(series.Layout.learn(first, learnt), learnt, second)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"a 1\n", b"a 1"),
+        (b"a 1\n", b"b 1\n"),
+        (b"a 1\n", b"a 1\nb 2\n"),
+        (b"a 1\nb 2\n", b"b 2\na 1\n"),
+        (b"a 1\n", b"a 1 1700000000000\n"),
+        (b"a 1 1700000000000\n", b"a 1\n"),
+        (b"# HELP a x\na 1\n", b"# HELP a y\na 1\n"),
+        (b"# x\na 1\n", b"# x 5\na \n"),
+        (b"abcdefgh 1\n", b"a 1\nbcdefgh"),
+        (b"", b"\n"),
+    ],
+)
+def test_another_shape_is_left_to_the_strict_parser(before: bytes, after: bytes) -> None:
+    assert series.Layout.learn(before, text.parse(before, LIMITS)).read(after) is None
+
+
+def test_an_empty_body_has_a_layout_too() -> None:
+    readings = series.Layout.learn(b"", text.parse(b"", LIMITS)).read(b"")
+    assert readings is not None
+    assert len(readings.values) == 0
+
+
+def test_a_layout_costs_about_as_much_as_the_text_it_knows() -> None:
+    body = b"".join(b'some_metric_total{code="200",path="/%d"} 1.5\n' % i for i in range(2000))
+    layout = series.Layout.learn(body, text.parse(body, LIMITS))
+    assert layout.held_bytes < 3 * len(body)
+    readings = layout.read(body.replace(b"1.5\n", b"12.75\n"))
+    assert readings is not None
+    assert np.all(readings.values == 12.75)

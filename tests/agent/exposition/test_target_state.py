@@ -1,0 +1,203 @@
+"""A target between its scrapes: what is sent after each, and that nothing it exposes can harm."""
+
+from hypothesis import given, settings, strategies as st
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+
+from agent.exposition import metrics, target_state, text
+from agent.exposition.translate import Drop
+from common.wire import otlp
+
+ORIGIN = metrics.Origin.of(job="j", instance="i", scope=("agent", "1"), attributes={}, labels={})
+SECOND = 1_000_000_000
+NOW = 1_700_000_000 * SECOND
+BODY = b"a 1\nb 2\n"
+
+
+def new(**limits: int) -> target_state.TargetState:
+    return target_state.TargetState(ORIGIN, text.Limits(**limits))
+
+
+def sent(outcome: target_state.Outcome) -> dict[str, float | None]:
+    """Return the gauges of the payload; None for a stale one."""
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(outcome.payload)
+    points = {}
+    for frame in request.resource_metrics:
+        for metric in frame.scope_metrics[0].metrics:
+            for point in metric.gauge.data_points:
+                points[metric.name] = None if point.flags else point.as_double
+    assert otlp.count(outcome.payload) == outcome.points
+    return points
+
+
+def test_a_scrape_sends_the_samples_and_a_report() -> None:
+    outcome = new().accept(BODY, NOW, 0.25)
+    assert sent(outcome) == {
+        "a": 1,
+        "b": 2,
+        "up": 1,
+        "scrape_duration_seconds": 0.25,
+        "scrape_samples_scraped": 2,
+        "scrape_samples_post_metric_relabeling": 2,
+        "scrape_series_added": 2,
+    }
+    assert (outcome.samples, outcome.stale, outcome.known, outcome.error) == (2, 0, False, "")
+
+
+def test_the_second_scrape_of_the_same_series_takes_the_fast_path() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    assert state.held_bytes > 0
+    outcome = state.accept(b"a 7\nb 8\n", NOW + SECOND, 0.1)
+    assert outcome.known
+    assert sent(outcome)["b"] == 8
+    assert sent(outcome)["scrape_series_added"] == outcome.series_added == 0
+
+
+def test_a_series_that_vanishes_is_marked_once() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    outcome = state.accept(b"b 2\nc 3\n", NOW + SECOND, 0.1)
+    assert sent(outcome)["a"] is None
+    assert (outcome.stale, outcome.series_added) == (1, 1)
+    outcome = state.accept(b"b 2\nc 3\n", NOW + 2 * SECOND, 0.1)
+    assert "a" not in sent(outcome)
+    assert outcome.stale == 0
+
+
+def test_a_missed_scrape_marks_everything_once_and_says_why() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    outcome = state.miss("connection refused", NOW + SECOND, 0.5)
+    assert sent(outcome) == {
+        "up": 0,
+        "scrape_duration_seconds": 0.5,
+        "scrape_samples_scraped": 0,
+        "scrape_samples_post_metric_relabeling": 0,
+        "scrape_series_added": 0,
+        "a": None,
+        "b": None,
+    }
+    assert outcome.error == "connection refused"
+    assert state.miss("again", NOW + 2 * SECOND, 0.5).stale == 0
+    back = state.accept(BODY, NOW + 3 * SECOND, 0.1)
+    assert (back.series_added, back.stale, back.known) == (2, 0, True)
+    assert sent(back)["up"] == 1
+
+
+def test_a_broken_body_is_a_missed_scrape_with_the_line() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    outcome = state.accept(b"a 1\nb 2\r\n", NOW + SECOND, 0.1)
+    assert "line 2, byte 6: not a number" in outcome.error
+    assert sent(outcome)["up"] == 0
+    assert outcome.stale == 2
+
+
+def test_a_body_over_a_limit_is_a_missed_scrape_with_both_numbers() -> None:
+    outcome = new(samples=1).accept(BODY, NOW, 0.1)
+    assert "2 samples exceed the limit of 1" in outcome.error
+    assert sent(outcome)["up"] == 0
+
+
+def test_an_empty_body_is_up_and_marks_everything() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    outcome = state.accept(b"", NOW + SECOND, 0.1)
+    assert sent(outcome)["up"] == 1
+    assert outcome.stale == 2
+    assert outcome.error == ""
+
+
+def test_a_target_that_is_gone_takes_its_report_with_it() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    outcome = state.vanish(NOW + SECOND)
+    assert outcome.stale == outcome.points == 7
+    assert set(sent(outcome).values()) == {None}
+    assert state.vanish(NOW + 2 * SECOND).payload == b""
+    assert state.accept(BODY, NOW + 3 * SECOND, 0.1).series_added == 2
+
+
+def test_a_histogram_that_ceases_to_make_sense_is_left_out_and_comes_back() -> None:
+    body = b'# TYPE h histogram\nh_bucket{le="1"} %d\nh_bucket{le="+Inf"} 5\nh_count 5\nb 1\n'
+    state = new()
+    assert state.accept(body % 3, NOW, 0.1).dropped == {}
+    broken = state.accept(body % 9, NOW + SECOND, 0.1)
+    assert broken.dropped == {Drop.NOT_A_COUNT: 1}
+    assert (broken.stale, broken.samples, broken.error) == (1, 4, "")
+    still = state.accept(body % 8, NOW + 2 * SECOND, 0.1)
+    assert (still.dropped, still.stale, still.known) == ({Drop.NOT_A_COUNT: 1}, 0, True)
+    back = state.accept(body % 4, NOW + 3 * SECOND, 0.1)
+    assert (back.dropped, back.series_added) == ({}, 3)
+
+
+def test_losses_are_counted_by_reason() -> None:
+    outcome = new().accept(b"# TYPE s summary\ns_sum 1\na 1\na 2\nt 1 0\n", NOW, 0.1)
+    assert outcome.dropped == {Drop.NO_COUNT: 1, Drop.OUT_OF_BOUNDS: 1}
+    assert outcome.duplicates == 1
+    assert outcome.samples == 4
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            b"a 1\n",
+            b"a 2\n",
+            b'a{x="1"} 1\n',
+            b"b 1 1700000000000\n",
+            b"# TYPE a counter\n",
+            b"# TYPE h histogram\n",
+            b'h_bucket{le="1"} 2\n',
+            b'h_bucket{le="1"} 3\n',
+            b'h_bucket{le="+Inf"} 2\n',
+            b"h_count 2\n",
+            b"h_sum 2\n",
+            b"}",
+        ]
+    ),
+    max_size=8,
+).map(b"".join)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.one_of(PIECES, st.none()), min_size=1, max_size=6))
+def test_any_history_leaves_alive_exactly_what_the_last_scrape_had(bodies) -> None:
+    state, alive = new(), set()
+    for i, body in enumerate(bodies):
+        time = NOW + i * SECOND
+        fresh = new().accept(body or b"", time, 0.1)
+        outcome = state.miss("x", time, 0.1) if body is None else state.accept(body, time, 0.1)
+        assert otlp.count(outcome.payload) == outcome.points
+        assert bool(outcome.error) == (body is None or bool(fresh.error))
+        live, stale = series_of(outcome)
+        assert not live & stale, "marked stale and sent at once"
+        assert stale <= alive, "marked stale, but never sent"
+        alive = (alive - stale) | live
+        assert alive == live
+        if not outcome.error:
+            assert outcome.points - outcome.stale == fresh.points
+    gone = state.vanish(NOW + 99 * SECOND)
+    assert series_of(gone)[1] == alive
+
+
+def series_of(outcome: target_state.Outcome) -> tuple[set[str], set[str]]:
+    """Return the series that Prometheus would see, those alive and those marked stale."""
+    live: set[str] = set()
+    stale: set[str] = set()
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(outcome.payload)
+    for frame in request.resource_metrics:
+        for metric in frame.scope_metrics[0].metrics:
+            kind = metric.WhichOneof("data")
+            for point in getattr(metric, kind).data_points:
+                if point.time_unix_nano == 1_700_000_000_000_000_000 and metric.name == "b":
+                    continue  # has its own time, so staleness does not concern it
+                labels = sorted((a.key, a.value.string_value) for a in point.attributes)
+                names = [f"{metric.name}{labels}"]
+                if kind == "histogram":
+                    names = [f"{metric.name}_count{labels}"]
+                    names += [f"{metric.name}_sum{labels}"] * point.HasField("sum")
+                    bounds = [f"{b:g}" for b in point.explicit_bounds]
+                    bounds += ["+Inf"] * (len(point.bucket_counts) > 0)
+                    names += [f"{metric.name}_bucket{[('le', b)]}" for b in bounds]
+                (stale if point.flags else live).update(names)
+    return live, stale

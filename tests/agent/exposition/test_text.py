@@ -1,0 +1,161 @@
+"""The strict parser: a body is read whole, or refused whole, and says where."""
+
+import math
+
+import pytest
+from hypothesis import example, given, settings, strategies as st
+
+from agent.exposition import text
+from bench.references import exposition as reference
+from common.wire import errors
+
+LIMITS = text.Limits()
+BODY = b"""\
+# HELP node_cpu_seconds_total Seconds the CPUs spent in each mode.
+# TYPE node_cpu_seconds_total counter
+node_cpu_seconds_total{cpu="0",mode="idle"} 1.23456789e+06
+node_cpu_seconds_total{cpu="0",mode="iowait"} 17.5
+
+# HELP node_filesystem_avail_bytes Available \\\\ space,\\nin bytes.
+# TYPE node_filesystem_avail_bytes gauge
+node_filesystem_avail_bytes{device="C:\\\\",mountpoint="/a \\"b\\"\\n"} 4.2e+10
+# TYPE latency_seconds histogram
+latency_seconds_bucket{le="0.5"} 1
+latency_seconds_bucket{le="+Inf"} 3
+latency_seconds_sum 2.25
+latency_seconds_count 3
+node_time_seconds 1.7e+09 1700000000123
+missing NaN
+"""
+
+
+def test_a_body_becomes_columns() -> None:
+    found = text.parse(BODY, LIMITS)
+    assert found.series[1] == (b"node_cpu_seconds_total", ((b"cpu", b"0"), (b"mode", b"iowait")))
+    assert found.series[2].labels == ((b"device", b"C:\\"), (b"mountpoint", b'/a "b"\n'))
+    assert found.values[:7].tolist() == [1234567.89, 17.5, 4.2e10, 1, 3, 2.25, 3]
+    assert found.times.tolist() == [text.UNTIMED] * 7 + [1700000000123, text.UNTIMED]
+    assert found.families[b"node_filesystem_avail_bytes"] == (
+        b"gauge",
+        b"Available \\ space,\nin bytes.",
+    )
+    assert [BODY[at : at + 4] for at in found.value_at[-2:]] == [b"1.7e", b"NaN\n"]
+
+
+def test_it_agrees_with_the_parser_of_prometheus_client() -> None:
+    found = text.parse(BODY, LIMITS)
+    for (name, labels), value, (r_name, r_labels, r_value, _) in zip(
+        found.series, found.values, reference.samples(BODY), strict=True
+    ):
+        assert name.decode() == r_name
+        assert {k.decode(): v.decode() for k, v in labels} == r_labels
+        assert value == r_value or (math.isnan(value) and math.isnan(r_value))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"a 1\nb 2\r\n", "line 2, byte 6: not a number"),
+        (b"a 1\r\n", "line 1, byte 2: not a number"),
+        (b"a 1_0\n", "line 1, byte 2: not a number"),
+        (b"a 0x1p1\n", "not a number"),
+        (b"a 1e999\n", "beyond the range of a double"),
+        (b"a 1 9223372036854775808\n", "timestamp beyond 64 bits"),
+        (b'a{b="1",b="2"} 1\n', "empty, reserved or repeated"),
+        (b'a{__name__="b"} 1\n', "empty, reserved or repeated"),
+        (b'a{""="b"} 1\n', "empty, reserved or repeated"),
+        (b'a{b="\xff"} 1\n', "label value is not UTF-8"),
+        (b'a{b="\\\\\xff"} 1\n', "label value is not UTF-8"),
+        (b'{"\xff"} 1\n', "metric name is not UTF-8"),
+        (b'a{"\xff"="b"} 1\n', "label name is not UTF-8"),
+        (b"# HELP a \xed\xa0\x80\n", "help is not UTF-8"),
+        (b"# TYPE a info\n", "expected counter, gauge, histogram, summary or untyped"),
+        (b"a 1\n  b 2\n", "line 2, byte 6: blanks before the metric name"),
+        (b"a 1\nb x\n}\n", "line 2, byte 6: not a number"),
+    ],
+)
+def test_a_broken_body_is_refused_at_its_first_error(body: bytes, message: str) -> None:
+    with pytest.raises(errors.Malformed, match=message):
+        text.parse(body, LIMITS)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\n\n", b" \t", b"\0 what ever", b"# \xff\n", b"a 1", b"a 1 \t\n", b"a\t1\n"]
+)
+def test_what_prometheus_tolerates_is_tolerated(body: bytes) -> None:
+    assert len(text.parse(body, LIMITS).series) == (b"a" in body.split(b"\0")[0])
+
+
+def test_the_last_word_on_a_family_counts_wherever_it_stands() -> None:
+    found = text.parse(b"a 1\n# TYPE a gauge\n# HELP a x\n# TYPE a counter\n", LIMITS)
+    assert found.families == {b"a": (b"counter", b"x")}
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (text.Limits(samples=1), "2 samples exceed the limit of 1"),
+        (text.Limits(labels=1), "line 2, byte 6: 2 labels over the limit of 1"),
+        (text.Limits(label_name_bytes=3), "label name of 4 bytes over the limit of 3"),
+        (text.Limits(label_value_bytes=2), "label value of 3 bytes over the limit of 2"),
+    ],
+)
+def test_limits_name_the_value_and_themselves(limits: text.Limits, message: str) -> None:
+    with pytest.raises(errors.TooLarge, match=message):
+        text.parse(b'a 1\na{name="1",b="123"} 2\n', limits)
+
+
+def test_limits_of_zero_and_limits_just_met_let_everything_through() -> None:
+    body = b'a 1\na{name="1",b="123"} 2\n'
+    exact = text.Limits(samples=2, labels=2, label_name_bytes=4, label_value_bytes=3)
+    for limits in (exact, text.Limits(samples=0)):
+        assert len(text.parse(body, limits).series) == 2
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"a",
+                b"_1",
+                b"{",
+                b"}",
+                b'"',
+                b"\\",
+                b"=",
+                b",",
+                b" ",
+                b"\t",
+                b"\n",
+                b"\r",
+                b"#",
+                b"# HELP a ",
+                b"# TYPE a gauge",
+                b"1",
+                b".5",
+                b"e9",
+                b"NaN",
+                b"\0",
+                b"\xff",
+                b'{b="c"}',
+                b"le",
+                b"-",
+            ]
+        ),
+        max_size=24,
+    ).map(b"".join)
+)
+@example(b'a{b="c",' * 3)
+def test_hostile_bytes_end_in_a_result_or_malformed(body: bytes) -> None:
+    try:
+        found = text.parse(body, LIMITS)
+    except errors.Malformed:
+        return
+    assert len(found.series) == len(found.values) == len(found.times) == len(found.value_at)
+
+
+def test_a_long_hostile_line_costs_linear_time() -> None:
+    for line in (b"a{" + b'b="c",' * 100_000, b"a" * 1_000_000, b'a{b="' + b"\\" * 999_999):
+        with pytest.raises(errors.Malformed):
+            text.parse(line, LIMITS)

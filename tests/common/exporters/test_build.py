@@ -1,0 +1,153 @@
+"""What the configuration describes gets built, and what cannot work is said before it runs."""
+
+from importlib import metadata
+
+import pytest
+
+from common.config import agent, gateway
+from common.config.shared import Tls
+from common.exporters import build
+from common.exporters.outcomes import Batch, Delivered, Exporter
+from common.service.settings import SettingsError
+from common.wire import compression, remote_write
+from tests.fakes import backends, points
+
+BODY = points.request([1.0])
+VERSION = metadata.version("headgate")
+
+
+def otlp(**settings: object) -> gateway.Output:
+    return gateway.Output(otlp=gateway.OtlpOutput(**settings))
+
+
+def writing(**settings: object) -> gateway.Output:
+    return gateway.Output(remote_write=gateway.RemoteWriteOutput(**settings))
+
+
+async def send(exporter: Exporter) -> object:
+    (request,) = exporter.encode(Batch(body=BODY, points=1, oldest=0.0)).requests
+    return await exporter.send(request)
+
+
+def exporting(output: gateway.Output):
+    return build.exporting(output, now=lambda: 1_790_000_000.0)
+
+
+@pytest.mark.wallclock
+async def test_otlp_over_grpc() -> None:
+    async with backends.otlp_grpc() as backend:
+        output = otlp(endpoint=backend.url, headers={"X-Tenant": "shop"})
+        async with exporting(output) as exporter:
+            assert await send(exporter) == Delivered()
+    (received,) = backend.received
+    assert received.body == BODY
+    assert received.headers["x-tenant"] == "shop"
+    agent_name = received.headers["user-agent"]
+    assert agent_name.startswith(f"OTel-OTLP-Exporter-python-headgate/{VERSION} ")
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize(
+    ("suffix", "path", "asked"),
+    [
+        ("", "", "/v1/metrics"),
+        ("/", "", "/v1/metrics"),
+        ("/tenant", "", "/tenant/v1/metrics"),
+        ("", "/in/here", "/in/here"),
+        ("/a/", "b", "/a/b"),
+    ],
+)
+async def test_otlp_over_http_with_its_path(suffix, path, asked) -> None:
+    async with backends.http() as backend:
+        output = otlp(endpoint=backend.url + suffix, path=path, protocol="http", compression="zstd")
+        async with exporting(output) as exporter:
+            assert await send(exporter) == Delivered()
+    (received,) = backend.received
+    assert received.path == asked
+    assert compression.inflate(received.body, "zstd", 1 << 20) == BODY
+    assert received.headers["user-agent"] == f"OTel-OTLP-Exporter-python-headgate/{VERSION}"
+
+
+@pytest.mark.wallclock
+async def test_remote_write_with_its_options() -> None:
+    async with backends.http() as backend:
+        output = writing(
+            url=f"{backend.url}/api/v1/write?x=y",
+            headers={"User-Agent": "mine", "X-Scope-OrgID": "shop"},
+            external_labels={"cluster": "c1"},
+            promote=("service.name",),
+            target_info=False,
+        )
+        async with exporting(output) as exporter:
+            assert await send(exporter) == Delivered()
+    (received,) = backend.received
+    assert received.path == "/api/v1/write?x=y"
+    assert received.headers["user-agent"] == "mine"
+    assert received.headers["x-scope-orgid"] == "shop"
+    (series,) = remote_write.read(compression.inflate(received.body, "snappy", 1 << 20)).series
+    labels = dict(series.labels)
+    assert (labels["cluster"], labels["service_name"]) == ("c1", "shop")
+
+
+@pytest.mark.wallclock
+async def test_an_agent_sends_the_token_that_is_current() -> None:
+    tokens = ["", " one\n", "two\x00"]
+    async with backends.otlp_grpc() as backend:
+        push = agent.Push(endpoint=backend.url)
+        async with build.pushing(push, token=lambda: tokens.pop(0)) as exporter:
+            for _ in range(3):
+                assert await send(exporter) == Delivered()
+    sent = [received.headers.get("authorization") for received in backend.received]
+    assert sent == [None, "Bearer one", "Bearer two?"]
+
+
+@pytest.mark.parametrize(
+    ("output", "key", "word"),
+    [
+        (otlp(endpoint="http://h:1", headers={"a b": "x"}), "otlp.headers.a b", "name"),
+        (otlp(endpoint="http://h:1", headers={"grpc-x": "x"}), "otlp.headers.grpc-x", "name"),
+        (otlp(endpoint="http://h:1", headers={"x-bin": "x"}), "otlp.headers.x-bin", "name"),
+        (otlp(endpoint="http://h:1", headers={"x": "s\necret"}), "otlp.headers.x", "ASCII"),
+        (
+            otlp(endpoint="http://h:1", protocol="http", headers={"Content-Type": "x"}),
+            "otlp.headers.Content-Type",
+            "remove",
+        ),
+        (writing(url="http://h:1", headers={"x": "sécret"}), "remote_write.headers.x", "ASCII"),
+        (
+            writing(url="http://u:secret@h:1", headers={"Authorization": "secret"}),
+            "remote_write.url",
+            "one of them",
+        ),
+        (otlp(endpoint="https://h:1", tls=Tls(ca_file="/absent")), "otlp.tls", "No such file"),
+        (
+            otlp(endpoint="https://h:1", protocol="http", tls=Tls(ca_file="/absent")),
+            "otlp.tls",
+            "No such file",
+        ),
+        (
+            writing(url="https://h:1", tls=Tls(cert_file="/absent", key_file="/absent")),
+            "remote_write.tls",
+            "No such file",
+        ),
+    ],
+)
+async def test_what_cannot_be_sent_is_a_problem_of_the_settings(output, key, word) -> None:
+    with pytest.raises(SettingsError) as error:
+        async with exporting(output):
+            pytest.fail("it was accepted")
+    (problem,) = error.value.problems
+    assert problem.key == key
+    assert word in problem.message
+    assert "ecret" not in problem.message
+
+
+async def test_every_wrong_header_is_said_at_once() -> None:
+    output = otlp(endpoint="http://h:1", headers={"a b": "x", "fine": "x", "c": "\x00"})
+    with pytest.raises(SettingsError) as error:
+        async with exporting(output):
+            pytest.fail("it was accepted")
+    assert [problem.key for problem in error.value.problems] == [
+        "otlp.headers.a b",
+        "otlp.headers.c",
+    ]

@@ -1,0 +1,142 @@
+"""A POST ends in an answer or in words; what a backend sends back is bounded and harmless."""
+
+import asyncio
+import gzip
+import ssl
+
+import pytest
+
+from common.config.shared import Tls
+from common.exporters import http_posting
+from common.exporters.http_posting import Answer
+from common.exporters.outcomes import Retry
+from tests.fakes import backends, certificates
+from tests.fakes.backends import Break, BreakBody, Hang, Http
+
+pytestmark = pytest.mark.wallclock
+
+
+def posting(url: str, attempt_timeout: float = 5.0):
+    return http_posting.posting(
+        url, headers={"x-tenant": "shop"}, attempt_timeout=attempt_timeout, tls=Tls()
+    )
+
+
+async def test_the_body_arrives_with_the_headers_and_asks_for_no_compression() -> None:
+    async with backends.http() as backend, posting(f"{backend.url}/a?b=c") as poster:
+        answer = await poster.post(b"hello")
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.why) == (200, "HTTP 200")
+    (received,) = backend.received
+    assert (received.path, received.body) == ("/a?b=c", b"hello")
+    assert received.headers["x-tenant"] == "shop"
+    assert received.headers["accept-encoding"] == "identity"
+
+
+async def test_a_user_and_password_in_the_url_become_basic_authorization() -> None:
+    async with (
+        backends.http() as backend,
+        posting(backend.url.replace("//", "//me:secret@")) as poster,
+    ):
+        await poster.post(b"")
+    assert backend.received[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
+
+
+async def test_cookies_are_not_kept_and_redirects_not_followed() -> None:
+    script = [Http(status=307, headers={"location": "/other", "set-cookie": "a=b"})]
+    async with backends.http(script) as backend, posting(backend.url) as poster:
+        assert (await poster.post(b"")).status == 307
+        await poster.post(b"")
+    assert [received.path for received in backend.received] == ["/", "/"]
+    assert "cookie" not in backend.received[1].headers
+
+
+async def test_a_connection_is_used_again() -> None:
+    async with backends.http() as backend, posting(backend.url) as poster:
+        for _ in range(3):
+            await poster.post(b"x")
+        connector = poster._session.connector
+        assert connector is not None
+        assert sum(len(idle) for idle in connector._conns.values()) == 1
+
+
+@pytest.mark.parametrize("trouble", [Break(), Hang()])
+async def test_no_answer_is_worth_another_attempt(trouble) -> None:
+    async with backends.http([trouble]) as backend, posting(backend.url, 0.2) as poster:
+        verdict = await poster.post(b"x")
+    assert isinstance(verdict, Retry)
+    assert verdict.after is None
+    assert ("0.2 s" if trouble == Hang() else "ServerDisconnectedError") in verdict.why
+
+
+async def test_nobody_there_is_worth_another_attempt_and_said_without_secrets(
+    unused_tcp_port: int,
+) -> None:
+    async with posting(f"http://me:secret@127.0.0.1:{unused_tcp_port}/?token=secret") as poster:
+        verdict = await poster.post(b"x")
+    assert isinstance(verdict, Retry)
+    assert f"127.0.0.1:{unused_tcp_port}" in verdict.why
+    assert "secret" not in verdict.why
+
+
+async def test_a_body_that_breaks_off_does_not_undo_the_status() -> None:
+    async with backends.http([BreakBody()]) as backend, posting(backend.url) as poster:
+        answer = await poster.post(b"x")
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_an_answer_is_read_up_to_a_limit() -> None:
+    script = [Http(status=status, body=b"x" * (6 << 20)) for status in (200, 500)]
+    async with backends.http(script) as backend, posting(backend.url) as poster:
+        sizes = [len((await poster.post(b"x")).body) for _ in script]
+    assert sizes == [4 << 20, 64 << 10]
+
+
+async def test_a_compressed_answer_is_inflated_within_the_limit() -> None:
+    zipped = {"content-encoding": "gzip", "content-type": "text/plain"}
+    bomb = gzip.compress(bytes(40 << 20), 9)
+    assert len(bomb) < 60 << 10
+    script = [
+        Http(status=400, body=gzip.compress(b"no such tenant"), headers=zipped),
+        Http(status=400, body=bomb, headers=zipped),
+        Http(status=400, body=b"x", headers={"content-encoding": "rot13"}),
+    ]
+    async with backends.http(script) as backend, posting(backend.url) as poster:
+        answers = [await poster.post(b"x") for _ in script]
+    assert [answer.why for answer in answers] == [
+        "HTTP 400: no such tenant",
+        "HTTP 400",
+        "HTTP 400",
+    ]
+
+
+async def test_tls_verifies_the_name_and_shows_the_client_s_certificate(tmp_path) -> None:
+    files = certificates.write(tmp_path, "backend.test")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(files.authority))
+    context.load_cert_chain(files.certificate, files.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    pair = {"cert_file": str(files.certificate), "key_file": str(files.key)}
+    authority = str(files.authority)
+    choices = [
+        Tls(ca_file=authority, server_name="backend.test", **pair),
+        Tls(insecure_skip_verify=True, **pair),
+        Tls(ca_file=authority, **pair),  # the address is not in the certificate
+        Tls(server_name="backend.test", **pair),  # nobody trusts that authority
+        Tls(ca_file=authority, server_name="backend.test"),  # no certificate of our own
+    ]
+    outcomes = []
+    async with backends.http(context=context) as backend:
+        for tls in choices:
+            async with http_posting.posting(
+                backend.url, headers={}, attempt_timeout=5.0, tls=tls
+            ) as poster:
+                outcomes.append(type(await poster.post(b"x")))
+    assert outcomes == [Answer, Answer, Retry, Retry, Retry]
+
+
+async def test_cancelling_an_attempt_cancels_it() -> None:
+    async with backends.http([Hang()]) as backend, posting(backend.url) as poster:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await poster.post(b"x")

@@ -1,0 +1,134 @@
+"""OTLP requests that are valid to upb and unlike anything that an SDK would send."""
+
+import struct
+from random import Random
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.resource.v1 import resource_pb2
+
+DOUBLES = [0.0, -0.0, 1.5, float("nan"), float("inf"), -1e308, 5e-324]
+STALE = struct.pack("<Q", 0x7FF0000000000002)  # Prometheus' stale marker, a signalling NaN
+TEXTS = ["", "a", "http.server.duration", "k8s.pod.uid", "µs", "x" * 130]
+SPINE = {"resource_metrics", "scope_metrics", "metrics", "data_points"}
+
+
+class Sender:
+    """Invents messages of a type, field by field."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.children = random.choice([0.1, 0.4, 0.6])
+        self.extras = random.choice([0.02, 0.1, 0.3])
+
+    def varint(self, n: int, longest: int = 5) -> bytes:
+        """Encode *n*, now and then in more bytes than it needs."""
+        out = bytearray()
+        while n > 127:
+            out.append(n & 127 | 128)
+            n >>= 7
+        if self.random.random() < 0.05:
+            padding = self.random.randrange(max(1, longest - len(out)))
+            if padding:
+                return bytes(out) + bytes([n | 128]) + b"\x80" * (padding - 1) + b"\x00"
+        out.append(n)
+        return bytes(out)
+
+    def tag(self, number: int, wire_type: int) -> bytes:
+        return self.varint(number << 3 | wire_type)
+
+    def framed(self, number: int, payload: bytes) -> bytes:
+        return self.tag(number, 2) + self.varint(len(payload)) + payload
+
+    def message(self, kind: Descriptor, depth: int = 0) -> bytes:
+        """Invent a message: known fields in any order and number, and unknown ones among them."""
+        parts: list[bytes] = []
+        for field in kind.fields:
+            spine = field.name in SPINE or (
+                field.containing_oneof is not None and field.containing_oneof.name == "data"
+            )
+            often = max(self.children, 0.8 * (depth == 0)) if spine else self.extras
+            if field.message_type is None or depth < 8:
+                parts += [
+                    self.field(field, depth)
+                    for _ in range(3 if spine else 2)
+                    if self.random.random() < often
+                ]
+        if self.random.random() < self.extras:
+            parts.append(self.stranger(self.random.choice([15, 16, 100, 2**29 - 1])))
+        if self.random.random() < 0.05:  # a known number with a wire type it cannot have
+            number = self.random.choice(list(kind.fields)).number
+            parts.append(self.tag(number, 3) + self.stranger(7) + self.tag(number, 4))
+        self.random.shuffle(parts)
+        return b"".join(parts)
+
+    def stranger(self, number: int) -> bytes:
+        value = self.random.getrandbits(62)
+        match self.random.randrange(5):
+            case 0:
+                return self.tag(number, 0) + self.varint(value, 10)
+            case 1:
+                return self.tag(number, 1) + value.to_bytes(8, "little")
+            case 2:
+                return self.framed(number, b"\x0a\x05junk")
+            case 3:
+                return self.tag(number, 3) + self.framed(1, b"in a group") + self.tag(number, 4)
+            case _:
+                return self.tag(number, 5) + b"four"
+
+    def field(self, field: FieldDescriptor, depth: int) -> bytes:
+        number = field.number
+        random = self.random
+        match field.type:
+            case FieldDescriptor.TYPE_MESSAGE:
+                return self.framed(number, self.message(field.message_type, depth + 1))
+            case FieldDescriptor.TYPE_STRING:
+                return self.framed(number, random.choice(TEXTS).encode())
+            case FieldDescriptor.TYPE_BYTES:
+                return self.framed(number, random.randbytes(random.choice([0, 8, 16])))
+            case FieldDescriptor.TYPE_DOUBLE:
+                value = random.choice([*[struct.pack("<d", d) for d in DOUBLES], STALE])
+            case FieldDescriptor.TYPE_FIXED64 | FieldDescriptor.TYPE_SFIXED64:
+                value = random.randbytes(8)
+            case _:
+                value = self.varint(random.choice([0, 1, 2, 300, 2**32 - 1]), 10)
+                return self.tag(number, 0) + value
+        if field.is_repeated and random.random() < 0.7:
+            return self.framed(number, value * random.randrange(4))
+        return self.tag(number, 1) + value
+
+
+def _request(seed: int) -> bytes:
+    kind = metrics_service_pb2.ExportMetricsServiceRequest.DESCRIPTOR
+    return Sender(Random(seed)).message(kind)
+
+
+def _resource(seed: int) -> bytes:
+    return Sender(Random(seed)).message(resource_pb2.Resource.DESCRIPTOR)
+
+
+SEEDS = st.integers(0, 2**48)
+requests = SEEDS.map(_request)
+resources = SEEDS.map(_resource)
+
+
+def damaged(body: bytes, random: Random) -> bytes:
+    """Flip, cut or insert a few bytes."""
+    out = bytearray(body)
+    for _ in range(random.randrange(1, 4)):
+        at = random.randrange(len(out) + 1)
+        match random.randrange(3):
+            case 0:
+                out[at : at + 1] = random.randbytes(1)
+            case 1:
+                del out[at:]
+            case _:
+                out[at:at] = random.randbytes(random.randrange(1, 4))
+    return bytes(out)
+
+
+hostile = st.one_of(
+    st.binary(max_size=60),
+    st.builds(damaged, requests, st.integers(0, 2**48).map(Random)),
+)
