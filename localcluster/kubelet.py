@@ -18,6 +18,9 @@ from localcluster.podworker import PodWorker, Surroundings
 from localcluster.subnet import Subnet
 
 _ENDED = frozenset({"Succeeded", "Failed"})
+# Marks a pod that only mirrors what already runs on its node, as the kubelet's own static pods are;
+# https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror
+_MIRROR = "kubernetes.io/config.mirror"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ class Kubelet:
                     worker.stop(metadata["deletionGracePeriodSeconds"])
                 else:
                     self._let_go(pod)
-            elif worker is None and pod["status"].get("phase") not in _ENDED:
+            elif worker is None and not _runs_elsewhere(pod):
                 self._start(tasks, pod)
 
     def _start(self, tasks: asyncio.TaskGroup, pod: Object) -> None:
@@ -166,3 +169,9 @@ async def running(
         yield kubelet
         follower.cancel()
         kubelet.stop()
+
+
+def _runs_elsewhere(pod: Object) -> bool:
+    """Tell whether there is nothing to start: the pod has ended, or mirrors what runs already."""
+    mirrors = _MIRROR in (pod["metadata"].get("annotations") or {})
+    return mirrors or pod["status"].get("phase") in _ENDED

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import aiohttp
@@ -24,6 +25,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 SETTLE_SECONDS = 10.0
 REFRESH = 1.0
+DULL = ("scrape_", "up")  # every target has them
 FIGURES = ("received", "filtered", "delivered", "dropped", "held")
 
 
@@ -320,6 +322,11 @@ def _workload_of(pod: manifests.Object) -> tuple[str, str]:
 
 
 def _varied(arrivals: Arrivals) -> list[Example]:
-    """Return the newest example of each metric and resource, oldest first."""
+    """Return the newest example of each series, the pipelines in turn, the newest last."""
     newest = {(e.pipeline, e.metric, e.resource, e.labels): e for e in arrivals.examples}
-    return list(newest.values())
+    by_pipeline: dict[str, list[Example]] = {}
+    for example in newest.values():
+        if not example.metric.startswith(DULL):
+            by_pipeline.setdefault(example.pipeline, []).append(example)
+    rounds = zip_longest(*(reversed(found) for found in by_pipeline.values()))
+    return [example for turn in rounds for example in turn if example is not None][::-1]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from cli.demo import app, screen
+from cli.demo import screen
 from common.service import address, lifecycle, logs
 
 
@@ -71,6 +71,10 @@ def demo(
       headgate demo --duration 20 --json
       OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 your-app     (beside it)
     """
+    # Pods are forked while gRPC runs; its handlers for that only print that they are skipped.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    from cli.demo import app  # noqa: PLC0415 - gRPC reads the environment when it is imported
+
     try:
         options = app.Options(
             duration=duration,
@@ -120,7 +124,7 @@ class _Screen:
         sys.stdout.write("\x1b[?25l\x1b[2J")
 
     def __exit__(self, *_: object) -> None:
-        sys.stdout.write("\x1b[?25h\n")
+        sys.stdout.write("\x1b[?25h\x1b[2J\x1b[H")
         sys.stdout.flush()
 
     def frame(self, scene: screen.Scene) -> None:

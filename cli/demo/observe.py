@@ -48,7 +48,7 @@ async def targets(session: aiohttp.ClientSession, hosts: Sequence[str]) -> list[
 def merge(pages: Sequence[Mapping[str, Any]]) -> list[Target]:
     """Turn the agents' pages into lines: failing first, then up, then what is not scraped."""
     lines = [
-        Target(state=t["state"], workload=t["subject"], url=t["url"], why=t["last_error"])
+        Target(state=t["state"], workload=t["subject"], url=t["url"], why=t["error"])
         for found in pages
         for t in found["active"]
     ]

@@ -71,9 +71,11 @@ def render(scene: Scene, width: int, height: int, *, colour: bool) -> list[str]:
     counts = {state: sum(t.state == state for t in scene.targets) for state in COLOURS}
     tally = " · ".join(f"{counts[state]} {state}" for state in ("up", "failing", "skipped"))
     lines.append(paint(clip(f"TARGETS  {tally}", width), BOLD))
-    rows = [(t.state, t.workload, t.url, t.why) for t in scene.targets]
+    rows = [(t.state, t.workload, t.url or t.why) for t in scene.targets]
     for row, target in zip(tabulate(None, rows, width - 2), scene.targets, strict=True):
         lines.append("  " + paint(row, COLOURS.get(target.state, "")))
+        if target.url and target.why:
+            lines.append(paint(clip(f"           {target.why}", width), COLOURS[target.state]))
 
     lines += ["", paint(clip("ARRIVED LATELY", width), BOLD)]
     room = max(0, height - len(lines) - 1)

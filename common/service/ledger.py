@@ -20,7 +20,7 @@ class DropReason(StrEnum):
         "unsupported_type"  # the destination's protocol cannot carry this kind of metric
     )
     UNNAMEABLE = "unnameable"  # no valid name is left after translation
-    INVALID_POINT = "invalid_point"  # the point contradicts itself, such as more bounds than buckets
+    INVALID_POINT = "invalid_point"  # it contradicts itself, as more bounds than buckets do
     DUPLICATE = "duplicate"  # another point of the batch is the same sample of the same series
     SHUTDOWN = "shutdown"  # still held when the grace period ended
 

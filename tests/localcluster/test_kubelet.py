@@ -90,3 +90,17 @@ async def test_logs_of_ended_pods_are_kept_up_to_a_number_and_homes_are_removed(
     kept = sorted(path.name.split("_")[1] for path in (tmp_path / "logs").iterdir())
     assert kept == ["c", "d"]
     assert list((tmp_path / "pods").iterdir()) == []
+
+
+async def test_a_pod_that_mirrors_what_runs_already_is_not_started(tmp_path: Path) -> None:
+    async with node(tmp_path, room=1) as found:
+        found.store.create(
+            kinds.PODS,
+            {
+                "metadata": {"name": "m", "annotations": {"kubernetes.io/config.mirror": "m"}},
+                "spec": {"nodeName": "n", "containers": [{"name": "c", "command": ["false"]}]},
+            },
+        )
+        create(found, "next", "sleep", "60")  # takes the only address there is
+        await found.wait_until(phase_is(found, "next", "Running"), timeout=10)
+        assert found.store.get(kinds.PODS, "default", "m")["status"].get("phase") == "Pending"

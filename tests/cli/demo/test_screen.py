@@ -46,7 +46,10 @@ def test_it_shows_pipelines_targets_and_arrivals() -> None:
     text = "\n".join(screen.render(scene(), 120, 40, colour=False))
     assert "shop         1,200       200      1,000     0        0    1,000" in text
     assert "1 up · 1 failing · 0 skipped" in text
-    assert "failing  shop/legacy  http://127.10.1.3:9999/metrics  connection refused" in text
+    assert (
+        "failing  shop/legacy  http://127.10.1.3:9999/metrics\n           connection refused"
+        in text
+    )
     assert "app_visits_total{page=home} 7  cart-1 cart" in text
 
 

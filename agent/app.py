@@ -1,0 +1,195 @@
+"""The agent, put together: discovery, scraping, the push to the gateway, and what tells people."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from agent import discovery, pages, readings, roster, settings, targets
+from agent.exposition import text
+from agent.scraping import loop as scraping
+from agent.token import TokenFile
+from common.config import agent
+from common.exporters import build, delivery
+from common.exporters.outcomes import Exporter
+from common.service import clock, health, lifecycle
+from common.service.ledger import Ledger
+from common.service.settings import Problem, SettingsError
+from common.service.telemetry import Telemetry
+from common.wire import otlp
+
+log = logging.getLogger("headgate.agent")
+
+PAGES: Final = ("/targets", "/api/v1/targets", "/debug/ledger")
+
+
+async def serve(
+    config: Path,
+    *,
+    kubeconfig: str = "",
+    log_level: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Run the agent that the document *config* describes until SIGTERM; return the exit code.
+
+    *kubeconfig* and *log_level* win over the document. Raises
+    :class:`~common.service.settings.SettingsError` and :class:`OSError` for what the user can mend,
+    and :class:`TimeoutError` when the grace period ended before all was pushed.
+    """
+    document = settings.load(config, environ=environ, kubeconfig=kubeconfig, log_level=log_level)
+    logging.getLogger().setLevel(document.log_level.upper())
+    ledger = Ledger("gateway")
+    try:
+        async with lifecycle.stopping(document.grace) as stop:
+            await _run(document, ledger, stop, environ)
+    finally:
+        log.info("stopped", extra=_last_words(ledger))
+    return 0
+
+
+async def _run(
+    document: agent.Agent, ledger: Ledger, stop: lifecycle.Stop, environ: Mapping[str, str]
+) -> None:
+    access = await settings.access(document.kubernetes, environ)
+    token = TokenFile(document.gateway.token_file, asyncio.get_running_loop().time)
+    readiness, telemetry = health.Readiness(), Telemetry()
+    readiness.checks["started"] = lambda: (False, "starting")
+    answers: dict[str, health.Page] = dict.fromkeys(PAGES, _starting)
+    async with (
+        # The door for probes is opened first and closed last: it says so while the push drains.
+        health.serving(
+            (document.admin.health, document.admin.metrics),
+            readiness=readiness,
+            telemetry=telemetry,
+            pages={path: functools.partial(_answer, answers, path) for path in PAGES},
+        ) as bound,
+        _pushing(document.gateway, token) as exporter,
+        delivery.delivering(
+            ledger.pipeline,
+            exporter,
+            ledger,
+            batching=document.gateway.batch,
+            retrying=document.gateway.retry,
+            queue_bytes=document.gateway.queue_bytes,
+            random=random.random,
+        ) as destination,
+    ):
+
+        def offer(body: otlp.Encoded, points: int) -> bool:
+            ledger.receive(points, {})
+            return destination.offer(body, points)
+
+        async with (
+            scraping.scraping(_terms(document), offer) as loop,
+            discovery.discovering(
+                roster.Roster(targets.static(document), document.scraping.max_targets),
+                targets.policy(document),
+                access,
+                loop.update,
+            ) as found,
+        ):
+            answers |= _pages(document, loop, found, ledger)
+            # Neither makes the agent unready: it scrapes what it knows, and keeps what it scraped.
+            readiness.checks["discovery"] = lambda: (True, found.status)
+            readiness.checks["gateway"] = lambda: (True, _reachable(document, destination))
+            readiness.checks["started"] = lambda: (True, "scraping")
+            telemetry.add(lambda: readings.of_scraping(loop))
+            telemetry.add(lambda: readings.of_delivery(ledger, destination))
+            telemetry.add(found.readings)
+            admin = ", ".join(map(str, bound))
+            log.info("listening", extra={"admin": admin, "discovery": found.status})
+            await stop.wait()
+            readiness.stopping = True
+
+
+def _starting(_: Mapping[str, str]) -> object:
+    return {"status": "starting"}
+
+
+def _answer(answers: Mapping[str, health.Page], path: str, query: Mapping[str, str]) -> object:
+    return answers[path](query)
+
+
+@asynccontextmanager
+async def _pushing(push: agent.Push, token: TokenFile) -> AsyncIterator[Exporter]:
+    """Enter the exporter, with the keys of its problems as they are in the document."""
+    async with AsyncExitStack() as stack:
+        try:
+            exporter = await stack.enter_async_context(build.pushing(push, token=token))
+        except SettingsError as error:
+            problems = [Problem(f"gateway.{p.key}", p.message) for p in error.problems]
+            raise SettingsError(problems) from error
+        yield exporter
+
+
+def _terms(document: agent.Agent) -> scraping.Terms:
+    chosen = document.scraping
+    return scraping.Terms(
+        max_body_bytes=chosen.max_body_bytes,
+        max_concurrency=chosen.max_concurrency,
+        limits=text.Limits(
+            samples=chosen.max_samples,
+            labels=chosen.max_labels,
+            label_name_bytes=chosen.max_label_name_bytes,
+            label_value_bytes=chosen.max_label_value_bytes,
+        ),
+        version=metadata.version("headgate"),
+        tls=functools.cache(ssl.create_default_context),
+        wall=clock.unix_nanoseconds,
+        stopwatch=time.perf_counter,
+    )
+
+
+def _pages(
+    document: agent.Agent, loop: scraping.Loop, found: discovery.Discovery, ledger: Ledger
+) -> dict[str, health.Page]:
+    def all_targets(_: Mapping[str, str]) -> object:
+        return pages.targets_page(
+            loop.states,
+            found.decisions,
+            found.skipped,
+            node=document.node,
+            now=clock.unix_nanoseconds(),
+        )
+
+    def as_prometheus(query: Mapping[str, str]) -> object:
+        return pages.prometheus_page(loop.states, found.skipped, query)
+
+    return {
+        "/targets": all_targets,
+        "/api/v1/targets": as_prometheus,
+        "/debug/ledger": lambda _: {"pipelines": {ledger.pipeline: ledger.summary()}},
+    }
+
+
+def _reachable(document: agent.Agent, destination: delivery.Destination) -> str:
+    """Say how the push is doing."""
+    where, stats = document.gateway.endpoint, destination.stats()
+    match stats.condition.state:
+        case "failing":
+            held = f"{stats.points_held} points wait"
+            return f"{where} does not take data: {stats.condition.last_error}; {held}"
+        case "delivering":
+            return f"{where} takes data"
+        case _:
+            return f"{where}: nothing was sent yet"
+
+
+def _last_words(ledger: Ledger) -> dict[str, object]:
+    lost = {str(reason): points for reason, points in ledger.dropped.items() if points}
+    return {
+        "scraped": ledger.received,
+        "delivered": ledger.delivered,
+        "lost": lost,
+        "held": ledger.held,
+    }

@@ -1,0 +1,90 @@
+"""The agent's own metrics of scraping and pushing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agent.scraping.loop import Loop
+from agent.scraping.state import Health
+from common.exporters.delivery import Destination
+from common.service.ledger import Ledger
+from common.service.telemetry import Reading
+
+
+def of_scraping(loop: Loop) -> Iterable[Reading]:
+    """Return what was scraped so far."""
+    states = dict.fromkeys(map(str, Health), 0)
+    for state in loop.states:
+        states[state.health] += 1
+    yield _labelled("gauge", "targets", "Targets by state.", "state", states)
+    counts = loop.counts
+    yield _labelled(
+        "counter",
+        "scrapes_total",
+        "Scrapes by outcome: up, or why they failed.",
+        "outcome",
+        counts.scrapes,
+    )
+    yield _labelled(
+        "counter",
+        "points_unsendable_total",
+        "Points that make no sense in OTLP, by reason.",
+        "reason",
+        counts.dropped_points,
+    )
+    for name, words, value in (
+        ("samples", "Samples exposed by targets.", counts.samples),
+        ("body_bytes", "Bytes of expositions, inflated.", counts.bytes),
+        ("received_bytes", "Bytes of expositions as they came.", counts.wire_bytes),
+        ("scrape_seconds", "Seconds that scrapes took.", counts.seconds),
+        ("late_scrapes", "Scrapes left out: the one before took too long.", counts.late),
+        ("known_scrapes", "Scrapes with the series of the one before.", counts.known),
+        ("unlabelled_scrapes", "Answers whose type was not text/plain.", counts.unlabelled),
+        ("duplicate_samples", "Samples whose series came twice.", counts.duplicates),
+        ("stale_markers", "Stale markers sent.", counts.stale),
+        ("lost_scrapes", "Scrapes dropped whole: the queue was full.", counts.lost_scrapes),
+    ):
+        yield _one("counter", f"{name}_total", words, value)
+    yield _one("gauge", "layout_bytes", "Bytes of what is remembered of targets.", loop.held_bytes)
+
+
+def of_delivery(ledger: Ledger, destination: Destination) -> Iterable[Reading]:
+    """Return what became of the points, and how the queue stands."""
+    for name, words, value in (
+        ("points_received", "Data points scraped.", ledger.received),
+        ("points_delivered", "Data points that the gateway acknowledged.", ledger.delivered),
+    ):
+        yield _one("counter", f"{name}_total", words, value)
+    dropped = "Data points lost, by reason."
+    yield _labelled("counter", "points_dropped_total", dropped, "reason", ledger.dropped)
+    stats = destination.stats()
+    for name, words, value in (
+        ("push_requests", "Requests sent to the gateway.", stats.attempts),
+        ("push_retries", "Requests to the gateway sent again.", stats.retries),
+    ):
+        yield _one("counter", f"{name}_total", words, value)
+    for name, words, reading in (
+        ("points_held", "Data points that wait to be delivered.", float(ledger.held)),
+        ("queue_bytes", "Bytes that wait to be delivered.", float(stats.bytes_held)),
+        ("queue_oldest_seconds", "Age of the oldest of them.", stats.oldest_age),
+        ("ledger_imbalance", "Points unaccounted for: must be 0.", float(ledger.balance())),
+    ):
+        yield _one("gauge", name, words, reading)
+
+
+def _one(kind: str, name: str, words: str, value: float) -> Reading:
+    return _reading(kind, name, words, (({}, float(value)),))
+
+
+def _labelled(kind: str, name: str, words: str, label: str, values: Mapping[str, float]) -> Reading:
+    samples = tuple(({label: str(key)}, float(value)) for key, value in values.items())
+    return _reading(kind, name, words, samples)
+
+
+def _reading(
+    kind: str, name: str, words: str, samples: tuple[tuple[Mapping[str, str], float], ...]
+) -> Reading:
+    full = f"headgate_agent_{name}"
+    if kind == "counter":
+        return Reading("counter", full, words, samples)
+    return Reading("gauge", full, words, samples)

@@ -1,0 +1,240 @@
+"""Scrapes every target at its own ticks and hands on what comes of it, good or bad."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, final
+from urllib.parse import urlsplit
+
+from agent import targets
+from agent.exposition import metrics, target_state, text
+from agent.scraping import fetch, schedule
+from agent.scraping.response import Cause, Failed, Fetched
+from agent.scraping.state import Counts, Health, State
+from common.wire import otlp
+
+log = logging.getLogger("headgate.agent.scraping")
+
+SECOND: Final = 1_000_000_000  # nanoseconds
+Offer = Callable[[otlp.Encoded, int], bool]
+"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What all targets of a process have in common; sizes in bytes."""
+
+    max_body_bytes: int
+    max_concurrency: int
+    limits: text.Limits
+    version: str
+    tls: Callable[[], ssl.SSLContext]
+    """Asked only when there is an https target: the system's authorities take megabytes."""
+    wall: Callable[[], int]
+    """The wall clock, in Unix nanoseconds."""
+    stopwatch: Callable[[], float]
+    """Seconds, only ever forward; uvloop's own clock counts whole milliseconds."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One target being scraped."""
+
+    state: State
+    memory: target_state.TargetState
+    client: fetch.Client
+    task: asyncio.Task[None]
+
+
+class Loop:
+    """The targets being scraped. Made by `scraping`, which also ends it."""
+
+    def __init__(self, terms: Terms, offer: Offer, tasks: asyncio.TaskGroup) -> None:
+        self._terms, self._offer, self._tasks = terms, offer, tasks
+        self._runs: dict[str, _Run] = {}
+        self._places = asyncio.Semaphore(terms.max_concurrency)
+        self.counts = Counts()
+
+    @property
+    def states(self) -> Collection[State]:
+        """Every target's state, in no particular order."""
+        return [run.state for run in self._runs.values()]
+
+    @property
+    def held_bytes(self) -> int:
+        """About how many bytes the shapes of all targets occupy."""
+        return sum(run.memory.held_bytes for run in self._runs.values())
+
+    def update(self, wanted: Mapping[str, targets.Target]) -> None:
+        """Scrape exactly *wanted*, by URL, from now on.
+
+        Series of targets that are gone get stale markers. A target that only has another pace goes
+        on with its series.
+        """
+        for url in [url for url in self._runs if url not in wanted]:
+            self._remove(url)
+        for url, target in wanted.items():
+            run = self._runs.get(url)
+            if run is None:
+                self._add(target)
+            elif run.state.target != target:
+                if run.state.target.same_series(target):
+                    self._repace(run, target)
+                else:
+                    self._remove(url)
+                    self._add(target)
+
+    def stop(self) -> None:
+        """End all scrapes without a word about it: the next agent goes on with the same series."""
+        for run in self._runs.values():
+            run.task.cancel()
+            run.client.close()
+
+    def _add(self, target: targets.Target) -> None:
+        memory = target_state.TargetState(_origin(target, self._terms.version), self._terms.limits)
+        self._start(State(target), memory)
+        log.info("target added", extra={"url": target.url, "subject": target.subject})
+
+    def _remove(self, url: str) -> None:
+        run = self._runs.pop(url)
+        self._halt(run)
+        told = run.memory.vanish(_milliseconds(self._terms.wall()))
+        self.counts.stale += told.stale
+        self._hand_on(told)
+        log.info("target removed", extra={"url": url, "subject": run.state.target.subject})
+
+    def _repace(self, run: _Run, target: targets.Target) -> None:
+        self._halt(run)
+        run.state.target = target
+        self._start(run.state, run.memory)
+
+    @staticmethod
+    def _halt(run: _Run) -> None:
+        # A cancelled task is never resumed after its await, so no scrape follows the markers.
+        run.task.cancel()
+        run.client.close()
+
+    def _start(self, state: State, memory: target_state.TargetState) -> None:
+        target = state.target
+        client = fetch.Client(
+            fetch.Request(
+                url=target.url,
+                timeout=target.timeout,
+                max_bytes=self._terms.max_body_bytes,
+                user_agent=f"headgate-agent/{self._terms.version}",
+            ),
+            self._terms.tls() if target.url.startswith("https:") else None,
+        )
+        grid = schedule.grid(target.url, target.attributes, target.interval)
+        state.next_scrape = grid.after(self._terms.wall())
+        task = self._tasks.create_task(
+            self._follow(state, memory, client, grid), name=f"scrape {target.url}"
+        )
+        self._runs[target.url] = _Run(state=state, memory=memory, client=client, task=task)
+
+    async def _follow(
+        self,
+        state: State,
+        memory: target_state.TargetState,
+        client: fetch.Client,
+        grid: schedule.Grid,
+    ) -> None:
+        wall = self._terms.wall
+        while True:
+            tick = state.next_scrape
+            # Timers may fire early, by less than a millisecond, and the scrape before this one may
+            # have been quicker than that; but a clock that was set back is not waited for.
+            longest = grid.interval + schedule.MILLISECOND
+            while schedule.MILLISECOND < (left := tick - wall()) <= longest:  # noqa: ASYNC110 - it waits for time itself
+                await asyncio.sleep(left / SECOND)
+            async with self._places:
+                began, at = self._terms.stopwatch(), grid.timestamp(tick, wall())
+                answer = await client.fetch()
+                took = self._terms.stopwatch() - began
+            self._take(state, memory, answer, at, took)
+            state.next_scrape, missed = grid.following(tick, wall())
+            state.late += missed
+            self.counts.late += missed
+
+    def _take(
+        self,
+        state: State,
+        memory: target_state.TargetState,
+        answer: Fetched | Failed,
+        at: int,
+        took: float,
+    ) -> None:
+        """Turn a scrape into points, hand them on, and note how it went."""
+        if isinstance(answer, Fetched):
+            fetched, told = answer, memory.accept(answer.body, at, took)
+        else:
+            fetched, told = None, memory.miss(_in_words(answer, state.target), at, took)
+        self._hand_on(told)
+        self.counts.note(took, answer, told)
+        before = state.health
+        if state.note(at, took, fetched, told):
+            _say(state, before)
+
+    def _hand_on(self, told: target_state.Outcome) -> None:
+        if told.points and not self._offer(told.payload, told.points):
+            self.counts.lost_scrapes += 1
+
+
+def _say(state: State, before: Health) -> None:
+    """Log a change. The URL is in the message, for the log's rate limit goes by message."""
+    extra = {"subject": state.target.subject}
+    if state.health is Health.FAILING:
+        words = f"target {state.target.url} fails: {state.error}"
+        log.warning(words, extra=extra)
+    else:
+        again = " again" if before is Health.FAILING else ""
+        words = f"target {state.target.url} is up{again}"
+        log.info(words, extra={**extra, "samples": state.samples})
+
+
+def _in_words(failed: Failed, target: targets.Target) -> str:
+    hint = target.hint if failed.cause is Cause.REFUSED else ""
+    return f"{failed.why}: {hint}" if hint else failed.why
+
+
+def _milliseconds(now: int) -> int:
+    return now - now % schedule.MILLISECOND
+
+
+def _origin(target: targets.Target, version: str) -> metrics.Origin:
+    """Say whose points they are. The job of discovered pods is ours, not a service's name."""
+    parts = urlsplit(target.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return metrics.Origin.of(
+        job=target.job if target.subject == targets.STATIC else "",
+        instance=target.instance,
+        scope=("headgate.agent", version),
+        attributes={
+            "server.address": parts.hostname or "",
+            "server.port": str(port),
+            "url.scheme": parts.scheme,
+            **dict(target.attributes),
+        },
+        labels={},
+    )
+
+
+@asynccontextmanager
+async def scraping(terms: Terms, offer: Offer) -> AsyncIterator[Loop]:
+    """Run scrapes, none at first, handing what comes of each to *offer*.
+
+    Leaving, however, ends them at once: scrapes under way are given up, and no series is marked
+    stale, because the targets are still there.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        loop = Loop(terms, offer, tasks)
+        try:
+            yield loop
+        finally:
+            loop.stop()

@@ -1,0 +1,76 @@
+"""The agent's own metrics have names that follow the rules, and true figures."""
+
+import asyncio
+import ssl
+
+from agent import readings
+from agent.exposition import text
+from agent.scraping import loop as scraping
+from agent.scraping.state import Health
+from common.config import shared
+from common.exporters import delivery
+from common.exporters.outcomes import Batch, Delivered, Encoding, Request, Verdict
+from common.service.ledger import DropReason, Ledger
+from common.service.telemetry import Reading
+from common.wire import otlp
+
+
+class Backend:
+    """Takes everything, but for one point a request."""
+
+    def encode(self, batch: Batch) -> Encoding:
+        return Encoding(requests=(Request(body=batch.body, points=batch.points),))
+
+    async def send(self, _: Request) -> Verdict:
+        return Delivered(rejected=1)
+
+
+def values(found: list[Reading], name: str) -> dict[tuple[str, ...], float]:
+    (reading,) = [one for one in found if one.name == f"headgate_agent_{name}"]
+    return {tuple(labels.values()): value for labels, value in reading.samples}
+
+
+async def test_scraping_is_counted_by_state_and_outcome() -> None:
+    terms = scraping.Terms(
+        max_body_bytes=1,
+        max_concurrency=1,
+        limits=text.Limits(),
+        version="1",
+        tls=ssl.create_default_context,
+        wall=lambda: 0,
+        stopwatch=asyncio.get_running_loop().time,
+    )
+    async with scraping.scraping(terms, lambda _, __: True) as loop:
+        loop.counts.scrapes["up"] = 3
+        loop.counts.late = 4
+        found = list(readings.of_scraping(loop))
+    assert values(found, "targets") == {(state,): 0.0 for state in Health}
+    assert values(found, "scrapes_total")["up",] == 3.0
+    assert values(found, "late_scrapes_total") == {(): 4.0}
+    assert all((one.kind == "counter") == one.name.endswith("_total") for one in found)
+
+
+async def test_the_push_shows_what_became_of_the_points() -> None:
+    ledger = Ledger("gateway")
+    async with delivery.delivering(
+        "gateway",
+        Backend(),
+        ledger,
+        batching=shared.Batching(linger=1.0),
+        retrying=shared.Retrying(),
+        queue_bytes=1000,
+        random=lambda: 0.5,
+    ) as destination:
+        ledger.receive(5, {})
+        destination.offer(otlp.Encoded(b"x" * 10), 5)
+        held = list(readings.of_delivery(ledger, destination))
+        await asyncio.sleep(2)
+        sent = list(readings.of_delivery(ledger, destination))
+    assert values(held, "points_held") == {(): 5.0}
+    assert values(held, "queue_bytes") == {(): 10.0}
+    assert values(sent, "points_held") == {(): 0.0}
+    assert values(sent, "points_delivered_total") == {(): 4.0}
+    assert values(sent, "points_dropped_total")[DropReason.REJECTED_BY_BACKEND,] == 1.0
+    assert values(sent, "push_requests_total") == {(): 1.0}
+    assert values(sent, "ledger_imbalance") == {(): 0.0}
+    assert all((one.kind == "counter") == one.name.endswith("_total") for one in sent)
