@@ -37,6 +37,8 @@ class Limits(Section, frozen=True):
     """Seconds until an idle HTTP connection is closed."""
     read_timeout: shared.Seconds = 30.0
     """Seconds a client may take to send one request."""
+    layout_memo_bytes: shared.Bytes = 32 << 20
+    """Bytes of request shapes to remember, so that only new ones are parsed."""
     enrichment_memo_bytes: shared.Bytes = 32 << 20
     """Bytes of enriched resources to remember."""
 

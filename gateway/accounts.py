@@ -1,0 +1,122 @@
+"""The accounts of all pipelines: they outlive changes of configuration, and must always balance."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
+
+from common.service.ledger import Ledger
+from common.service.telemetry import Reading
+
+MAX_CLOSED: Final = 1000  # accounts of pipelines that no longer exist; the oldest are merged
+MERGED: Final = "(removed)"  # no pipeline can be called so
+
+
+class Accounts:
+    """One ledger per pipeline name; a name that comes back goes on where it was."""
+
+    __slots__ = ("_ledgers", "mismatches")
+
+    def __init__(self) -> None:
+        self._ledgers: dict[str, Ledger] = {}
+        self.mismatches = 0  # how often `audit` found a ledger that is off; anything but 0 is a bug
+
+    def __iter__(self) -> Iterator[Ledger]:
+        return iter(self._ledgers.values())
+
+    def of(self, pipeline: str) -> Ledger:
+        """Return the account of *pipeline*, opened if there was none."""
+        return self._ledgers.setdefault(pipeline, Ledger(pipeline))
+
+    def keep(self, names: Collection[str]) -> None:
+        """Merge accounts, oldest first, of which there are too many not in *names*."""
+        closed = [
+            ledger
+            for name, ledger in self._ledgers.items()
+            if name not in names and name != MERGED and not ledger.held
+        ]
+        for ledger in closed[: max(0, len(closed) - MAX_CLOSED)]:
+            del self._ledgers[ledger.pipeline]
+            _merge(ledger, self.of(MERGED))
+
+    def audit(self) -> list[str]:
+        """Return a sentence for each account that is off, and count them."""
+        wrong = [
+            f"pipeline {ledger.pipeline}: the ledger is off by {ledger.balance()} points"
+            for ledger in self
+            if ledger.balance()
+        ]
+        self.mismatches += len(wrong)
+        return wrong
+
+    def page(self) -> dict[str, object]:
+        """Return all accounts as plain values, for ``/debug/ledger``."""
+        return {
+            "pipelines": {ledger.pipeline: ledger.summary() for ledger in self},
+            "balance": sum(ledger.balance() for ledger in self),
+            "mismatches": self.mismatches,
+        }
+
+    def last_words(self) -> dict[str, object]:
+        """Return what became of all points, for the last line of the log."""
+        lost: dict[str, int] = {}
+        for ledger in self:
+            for reason, points in ledger.dropped.items():
+                if points:
+                    lost[str(reason)] = lost.get(str(reason), 0) + points
+        return {
+            "received": sum(ledger.received for ledger in self),
+            "filtered": sum(sum(ledger.filtered.values()) for ledger in self),
+            "delivered": sum(ledger.delivered for ledger in self),
+            "lost": lost,
+            "held": sum(ledger.held for ledger in self),
+        }
+
+    def readings(self) -> Iterable[Reading]:
+        """Return the accounts as own metrics."""
+        ledgers = tuple(self)
+        for name, words in (
+            ("received", "Data points that came in for a pipeline."),
+            ("delivered", "Data points that the backend acknowledged."),
+        ):
+            yield Reading(
+                "counter",
+                f"headgate_gateway_points_{name}_total",
+                words,
+                tuple(({"pipeline": led.pipeline}, float(getattr(led, name))) for led in ledgers),
+            )
+        for name, label, words in (
+            ("filtered", "rule", "Data points that the pipeline does not take, by rule."),
+            ("dropped", "reason", "Data points that were accepted and lost, by reason."),
+        ):
+            yield Reading(
+                "counter",
+                f"headgate_gateway_points_{name}_total",
+                words,
+                tuple(
+                    ({"pipeline": led.pipeline, label: str(why)}, float(points))
+                    for led in ledgers
+                    for why, points in getattr(led, name).items()
+                ),
+            )
+        yield Reading(
+            "gauge",
+            "headgate_gateway_points_held",
+            "Data points that wait to be delivered.",
+            tuple(({"pipeline": led.pipeline}, float(led.held)) for led in ledgers),
+        )
+        yield Reading(
+            "counter",
+            "headgate_ledger_mismatch_total",
+            "Times an account did not balance: must stay 0.",
+            (({}, float(self.mismatches)),),
+        )
+
+
+def _merge(ledger: Ledger, into: Ledger) -> None:
+    into.received += ledger.received
+    into.delivered += ledger.delivered
+    for rule, points in ledger.filtered.items():
+        into.filtered[rule] += points
+    for reason, points in ledger.dropped.items():
+        into.dropped[reason] += points

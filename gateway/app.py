@@ -1,0 +1,175 @@
+"""The gateway, put together: doors, enrichment, pipelines, and what tells people about them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from common.enrichment.enricher import Enricher
+from common.exporters.delivery import Destination
+from common.service import health, lifecycle
+from common.service.settings import SettingsError
+from common.service.telemetry import Telemetry
+from common.wire import layout
+from gateway import destinations, kubernetes, pipelines, readings, settings
+from gateway.accounts import Accounts
+from gateway.intake import Intake
+from gateway.receivers import door, otlp_grpc, otlp_http
+from gateway.receivers.admission import Admission
+from gateway.receivers.trust import Trust
+from gateway.reload import Reload
+
+log = logging.getLogger("headgate.gateway")
+
+AUDIT: Final = 1.0  # seconds between two looks whether every account balances
+DRAIN: Final = 0.25  # of the grace period: what requests inside the doors may take of it
+
+
+async def serve(
+    config: Path,
+    *,
+    kubeconfig: str = "",
+    log_level: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Run the gateway that the document *config* describes until SIGTERM; return the exit code.
+
+    *kubeconfig* and *log_level* win over the document. Raises
+    :class:`~common.service.settings.SettingsError` and :class:`OSError` for what the user can mend,
+    and :class:`TimeoutError` when the grace period ended before all was delivered.
+    """
+    load = partial(
+        settings.load, config, environ=environ, kubeconfig=kubeconfig, log_level=log_level
+    )
+    loaded = load()
+    accounts = Accounts()
+    try:
+        async with lifecycle.stopping(loaded.config.grace) as stop:
+            await _run(loaded, load, accounts, stop, environ)
+    except BaseExceptionGroup as group:
+        raise _mendable(group) or group from None
+    finally:
+        _audit_once(accounts)
+        log.info("stopped", extra=accounts.last_words())
+    return 0
+
+
+async def _run(
+    loaded: settings.Loaded,
+    load: Callable[[], settings.Loaded],
+    accounts: Accounts,
+    stop: lifecycle.Stop,
+    environ: Mapping[str, str],
+) -> None:
+    config = loaded.config
+    rules = settings.rules(config.enrichment)
+    readiness, telemetry = health.Readiness(), Telemetry()
+    readiness.checks["listening"] = lambda: (False, "starting")
+    views: dict[str, Callable[[], object]] = {"pipelines": dict}  # until there are any
+    pages: dict[str, health.Page] = {
+        "/debug/ledger": lambda _: accounts.page(),
+        "/debug/pipelines": lambda _: views["pipelines"](),
+    }
+    async with (
+        health.serving(
+            (config.admin.health, config.admin.metrics),
+            readiness=readiness,
+            telemetry=telemetry,
+            pages=pages,
+        ) as admin,
+        kubernetes.knowing(config, rules, environ) as known,
+    ):
+        enricher = Enricher(rules, known.index, config.limits.enrichment_memo_bytes)
+        recogniser = layout.Recogniser(config.limits.layout_memo_bytes, secrets.randbits(64))
+        intake, trust = Intake(enricher, recogniser.frames), Trust(loaded.tokens)
+        async with pipelines.running(destinations.entering, accounts, intake) as running:
+            await running.apply(config.pipelines)
+
+            async def apply(changed: settings.Loaded) -> None:
+                await running.apply(changed.config.pipelines)
+                trust.replace(changed.tokens)
+                logging.getLogger().setLevel(changed.config.log_level.upper())
+
+            logging.getLogger().setLevel(config.log_level.upper())
+            reload = Reload(loaded, load, apply)
+            views["pipelines"] = partial(_page, reload, running)
+            terms = door.Terms(
+                intake=intake,
+                admission=Admission(config.limits.max_in_flight_bytes),
+                trust=trust,
+                limits=config.limits,
+                drain=config.grace * DRAIN,
+                healthy=lambda: readiness.report()[0],
+            )
+            traffic = (door.Traffic("grpc"), door.Traffic("http"))
+            telemetry.add(lambda: door.readings(traffic, terms.admission))
+            telemetry.add(lambda: readings.of_intake(intake, trust, running.draining))
+            telemetry.add(lambda: readings.of_enricher(enricher))
+            telemetry.add(lambda: readings.of_recogniser(recogniser))
+            telemetry.add(lambda: destinations.readings(running.running))
+            for source in (accounts.readings, reload.readings, known.readings):
+                telemetry.add(source)
+            async with (
+                _beside(reload.follow(), _audit(accounts, known)),
+                otlp_grpc.serving(config.listen.grpc, terms, traffic[0]) as grpc,
+                otlp_http.serving(config.listen.http, terms, traffic[1]) as http,
+            ):
+                words = f"grpc {grpc}, http {http}"
+                readiness.checks["listening"] = lambda: (True, words)
+                readiness.checks["config"] = lambda: (True, reload.status)
+                readiness.checks["kubernetes"] = lambda: (True, known.status)
+                bound = {"admin": ", ".join(map(str, admin)), "kubernetes": known.status}
+                log.info("listening", extra={"grpc": str(grpc), "http": str(http), **bound})
+                await stop.wait()
+                readiness.stopping = True
+
+
+def _page(reload: Reload, running: pipelines.Pipelines[Destination]) -> dict[str, object]:
+    """Return the configuration that runs, without secrets, and how its destinations are."""
+    return {
+        "status": reload.status,
+        "problems": list(map(str, reload.problems)),
+        "draining": running.draining,
+        "destinations": destinations.page(running.running),
+        "configuration": settings.redacted(reload.current.config),
+    }
+
+
+@asynccontextmanager
+async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run *work* for as long as the block runs."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(each) for each in work]
+        yield
+        for task in running:
+            task.cancel()
+
+
+async def _audit(accounts: Accounts, known: kubernetes.Knowledge) -> None:
+    """Look at every account once a second, and let the index forget pods that are long gone."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(AUDIT)
+        _audit_once(accounts)
+        known.index.sweep(loop.time())
+
+
+def _audit_once(accounts: Accounts) -> None:
+    for words in accounts.audit():
+        log.error("BUG: %s", words)
+
+
+def _mendable(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return what the user can mend, if that is all that went wrong, out of its task groups."""
+    matching, others = group.split((SettingsError, OSError))
+    found: BaseException | None = matching
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if others is None else None

@@ -1,0 +1,97 @@
+"""From a pipeline's configuration to a destination that delivers, and what it says about itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+
+from common.config import gateway
+from common.exporters import build, delivery
+from common.service import clock
+from common.service.ledger import Ledger
+from common.service.telemetry import Reading
+from gateway.pipelines import Running
+
+Entered: TypeAlias = Running[delivery.Destination]
+
+# OTLP receivers take batches in any order, so one slow answer need not stop the others. A remote
+# write receiver refuses samples that are older than what it has, so there order is kept.
+OTLP_CONCURRENCY: Final = 4
+REMOTE_WRITE_CONCURRENCY: Final = 1
+
+
+@asynccontextmanager
+async def entering(
+    pipeline: gateway.Pipeline, ledger: Ledger
+) -> AsyncIterator[delivery.Destination]:
+    """Run the destination of *pipeline*; leaving normally drains it, by an exception abandons it.
+
+    Raises :class:`~common.service.settings.SettingsError`, with keys relative to the output.
+    """
+    output = pipeline.output
+    async with (
+        build.exporting(output, now=clock.unix_seconds) as exporter,
+        delivery.delivering(
+            pipeline.name,
+            exporter,
+            ledger,
+            batching=pipeline.batch,
+            retrying=pipeline.retry,
+            queue_bytes=pipeline.queue_bytes,
+            concurrency=REMOTE_WRITE_CONCURRENCY if output.remote_write else OTLP_CONCURRENCY,
+            random=random.random,
+        ) as destination,
+    ):
+        yield destination
+
+
+def readings(running: Iterable[Entered]) -> Iterable[Reading]:
+    """Return the destinations' own metrics."""
+    stats = [(r.config.name, r.config, r.destination.stats()) for r in running]
+    for name, words, values in (
+        ("queue_bytes", "Bytes that wait or are being sent.", [s.bytes_held for _, _, s in stats]),
+        ("queue_limit_bytes", "The most of them.", [c.queue_bytes for _, c, _ in stats]),
+        ("queue_oldest_seconds", "Age of the oldest of them.", [s.oldest_age for _, _, s in stats]),
+        (
+            "destination_failing",
+            "1 while the last attempt went wrong.",
+            [int(s.condition.state == "failing") for _, _, s in stats],
+        ),
+    ):
+        samples = zip(stats, values, strict=True)
+        yield Reading(
+            "gauge",
+            f"headgate_gateway_{name}",
+            words,
+            tuple(({"pipeline": pipeline}, float(value)) for (pipeline, _, _), value in samples),
+        )
+    for name, words, counts in (
+        ("attempts", "Requests sent, repetitions included.", [s.attempts for _, _, s in stats]),
+        ("retries", "Requests repeated.", [s.retries for _, _, s in stats]),
+    ):
+        samples = zip(stats, counts, strict=True)
+        yield Reading(
+            "counter",
+            f"headgate_gateway_destination_{name}_total",
+            words,
+            tuple(({"pipeline": pipeline}, float(value)) for (pipeline, _, _), value in samples),
+        )
+
+
+def page(running: Iterable[Entered]) -> dict[str, object]:
+    """Return how the destinations are, as plain values."""
+    return {
+        r.config.name: {
+            "state": stats.condition.state,
+            "last_error": stats.condition.last_error,
+            "bytes_held": stats.bytes_held,
+            "points_held": stats.points_held,
+            "oldest_age_seconds": round(stats.oldest_age, 3),
+            "attempts": stats.attempts,
+            "retries": stats.retries,
+        }
+        for r in running
+        for stats in (r.destination.stats(),)
+    }

@@ -1,0 +1,110 @@
+"""The way of a request from the door to the queues: walk, enrich, route, book; nothing waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from common.enrichment.enricher import Enriched
+from common.service.ledger import Ledger
+from common.wire import otlp
+from gateway import routing
+from gateway.receivers import door
+
+COME_AGAIN: Final = 5.0  # seconds: what a client is told while no destination has room
+
+
+Frames = Callable[[bytes], tuple[otlp.Frame, ...]]
+"""Validates a request and takes it apart, as `otlp.frames` does."""
+
+
+class Outlet(Protocol):
+    """The end of a route: an account, and a queue whose contents it is the account of."""
+
+    @property
+    def ledger(self) -> Ledger: ...  # noqa: D102 - the protocol's names say it
+
+    def has_room(self, size: int) -> bool:
+        """Say whether *size* bytes more would be taken now."""
+        ...
+
+    def offer(self, body: otlp.Encoded, points: int) -> bool:
+        """Take points that the ledger holds, or book their loss and say no."""
+        ...
+
+
+class Enricher(Protocol):
+    """Completes a Resource, see :class:`common.enrichment.enricher.Enricher`."""
+
+    def enrich(self, resource: bytes, peer: str | None, *, trusted: bool) -> Enriched:
+        """Complete *resource*, sent from the address *peer*; may raise `errors.Malformed`."""
+        ...
+
+
+class Intake:
+    """Takes requests from all doors and hands each pipeline its part.
+
+    ``routes`` may be replaced at any time between two requests; each sees one generation.
+    """
+
+    __slots__ = ("_enricher", "_frames", "points", "rejected", "routes", "turned_away")
+
+    def __init__(self, enricher: Enricher, frames: Frames = otlp.frames) -> None:
+        self._enricher = enricher
+        self._frames = frames
+        self.routes: routing.Routes[Outlet] = routing.Routes(generation=0, pipelines=())
+        self.points = 0  # taken, ever
+        self.rejected = 0  # points that no pipeline was there for
+        self.turned_away = 0  # requests, because no destination had room
+
+    def overloaded(self) -> door.Overloaded | None:
+        """Say whether every destination is full.
+
+        While one has room the data is taken: a dead backend must not keep it from the others. When
+        none has, clients keep what they have and come again, which loses less than taking it.
+        """
+        pipelines = self.routes.pipelines
+        for pipeline in pipelines:
+            if pipeline.outlet.has_room(1):
+                return None
+        return self._turn_away() if pipelines else None
+
+    def take(self, body: bytes, peer: str | None, *, trusted: bool) -> door.Answer:
+        """Take an encoded request, as :class:`door.Intake` says; raises `errors.Malformed`."""
+        enrich = self._enricher.enrich
+        pieces: list[routing.Piece] = []
+        points = 0
+        for frame in self._frames(body):
+            enriched = enrich(frame.resource, peer, trusted=trusted)
+            points += frame.points
+            pieces.append(
+                routing.Piece(
+                    body=otlp.splice(frame, enriched.resource),
+                    points=frame.points,
+                    namespace=enriched.namespace,
+                    source=enriched.source,
+                )
+            )
+        if not points:
+            return door.Taken(points=0)
+        routes = self.routes
+        if not routes.pipelines:
+            self.rejected += points
+            return door.Taken(
+                points=points, rejected=points, message="no pipeline is configured here"
+            )
+        shares = routing.route(pieces, routes)
+        wanted = [share for share in shares if share.points]
+        if wanted and not any(s.route.outlet.has_room(len(s.body)) for s in wanted):
+            return self._turn_away()
+        self.points += points
+        for share in shares:
+            outlet = share.route.outlet
+            outlet.ledger.receive(share.received, share.filtered)
+            if share.points:
+                outlet.offer(share.body, share.points)
+        return door.Taken(points=points)
+
+    def _turn_away(self) -> door.Overloaded:
+        self.turned_away += 1
+        return door.Overloaded(COME_AGAIN)

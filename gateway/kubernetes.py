@@ -1,0 +1,127 @@
+"""What the gateway knows of pods: an informer that keeps the index, or the reason there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from common.config import gateway, shared
+from common.enrichment import attributes, pods
+from common.kube import client, credentials, informer, objects, reflector
+from common.service.telemetry import Reading
+
+log = logging.getLogger("headgate.gateway.kubernetes")
+
+PODS: Final = "/api/v1/pods"
+PATIENCE: Final = 5.0  # seconds a start waits for the first list, so that the first data has names
+GLANCE: Final = 0.05  # seconds between looks whether the API server has failed us meanwhile
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """The pods, and how well they are known."""
+
+    index: pods.PodIndex
+    informer: informer.Informer | None  # None: nobody is asked
+
+    @property
+    def status(self) -> str:
+        """How it is doing, in words; the gateway serves in any case."""
+        if self.informer is None:
+            return "not used; serving without enrichment from pods"
+        known = len(self.index) - self.index.departed
+        if not self.informer.synced:
+            return f"{self.informer.status}; serving without enrichment from pods"
+        return f"{self.informer.status}; {known} pod{'s' * (known != 1)}"
+
+    def readings(self) -> Iterable[Reading]:
+        """Return the own metrics of asking the API server."""
+        if self.informer is None:
+            return
+        counts = self.informer.counts
+        for name, words, value in (
+            ("lists", "Complete lists of pods.", counts.lists),
+            ("watches", "Watches opened.", counts.watches),
+            ("events", "Watch events.", counts.events),
+            ("restarts", "Lists begun anew because a version had expired.", counts.restarts),
+            ("errors", "Requests to the API server that failed.", counts.errors),
+        ):
+            full = f"headgate_gateway_kubernetes_{name}_total"
+            yield Reading("counter", full, words, (({}, float(value)),))
+        for name, words, value in (
+            ("synced", "1 once a complete list of pods arrived.", int(self.informer.synced)),
+            ("healthy", "1 while the API server answers.", int(self.informer.healthy)),
+            ("pods", "Pods known, those deleted a moment ago included.", len(self.index)),
+        ):
+            full = f"headgate_gateway_kubernetes_{name}"
+            yield Reading("gauge", full, words, (({}, float(value)),))
+
+
+@asynccontextmanager
+async def knowing(
+    config: gateway.Gateway, rules: attributes.Rules, environ: Mapping[str, str]
+) -> AsyncIterator[Knowledge]:
+    """Keep an index of pods for as long as the block runs.
+
+    Entering waits for the first list, but not for an API server that is away. Raises
+    :class:`~common.service.settings.SettingsError` when the credentials are of no use.
+    """
+    index = pods.PodIndex()
+    access = await _access(config.kubernetes, environ)
+    if access is None:
+        yield Knowledge(index=index, informer=None)
+        return
+    loop = asyncio.get_running_loop()
+
+    def changed(change: reflector.Change[pods.PodFacts]) -> None:
+        index.apply(change, loop.time())
+
+    def shrink(pod: objects.Pod) -> pods.PodFacts:
+        return pods.facts(pod, rules)
+
+    node = config.enrichment.node
+    async with (
+        client.connecting(access) as asking,
+        informer.informing(
+            asking,
+            PODS,
+            objects.decoder(objects.Pod, shrink),
+            changed,
+            field_selector=f"spec.nodeName={node}" if node else "",
+        ) as informed,
+    ):
+        await _first_list(informed)
+        yield Knowledge(index=index, informer=informed)
+
+
+async def _first_list(informed: informer.Informer) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + PATIENCE
+    while not await informed.wait_synced(GLANCE):
+        if not informed.healthy or loop.time() >= until:
+            log.warning("serving without enrichment from pods: %s", informed.status)
+            return
+
+
+async def _access(
+    config: shared.Kubernetes, environ: Mapping[str, str]
+) -> credentials.Access | None:
+    host, port = (environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
+    here = bool(host) and await asyncio.to_thread((credentials.SERVICE_ACCOUNT / "token").is_file)
+    match config.source:
+        case "in-cluster":
+            return credentials.in_cluster(host, port)
+        case "auto" if here:
+            return credentials.in_cluster(host, port)
+        case "auto" | "kubeconfig" if config.kubeconfig:
+            file = Path(os.path.expanduser(config.kubeconfig))  # noqa: PTH111, ASYNC240 - no file is touched
+            return await credentials.from_kubeconfig(file, context=config.context)
+        case _:
+            return None

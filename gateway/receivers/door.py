@@ -1,0 +1,116 @@
+"""What every door for OTLP has in common: whom it asks, what it is answered, what it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias, final
+
+from common.config.gateway import Limits
+from common.service.telemetry import Reading
+from gateway.receivers.admission import Admission
+from gateway.receivers.trust import Trust
+
+MAX_REASON: Final = 1024  # characters of a reason that a client is told
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The request is ours now; *rejected* of its *points* were left out, *message* says why."""
+
+    points: int
+    rejected: int = 0
+    message: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Overloaded:
+    """Nothing was taken; the client shall come again *after* that many seconds."""
+
+    after: float
+
+
+Answer: TypeAlias = Taken | Overloaded
+
+
+class Intake(Protocol):
+    """What stands behind every door. Synchronous: when it returns, the data is held or booked."""
+
+    def take(self, body: bytes, peer: str | None, *, trusted: bool) -> Answer:
+        """Take an encoded ExportMetricsServiceRequest sent from the address *peer*.
+
+        *trusted* senders may say which input their data came by. Raises
+        `common.wire.errors.Malformed`; then nothing was taken.
+        """
+        ...
+
+    def overloaded(self) -> Overloaded | None:
+        """Say before a body is read whether it would be of any use."""
+        ...
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What passed one door; every number only grows."""
+
+    transport: str
+    requests: dict[str, int] = field(default_factory=dict)  # by the code they were answered with
+    wire_bytes: int = 0  # of bodies, as they were sent
+    inflated_bytes: int = 0
+
+    def answered(self, code: str) -> None:
+        """Count one answer; *code* comes from a fixed list, never from a client."""
+        self.requests[code] = self.requests.get(code, 0) + 1
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a door needs to open."""
+
+    intake: Intake
+    admission: Admission
+    trust: Trust
+    limits: Limits
+    drain: float  # seconds that requests in flight get when the door closes
+    healthy: Callable[[], bool]
+    """Whether the process wants traffic."""
+
+
+def readings(doors: Iterable[Traffic], admission: Admission) -> Iterable[Reading]:
+    """Return the doors' own metrics."""
+    doors = tuple(doors)
+    yield Reading(
+        "counter",
+        "headgate_gateway_requests_total",
+        "Requests answered, by transport and code.",
+        tuple(
+            ({"transport": door.transport, "code": code}, float(n))
+            for door in doors
+            for code, n in door.requests.items()
+        ),
+    )
+    for name, words, field_name in (
+        ("received_wire_bytes", "Bytes of request bodies as they were sent.", "wire_bytes"),
+        ("received_inflated_bytes", "The same, inflated.", "inflated_bytes"),
+    ):
+        yield Reading(
+            "counter",
+            f"headgate_gateway_{name}_total",
+            words,
+            tuple(({"transport": d.transport}, float(getattr(d, field_name))) for d in doors),
+        )
+    yield Reading(
+        "gauge",
+        "headgate_gateway_in_flight_bytes",
+        "Bytes of requests being read or worked on.",
+        (({}, float(admission.in_flight)),),
+    )
+    yield Reading(
+        "counter",
+        "headgate_gateway_overload_refusals_total",
+        "Requests told to come again later because too many bytes were in flight.",
+        (({}, float(admission.refused)),),
+    )

@@ -1,0 +1,45 @@
+"""Who is an agent: whoever shows one of the tokens that the operator made."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+SCHEME: Final = "bearer "
+
+
+class Trust:
+    """The tokens of agents. The file may hold several, one a line, while they are exchanged."""
+
+    __slots__ = ("_tokens", "mismatches")
+
+    def __init__(self, text: str = "") -> None:
+        self._tokens: tuple[bytes, ...] = ()
+        self.mismatches = 0  # tokens shown that are none of ours; an agent with an old one is here
+        self.replace(text)
+
+    def __bool__(self) -> bool:
+        """Whether anybody can be trusted at all."""
+        return bool(self._tokens)
+
+    def replace(self, text: str) -> None:
+        """From now on believe the tokens in *text*, and no others."""
+        self._tokens = tuple(line.strip().encode() for line in text.splitlines() if line.strip())
+
+    def accepts(self, authorization: str | bytes | None) -> bool:
+        """Say whether the value of an ``authorization`` header is ``Bearer`` and a token of ours.
+
+        Compared in constant time: how long it takes tells nothing about a token.
+        """
+        if not authorization or not self._tokens:
+            return False
+        if isinstance(authorization, bytes):
+            authorization = authorization.decode("latin-1")
+        if authorization[: len(SCHEME)].lower() != SCHEME:
+            return False
+        shown = authorization[len(SCHEME) :].strip().encode()
+        matches = [hmac.compare_digest(shown, token) for token in self._tokens]
+        if any(matches):
+            return True
+        self.mismatches += 1
+        return False

@@ -1,0 +1,310 @@
+"""The gRPC door, asked by real clients over loopback."""
+
+import asyncio
+import contextlib
+import gzip
+import threading
+import zlib
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+from common.wire import errors
+from gateway.receivers import door, otlp_grpc
+from tests.gateway import samples
+from tests.gateway.samples import hung_up
+
+pytestmark = pytest.mark.wallclock
+
+
+@contextlib.asynccontextmanager
+async def opened(terms: door.Terms, traffic: door.Traffic | None = None, **options):
+    traffic = traffic or door.Traffic("grpc")
+    async with (
+        otlp_grpc.serving("127.0.0.1:0", terms, traffic) as bound,
+        grpc.aio.insecure_channel(str(bound), **options) as channel,
+    ):
+        yield channel.unary_unary(otlp_grpc.EXPORT), channel, traffic
+
+
+async def refused(call) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value
+
+
+def details(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    packed = dict(error.trailing_metadata() or ())
+    return status_pb2.Status.FromString(packed["grpc-status-details-bin"])
+
+
+async def test_a_request_arrives_byte_for_byte_with_the_address_of_its_sender() -> None:
+    intake = samples.Remembering()
+    body = samples.request()
+    async with opened(samples.terms(intake)) as (export, _, traffic):
+        assert await export(body) == b""
+        assert intake.taken == [(body, "127.0.0.1", False)]
+    assert traffic.requests == {"ok": 1}
+    assert (traffic.wire_bytes, traffic.inflated_bytes) == (len(body), len(body))
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_compressed_requests_are_inflated_by_us(compression: grpc.Compression) -> None:
+    intake = samples.Remembering()
+    body = samples.request(points=500)
+    async with opened(samples.terms(intake), compression=compression) as (export, _, traffic):
+        await export(body)
+        assert intake.taken[0][0] == body
+    assert traffic.wire_bytes < traffic.inflated_bytes == len(body)
+
+
+async def test_an_empty_request_is_a_success() -> None:
+    intake = samples.Remembering()
+    async with opened(samples.terms(intake)) as (export, _, _):
+        assert await export(b"") == b""
+    assert intake.taken == [(b"", "127.0.0.1", False)]
+
+
+async def test_an_unknown_field_that_looks_like_a_zlib_header_stays_a_request() -> None:
+    intake = samples.Remembering()
+    body = b"\x78\x9c\x01" + samples.request()  # field 15 as a varint
+    async with opened(samples.terms(intake)) as (export, _, _):
+        await export(body)
+    assert intake.taken[0][0] == body
+
+
+async def test_malformed_bytes_are_an_invalid_argument_with_the_reason() -> None:
+    intake = samples.Remembering()
+    intake.answer = errors.Malformed("the length at byte 3 is odd")
+    async with opened(samples.terms(intake)) as (export, _, traffic):
+        error = await refused(export(b"\x0a\xff"))
+    assert (error.code(), error.details()) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "the length at byte 3 is odd",
+    )
+    violation = error_details_pb2.BadRequest()
+    assert details(error).details[0].Unpack(violation)
+    assert traffic.requests == {"invalid_argument": 1}
+
+
+async def test_broken_gzip_is_an_invalid_argument() -> None:
+    intake = samples.Remembering()
+    async with opened(samples.terms(intake)) as (export, _, _):
+        error = await refused(export(gzip.compress(samples.request())[:-6]))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert not intake.taken
+
+
+HOW = {"plain": bytes, "gzip": gzip.compress, "zlib": zlib.compress}
+
+
+@pytest.mark.parametrize("how", HOW.values(), ids=HOW)
+async def test_too_large_is_resource_exhausted_compressed_or_inflated(how) -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake, max_request_bytes=10_000)
+    async with opened(terms) as (export, _, _):
+        error = await refused(export(how(b"\x0a" + bytes(20_000))))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await export(samples.request())
+    assert len(intake.taken) == 1
+    assert terms.admission.in_flight == 0
+
+
+async def test_overload_is_unavailable_with_a_delay() -> None:
+    intake = samples.Remembering()
+    intake.answer = door.Overloaded(7.5)
+    terms = samples.terms(intake)
+    async with opened(terms) as (export, _, traffic):
+        error = await refused(export(samples.request()))
+        assert terms.admission.in_flight == 0
+    info = error_details_pb2.RetryInfo()
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert details(error).details[0].Unpack(info)
+    assert info.retry_delay.ToMilliseconds() == 7500
+    assert traffic.requests == {"unavailable": 1}
+
+
+async def test_too_many_bytes_in_flight_elsewhere_is_unavailable() -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake, max_in_flight_bytes=1000)
+    assert terms.admission.admit(999)
+    async with opened(terms) as (export, _, _):
+        error = await refused(export(samples.request()))
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        terms.admission.release(999)
+        await export(samples.request())
+    assert len(intake.taken) == 1
+
+
+async def test_nothing_is_looked_at_while_no_destination_has_room() -> None:
+    intake = samples.Remembering()
+    intake.busy = door.Overloaded(5.0)
+    async with opened(samples.terms(intake)) as (export, _, _):
+        error = await refused(export(gzip.compress(bytes(1000))))
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_points_left_out_are_a_partial_success() -> None:
+    intake = samples.Remembering()
+    intake.answer = door.Taken(points=5, rejected=2, message="no pipeline")
+    async with opened(samples.terms(intake)) as (export, _, _):
+        answer = metrics_service_pb2.ExportMetricsServiceResponse.FromString(
+            await export(samples.request())
+        )
+    assert answer.partial_success.rejected_data_points == 2
+    assert answer.partial_success.error_message == "no pipeline"
+
+
+@pytest.mark.parametrize(("shown", "trusted"), [("Bearer secret", True), ("Bearer other", False)])
+async def test_a_token_of_ours_makes_an_agent(shown: str, trusted: bool) -> None:  # noqa: FBT001
+    intake = samples.Remembering()
+    async with opened(samples.terms(intake, tokens="secret")) as (export, _, _):
+        await export(samples.request(), metadata=(("authorization", shown),))
+    assert intake.taken[0][2] is trusted
+
+
+async def test_other_services_are_unimplemented() -> None:
+    path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+    async with opened(samples.terms(samples.Remembering())) as (_, channel, _):
+        error = await refused(channel.unary_unary(path)(b""))
+    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize(("healthy", "said"), [(True, b"\x08\x01"), (False, b"\x08\x02")])
+async def test_health_is_told_the_grpc_way(healthy: bool, said: bytes) -> None:  # noqa: FBT001
+    async with opened(samples.terms(samples.Remembering(), healthy=healthy)) as (_, channel, _):
+        check = channel.unary_unary(otlp_grpc.HEALTH)
+        service = otlp_grpc.EXPORT.split("/")[1].encode()
+        assert await check(b"") == said
+        assert await check(b"\x0a" + bytes([len(service)]) + service) == said
+        assert (await refused(check(b"\x0a\x01x"))).code() is grpc.StatusCode.NOT_FOUND
+        assert (await refused(check(b"\x0a"))).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """A header as RFC 7541 6.2.2 writes it plainly."""
+    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return b"".join((len(payload).to_bytes(3), bytes((kind, flags)), stream.to_bytes(4), payload))
+
+
+def by_hand(encoding: bytes, message: bytes) -> bytes:
+    """One call as a client would send it that compresses in a way grpcio does not know."""
+    headers = [
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", otlp_grpc.EXPORT.encode()),
+        (b":authority", b"x"), (b"content-type", b"application/grpc"),
+        (b"te", b"trailers"),  # codespell:ignore te
+        (b"grpc-encoding", encoding),
+    ]  # fmt: skip
+    data = b"\x01" + len(message).to_bytes(4) + message
+    return b"".join(
+        (
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            frame(4, 0, 0, b""),
+            frame(1, 4, 1, b"".join(literal(*header) for header in headers)),
+            frame(0, 1, 1, data),
+        )
+    )
+
+
+HOSTILE = {
+    # grpcio answers INTERNAL, where the specification of gRPC would have UNIMPLEMENTED.
+    "unknown encoding": (by_hand(b"zstd", b"(\xb5/\xfd whatever"), b"grpc-status\x0213"),
+    "wrong encoding": (by_hand(b"gzip", b"compressed by its flag only"), b"grpc-status\x013"),
+    "http/1": (b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\n\r\n", b""),
+    "binary": (bytes(range(256)) * 10, b""),
+}
+
+
+@pytest.mark.parametrize(("hostile", "answer"), HOSTILE.values(), ids=HOSTILE)
+async def test_hostile_bytes_reach_nobody_and_the_door_stays_open(
+    hostile: bytes, answer: bytes
+) -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake)
+    serving = otlp_grpc.serving("127.0.0.1:0", terms, door.Traffic("grpc"))
+    async with serving as bound:
+        reader, writer = await asyncio.open_connection(*bound)
+        writer.write(hostile)
+        answered = b""
+        with contextlib.suppress(ConnectionResetError):
+            async with asyncio.timeout(10):
+                while chunk := await reader.read(1 << 16):
+                    answered += chunk
+                    if answer and answer in answered:
+                        break
+        assert answer in answered
+        await hung_up(writer)
+        async with grpc.aio.insecure_channel(str(bound)) as channel:
+            await channel.unary_unary(otlp_grpc.EXPORT)(samples.request())
+    assert len(intake.taken) == 1
+    assert terms.admission.in_flight == 0
+
+
+async def test_a_port_in_use_is_an_error_in_words() -> None:
+    terms = samples.terms(samples.Remembering())
+    async with otlp_grpc.serving("127.0.0.1:0", terms, door.Traffic("grpc")) as bound:
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{bound.port}"):
+            async with otlp_grpc.serving(str(bound), terms, door.Traffic("grpc")):
+                pytest.fail("two doors at one port")
+
+
+async def test_the_door_closes_after_the_requests_inside() -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake)
+    async with contextlib.AsyncExitStack() as stack:
+        serving = otlp_grpc.serving("127.0.0.1:0", terms, door.Traffic("grpc"))
+        async with serving as bound:
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(str(bound)))
+            export = channel.unary_unary(otlp_grpc.EXPORT)
+            call = export(samples.request())
+            await intake.reached.wait()
+        assert await call == b""
+        with pytest.raises(grpc.aio.AioRpcError):
+            await export(samples.request(), timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:10.1.2.3:4711", "10.1.2.3"),
+        ("ipv6:%5B::1%5D:4711", "::1"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:4711", "fe80::1"),
+        ("ipv6:[2001:db8::5]:4711", "2001:db8::5"),
+        ("ipv6:%5B::ffff:10.1.2.3%5D:4711", "10.1.2.3"),
+        ("unix:/tmp/socket", None),
+        ("", None),
+    ],
+)
+def test_grpcio_spells_addresses_its_own_way(peer: str, address: str | None) -> None:
+    assert otlp_grpc._address(peer) == address
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+async def test_the_opentelemetry_sdk_pushes_to_it(compression: str) -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake)
+    async with otlp_grpc.serving("127.0.0.1:0", terms, door.Traffic("grpc")) as bound:
+
+        def push() -> None:
+            codes = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
+            exporter = OTLPMetricExporter(
+                endpoint=f"http://{bound}", insecure=True, compression=codes[compression]
+            )
+            reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
+            provider = MeterProvider([reader])
+            provider.get_meter("tests").create_counter("pushed").add(3)
+            assert provider.force_flush()
+            provider.shutdown()
+
+        thread = threading.Thread(target=push)
+        thread.start()
+        await asyncio.to_thread(thread.join)
+    assert "pushed" in samples.names(intake.taken[0][0])

@@ -1,0 +1,67 @@
+"""A pipeline's configuration becomes a destination, and the destination tells how it is."""
+
+import pytest
+
+from common.config import gateway
+from common.service.ledger import Ledger
+from common.service.settings import SettingsError
+from common.service.telemetry import Telemetry
+from common.wire import otlp
+from gateway import destinations
+from gateway.pipelines import Running
+from gateway.receivers import door, otlp_grpc
+from tests.gateway import samples
+
+OUTPUTS = {
+    "otlp": gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://127.0.0.1:1")),
+    "http": gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://127.0.0.1:1", protocol="http")),
+    "remote write": gateway.Output(
+        remote_write=gateway.RemoteWriteOutput(url="http://127.0.0.1:1")
+    ),
+}
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
+async def test_every_kind_of_output_can_be_entered_and_left(output: gateway.Output) -> None:
+    config = gateway.Pipeline(name="a", output=output)
+    async with destinations.entering(config, Ledger("a")) as destination:
+        assert destination.bytes_held == 0
+
+
+async def test_certificates_that_are_not_there_are_the_users_to_mend() -> None:
+    tls = gateway.shared.Tls(ca_file="/nothing/here")
+    output = gateway.Output(otlp=gateway.OtlpOutput(endpoint="https://b:1", tls=tls))
+    with pytest.raises(SettingsError, match=r"otlp\.tls"):
+        async with destinations.entering(gateway.Pipeline(name="a", output=output), Ledger("a")):
+            pytest.fail("entered")
+
+
+@pytest.mark.wallclock
+async def test_a_destination_delivers_and_is_seen_from_outside() -> None:
+    sink, ledger = samples.Remembering(), Ledger("a")
+    serving = otlp_grpc.serving("127.0.0.1:0", samples.terms(sink), door.Traffic("grpc"))
+    async with serving as bound:
+        config = gateway.Pipeline(
+            name="a",
+            output=gateway.Output(otlp=gateway.OtlpOutput(endpoint=f"http://{bound}")),
+            batch=gateway.shared.Batching(linger=0),
+        )
+        async with destinations.entering(config, ledger) as destination:
+            running: destinations.Entered = Running(
+                config=config, ledger=ledger, destination=destination, leave=None
+            )
+            ledger.receive(3, {})
+            assert running.has_room(config.queue_bytes)
+            assert running.offer(otlp.Encoded(samples.request(points=3)), 3)
+            assert not running.has_room(config.queue_bytes)
+            telemetry = Telemetry(process=False)
+            telemetry.add(lambda: destinations.readings([running]))
+            size = destination.bytes_held
+            shown = telemetry.render().decode()
+            assert f'headgate_gateway_queue_bytes{{pipeline="a"}} {float(size)}' in shown
+            assert 'headgate_gateway_destination_failing{pipeline="a"} 0.0' in shown
+            assert destinations.page([running])["a"]["points_held"] == 3
+            await sink.reached.wait()
+    assert (ledger.delivered, ledger.held) == (3, 0)
+    assert samples.names(sink.taken[0][0]) == ["requests"]

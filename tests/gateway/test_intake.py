@@ -1,0 +1,196 @@
+"""A request is taken whole or not at all, and every point of it is booked."""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest as Request,
+)
+
+from bench.references import gateway as reference
+from common.config.gateway import Input, Inputs, PrometheusInput
+from common.config.shared import Names, Namespaces
+from common.enrichment import attributes, enricher, pods
+from common.service.ledger import DropReason, Ledger
+from common.wire import errors, otlp
+from gateway import filters, intake, routing
+from gateway.receivers import door
+from tests.gateway import samples
+
+
+class Queue:
+    """An outlet with room for so many bytes."""
+
+    def __init__(self, room: int = 1 << 20) -> None:
+        self.ledger, self.room = Ledger("queue"), room
+        self.held: list[bytes] = []
+
+    def has_room(self, size: int) -> bool:
+        return size <= self.room
+
+    def offer(self, body: otlp.Encoded, points: int) -> bool:
+        if not self.has_room(len(body)):
+            self.ledger.drop(points, DropReason.INBOX_FULL)
+            return False
+        self.room -= len(body)
+        self.held.append(body)
+        return True
+
+
+def taking(**queues: tuple[Queue, Inputs]) -> intake.Intake:
+    rules = attributes.Rules(constants=(("k8s.cluster.name", "c1"),))
+    heart = intake.Intake(enricher.Enricher(rules, pods.PodIndex(), 1 << 20))
+    heart.routes = routing.Routes(
+        generation=1,
+        pipelines=tuple(
+            routing.Route(name=name, selections=filters.selections(inputs), outlet=queue)
+            for name, (queue, inputs) in queues.items()
+        ),
+    )
+    return heart
+
+
+def test_a_request_is_enriched_shared_out_and_booked() -> None:
+    everything, nothing = Queue(), Queue()
+    heart = taking(a=(everything, Inputs()), b=(nothing, Inputs(otlp=Input(enabled=False))))
+    body = samples.request(("a", "b"), points=3)
+    assert heart.take(body, "10.0.0.1", trusted=False) == door.Taken(points=6)
+    assert heart.points == 6
+    assert (everything.ledger.received, everything.ledger.held) == (6, 6)
+    assert (nothing.ledger.received, nothing.ledger.held) == (6, 0)
+    assert nothing.ledger.filtered["input_disabled"] == 6
+    assert nothing.held == []
+    found = Request.FromString(everything.held[0]).resource_metrics[0].resource.attributes
+    assert {a.key: a.value.string_value for a in found} == {
+        "service.name": "shop",
+        "k8s.cluster.name": "c1",
+    }
+
+
+@pytest.mark.parametrize(("trusted", "taken"), [(True, "prometheus"), (False, "otlp")])
+def test_only_the_trusted_may_say_which_input_their_data_came_by(
+    trusted: bool,  # noqa: FBT001
+    taken: str,
+) -> None:
+    queue = Queue()
+    off = {"otlp": Inputs(otlp=Input(enabled=False)), "prometheus": Inputs()}
+    heart = taking(a=(queue, off["otlp"]))
+    body = samples.request(attributes={"kyma.input.name": "prometheus", "service.name": "x"})
+    heart.take(body, "10.0.0.1", trusted=trusted)
+    assert len(queue.held) == (taken == "prometheus")
+    assert b"kyma" not in b"".join(queue.held)
+
+
+def test_malformed_requests_change_nothing() -> None:
+    queue = Queue()
+    heart = taking(a=(queue, Inputs()))
+    with pytest.raises(errors.Malformed):
+        heart.take(samples.request() + b"\x0a\x05x", None, trusted=False)
+    assert (queue.ledger.received, queue.held, heart.points) == (0, [], 0)
+
+
+def test_a_request_without_points_is_a_success_that_reaches_nobody() -> None:
+    queue = Queue()
+    heart = taking(a=(queue, Inputs()))
+    assert heart.take(b"", None, trusted=False) == door.Taken(points=0)
+    assert heart.take(samples.request(()), None, trusted=False) == door.Taken(points=0)
+    assert (queue.ledger.received, queue.held) == (0, [])
+
+
+def test_without_pipelines_the_sender_is_told_that_nobody_takes_its_points() -> None:
+    heart = taking()
+    assert heart.overloaded() is None
+    answer = heart.take(samples.request(points=4), None, trusted=False)
+    assert answer == door.Taken(points=4, rejected=4, message="no pipeline is configured here")
+    assert heart.rejected == 4
+
+
+def test_a_full_destination_loses_its_share_and_the_others_feel_nothing() -> None:
+    full, free = Queue(room=0), Queue()
+    heart = taking(a=(full, Inputs()), b=(free, Inputs()))
+    assert heart.overloaded() is None
+    assert heart.take(samples.request(points=5), None, trusted=False) == door.Taken(points=5)
+    assert full.ledger.dropped[DropReason.INBOX_FULL] == 5
+    assert free.ledger.held == 5
+
+
+def test_when_no_destination_has_room_the_sender_keeps_its_data() -> None:
+    heart = taking(a=(Queue(room=0), Inputs()), b=(Queue(room=0), Inputs()))
+    assert heart.overloaded() == door.Overloaded(intake.COME_AGAIN)
+    nearly = Queue(room=5)
+    heart = taking(a=(nearly, Inputs()))
+    assert heart.overloaded() is None
+    assert heart.take(samples.request(), None, trusted=False) == door.Overloaded(intake.COME_AGAIN)
+    assert (nearly.ledger.received, heart.turned_away, heart.points) == (0, 1, 0)
+
+
+def test_what_every_pipeline_filters_needs_no_room() -> None:
+    full = Queue(room=5)
+    heart = taking(a=(full, Inputs(otlp=Input(metrics=Names(include=("other",))))))
+    assert heart.take(samples.request(), None, trusted=False) == door.Taken(points=1)
+    assert (full.ledger.received, full.ledger.balance()) == (1, 0)
+
+
+NAMES = st.sampled_from(["up", "a", "b", "scrape_series_added", "secret"])
+RESOURCES = st.fixed_dictionaries(
+    {},
+    optional={
+        "service.name": st.sampled_from(["shop", "x"]),
+        "k8s.namespace.name": st.sampled_from(["shop", "kube-system"]),
+        "k8s.cluster.name": st.just("own"),
+        "kyma.input.name": st.sampled_from(["otlp", "prometheus", "runtime"]),
+        "kyma.other": st.just("z"),
+    },
+)
+FRAMES = st.tuples(RESOURCES, st.lists(NAMES, min_size=1, max_size=4), st.integers(1, 3))
+NAMESPACES = st.sampled_from([
+    Namespaces(), Namespaces(include=("shop",)), Namespaces(exclude=("shop",))
+])  # fmt: skip
+METRICS = st.sampled_from([Names(), Names(include=("a*", "u?")), Names(exclude=("[ab]", "sec*"))])
+COMMON = {"enabled": st.booleans(), "namespaces": NAMESPACES, "metrics": METRICS}
+INPUTS = st.builds(
+    Inputs,
+    otlp=st.builds(Input, **COMMON),
+    prometheus=st.builds(PrometheusInput, **COMMON, diagnostic_metrics=st.booleans()),
+)
+
+
+@settings(max_examples=100)
+@given(st.lists(FRAMES, min_size=1, max_size=4), INPUTS, INPUTS, st.booleans())
+def test_it_agrees_with_the_obvious_way(
+    frames: list[tuple[dict[str, str], list[str], int]],
+    one: Inputs,
+    two: Inputs,
+    trusted: bool,  # noqa: FBT001
+) -> None:
+    built = Request()
+    for resource, names, points in frames:
+        samples.add_frame(built, names, points=points, attributes=resource)
+    body = built.SerializeToString()
+    queues = {"one": (Queue(), one), "two": (Queue(), two)}
+    taking(**queues).take(body, None, trusted=trusted)
+    expected = reference.take(
+        body,
+        trusted=trusted,
+        constants={"k8s.cluster.name": "c1"},
+        pipelines={"one": one, "two": two},
+    )
+    for name, (queue, _) in queues.items():
+        received, sent, points, removed = expected[name]
+        assert Request.FromString(b"".join(queue.held)) == Request.FromString(sent)
+        assert (queue.ledger.received, queue.ledger.held) == (received, points)
+        assert {rule: n for rule, n in queue.ledger.filtered.items() if n} == removed
+        assert queue.ledger.balance() == 0
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=60) | st.binary(max_size=8).map(lambda b: samples.request() + b))
+def test_hostile_bytes_end_in_an_answer_or_malformed(body: bytes) -> None:
+    queue = Queue()
+    heart = taking(a=(queue, Inputs()))
+    try:
+        answer = heart.take(body, None, trusted=True)
+    except errors.Malformed:
+        assert queue.ledger.received == 0
+        return
+    assert isinstance(answer, door.Taken)
+    assert queue.ledger.received == answer.points == queue.ledger.held
