@@ -44,7 +44,7 @@ budgets: $(READY)  ## measure the guards' budgets anew
 	$(BIN)/python -m pytest bench --write-budgets $(ARGS)
 
 throughput: $(READY)  ## CPU per point and memory of whole processes (ARGS=--json)
-	$(BIN)/python bench/throughput.py $(ARGS)
+	$(BIN)/python -m bench.throughput $(ARGS)
 
 check: lint type imports test bench  ## everything but the wheel
 

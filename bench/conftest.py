@@ -33,7 +33,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def best_ns(call: Callable[[], object], rounds: int = 200) -> float:
-    """Return the fastest per-call time over many short rounds, and give up adding rounds after a second."""
+    """Return the fastest per-call time over many short rounds, a second at most."""
     start = perf_counter_ns()
     call()
     loops = max(1, ROUND_NS // max(1, perf_counter_ns() - start))
@@ -51,7 +51,7 @@ def best_ns(call: Callable[[], object], rounds: int = 200) -> float:
 
 
 def opcodes(call: Callable[[], object]) -> int:
-    """Count the bytecodes *call* executes: the same number on every machine with the same Python."""
+    """Count the bytecodes *call* executes: the same on every machine with the same Python."""
     count = 0
 
     def trace(frame, event, _arg):
@@ -71,7 +71,7 @@ def opcodes(call: Callable[[], object]) -> int:
 
 @pytest.fixture
 def guard(benchmark, request) -> Iterator[Callable[..., None]]:
-    """Benchmark *subject*; fail if it lost ground to *reference* or does more work than budgeted."""
+    """Benchmark *subject*; fail if it lost ground to *reference* or does more work."""
 
     def check(subject: Callable[[], object], *, reference: Callable[[], object]) -> None:
         name = request.node.name

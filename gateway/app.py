@@ -54,7 +54,7 @@ async def serve(
         async with lifecycle.stopping(loaded.config.grace) as stop:
             await _run(loaded, load, accounts, stop, environ)
     except BaseExceptionGroup as group:
-        raise _mendable(group) or group from None
+        raise lifecycle.alone(group, (SettingsError, OSError)) or group from None
     finally:
         _audit_once(accounts)
         log.info("stopped", extra=accounts.last_words())
@@ -164,12 +164,3 @@ async def _audit(accounts: Accounts, known: kubernetes.Knowledge) -> None:
 def _audit_once(accounts: Accounts) -> None:
     for words in accounts.audit():
         log.error("BUG: %s", words)
-
-
-def _mendable(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """Return what the user can mend, if that is all that went wrong, out of its task groups."""
-    matching, others = group.split((SettingsError, OSError))
-    found: BaseException | None = matching
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found if others is None else None

@@ -30,7 +30,8 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
+    config: pytest.Config,  # noqa: ARG001 - the hook's signature
+    item: pytest.Item,
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     if item.get_closest_marker("wallclock"):
         return {"wall": asyncio.SelectorEventLoop}

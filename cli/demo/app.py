@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
@@ -255,6 +256,8 @@ async def run(options: Options, directory: Path, show: Callable[[screen.Scene], 
 
     Raises :class:`DemoError` or :class:`OSError` in words when something cannot start.
     """
+    for at in (options.grpc, options.http):
+        _claim(at)
     arrivals = Arrivals()
     async with lifecycle.stopping(grace=90.0) as stop, AsyncExitStack() as stack:
         outputs = await stack.enter_async_context(sink.serving(arrivals, NAMES))
@@ -274,6 +277,20 @@ async def run(options: Options, directory: Path, show: Callable[[screen.Scene], 
         summary = await demo.settle()
         demo.draw("stopping the cluster")
     return summary
+
+
+def _claim(at: Address) -> None:
+    """Check that the gateway will be able to listen at *at*, before anything is started."""
+    try:
+        with socket.create_server(at, family=_family(at)):
+            return
+    except OSError as error:
+        option = "choose another with --grpc or --http"
+        raise DemoError(f"cannot listen on {at} ({error.strerror}); {option}") from error
+
+
+def _family(at: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in at.host else socket.AF_INET
 
 
 def report(summary: Summary) -> list[str]:

@@ -104,7 +104,7 @@ def demo(
 
     with show:
         try:
-            code = lifecycle.run(keep)
+            code = lifecycle.run(keep, (OSError, app.DemoError))
         except (OSError, app.DemoError) as error:
             code = 1
             click.echo(f"error: {error}", err=True)

@@ -11,7 +11,11 @@ from typing import Any
 
 import uvloop
 
+from common.service.settings import SettingsError
+
 log = logging.getLogger("headgate")
+
+Kinds = tuple[type[Exception], ...]
 
 
 class Stop:
@@ -58,16 +62,33 @@ async def stopping(grace: float) -> AsyncIterator[Stop]:
                 loop.remove_signal_handler(number)
 
 
-def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run *main* on uvloop and return its exit code; 1 when the grace period ran out."""
+def run(
+    main: Callable[[], Coroutine[Any, Any, int]], mendable: Kinds = (SettingsError, OSError)
+) -> int:
+    """Run *main* on uvloop and return its exit code; 1 when the grace period ran out.
+
+    What a person can mend (*mendable*) is raised as itself, out of the task groups it came through.
+    """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(main())
     except TimeoutError:
-        log.error("the grace period is over; what was still held is lost")  # noqa: TRY400
-        return 1
+        return _too_late()
     except BaseExceptionGroup as group:
         if group.split(TimeoutError)[1] is None:
-            log.error("the grace period is over; what was still held is lost")  # noqa: TRY400
-            return 1
-        raise
+            return _too_late()
+        raise alone(group, mendable) or group from None
+
+
+def alone(group: BaseExceptionGroup[BaseException], kinds: Kinds) -> BaseException | None:
+    """Return the first exception of *kinds* inside *group*, if nothing else went wrong."""
+    found, others = group.split(kinds)
+    inner: BaseException | None = found
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner if others is None else None
+
+
+def _too_late() -> int:
+    log.error("the grace period is over; what was still held is lost")
+    return 1

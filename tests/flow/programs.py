@@ -108,6 +108,33 @@ async def prometheus(
             await child.wait()
 
 
+@asynccontextmanager
+async def forwarding(port: int, to: int) -> AsyncIterator[None]:
+    """Forward *port* of 127.0.0.1 to port *to*: a server that comes up late, where expected."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", to)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pump(reader, there[1]))
+            tasks.create_task(pump(there[0], writer))
+
+    server = await asyncio.start_server(connected, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()
+
+
 async def until(check: Callable[[], Any], what: str, within: float = WITHIN) -> Any:
     """Wait until the coroutine that *check* makes returns something true; return that."""
     end = asyncio.get_running_loop().time() + within

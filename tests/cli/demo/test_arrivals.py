@@ -65,7 +65,7 @@ def test_what_is_no_request_is_refused_and_not_counted() -> None:
         ("queue_count", True),
     ],
 )
-def test_one_series_of_a_family_stands_for_the_point(name: str, counts: bool) -> None:
+def test_one_series_of_a_family_stands_for_the_point(name, counts) -> None:
     assert (
         arrivals.stands_for_a_point(
             name, {"h": "histogram", "q": "summary", "queue_count": "gauge"}

@@ -47,7 +47,10 @@ def test_an_empty_document_is_a_gateway_without_pipelines() -> None:
             "pipelines[0].output.otlp.tls.key_file",
         ),
         (
-            "pipelines: [{name: a, output: {otlp: {endpoint: 'https://x', tls: {insecure_skip_verify: true}}}}]",
+            (
+                "pipelines: [{name: a, output: {otlp: {endpoint: 'https://x',"
+                " tls: {insecure_skip_verify: true}}}}]"
+            ),
             "pipelines[0].output.otlp.tls.insecure_skip_verify",
         ),
         (
@@ -64,6 +67,7 @@ def test_a_mistake_is_named_by_its_key(text: str, key: str) -> None:
 
 def test_include_and_exclude_together_are_refused() -> None:
     (said,) = problems(
-        "pipelines: [{name: a, inputs: {otlp: {namespaces: {include: [x], exclude: [y]}}}, output: {otlp: {endpoint: 'http://x'}}}]"
+        "pipelines: [{name: a, inputs: {otlp: {namespaces: {include: [x], exclude: [y]}}},"
+        " output: {otlp: {endpoint: 'http://x'}}}]"
     )
     assert said.startswith("pipelines[0].inputs.otlp.namespaces.exclude: ")

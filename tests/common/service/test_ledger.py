@@ -16,9 +16,9 @@ def test_any_history_balances(history) -> None:
     ledger = Ledger("p")
     for kept, filtered, reason, delivered in history:
         ledger.receive(kept + filtered, {FilterRule.NAMESPACE: filtered})
-        delivered = min(delivered, kept)
-        ledger.deliver(delivered)
-        ledger.drop(kept - delivered, reason)
+        arrived = min(delivered, kept)
+        ledger.deliver(arrived)
+        ledger.drop(kept - arrived, reason)
         assert ledger.balance() == 0
     assert ledger.held == 0
 

@@ -10,7 +10,7 @@ import pytest
 from common.service import lifecycle
 
 
-async def test_a_signal_asks_the_block_to_end_and_unwinding_is_orderly(clock) -> None:
+async def test_a_signal_asks_the_block_to_end_and_unwinding_is_orderly() -> None:
     log: list[str] = []
 
     @asynccontextmanager
@@ -27,11 +27,14 @@ async def test_a_signal_asks_the_block_to_end_and_unwinding_is_orderly(clock) ->
 
 
 async def test_a_block_that_does_not_unwind_in_time_is_cancelled(clock) -> None:
-    with pytest.raises(TimeoutError):
+    async def never_ends() -> None:
         async with lifecycle.stopping(grace=30) as stop:
             stop.request("test")
             stop.request("again: does not prolong")
             await asyncio.sleep(3600)
+
+    with pytest.raises(TimeoutError):
+        await never_ends()
     assert clock() == 30
 
 
@@ -47,3 +50,15 @@ def test_run_returns_what_main_returns_and_1_when_the_grace_period_is_over() -> 
         return 0
 
     assert (lifecycle.run(well), lifecycle.run(late)) == (0, 1)
+
+
+@pytest.mark.wallclock
+def test_what_a_person_can_mend_comes_out_of_its_groups_alone() -> None:
+    async def wrong(*found: Exception) -> int:
+        raise ExceptionGroup("tasks", [ExceptionGroup("inner", list(found))])
+
+    with pytest.raises(FileNotFoundError):
+        lifecycle.run(lambda: wrong(FileNotFoundError("x")))
+    with pytest.raises(ExceptionGroup):
+        lifecycle.run(lambda: wrong(FileNotFoundError("x"), ZeroDivisionError()))
+    assert lifecycle.run(lambda: wrong(TimeoutError())) == 1

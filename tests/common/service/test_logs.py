@@ -9,7 +9,7 @@ import pytest
 from common.service import logs
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def root():
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
@@ -18,7 +18,7 @@ def root():
     root.setLevel(level)
 
 
-def test_a_line_is_json_with_its_extras(root) -> None:
+def test_a_line_is_json_with_its_extras() -> None:
     out = io.StringIO()
     logs.configure("info", now=lambda: 0.0, stream=out)
     logging.getLogger("x").info("hello %s", "you", extra={"pipeline": "p"})
@@ -31,14 +31,14 @@ def test_a_line_is_json_with_its_extras(root) -> None:
     )
 
 
-def test_on_a_terminal_words_are_printed(root) -> None:
+def test_on_a_terminal_words_are_printed() -> None:
     out = io.StringIO()
     logs.configure("info", now=lambda: 0.0, stream=out, json=False)
     logging.getLogger("x").error("lost", extra={"points": 3})
     assert "error   lost  points=3" in out.getvalue()
 
 
-def test_the_same_warning_is_held_back_and_counted(root) -> None:
+def test_the_same_warning_is_held_back_and_counted() -> None:
     out, now = io.StringIO(), [0.0]
     logs.configure("info", now=lambda: now[0], stream=out)
     for n in range(5):
@@ -52,11 +52,9 @@ def test_the_same_warning_is_held_back_and_counted(root) -> None:
     ]
 
 
-def test_an_exception_is_inside_the_line(root) -> None:
+def test_an_exception_is_inside_the_line() -> None:
     out = io.StringIO()
     logs.configure("info", now=lambda: 0.0, stream=out)
-    try:
-        raise OSError("boom")
-    except OSError:
-        logging.getLogger("x").exception("failed")
+    error = OSError("boom")
+    logging.getLogger("x").error("failed", exc_info=error)
     assert "OSError: boom" in json.loads(out.getvalue())["exception"]

@@ -1,0 +1,140 @@
+"""headgate demo, as a script runs it: it ends by itself, and its last line is one JSON object."""
+
+import asyncio
+import json
+import signal
+import sys
+import urllib.request
+
+import pytest
+
+from bench import processes
+
+pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+async def demo(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.main", "demo", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+def ports() -> tuple[str, ...]:
+    """Return options that keep the demo off the default ports, which may be in use."""
+    grpc, http = processes.free_ports(2)
+    return "--grpc", f"127.0.0.1:{grpc}", "--http", f"127.0.0.1:{http}"
+
+
+def children_left(directory) -> list[str]:
+    """Return the command lines of processes that mention *directory*."""
+    from pathlib import Path
+
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(directory) in line:
+                found.append(line)
+    return found
+
+
+async def test_the_summary_balances_and_shows_an_enriched_resource(tmp_path) -> None:
+    (exporter_port,) = processes.free_ports(1)
+    exporter = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "localcluster.workloads.exposer",
+        "--address", "127.0.0.1", "--port", str(exporter_port),
+    )  # fmt: skip
+    try:
+        running = await demo(
+            "--duration", "12", "--json", "--directory", str(tmp_path / "demo"),
+            "--scrape", f"127.0.0.1:{exporter_port}", *ports(),
+        )  # fmt: skip
+        out, err = await running.communicate()
+    finally:
+        exporter.send_signal(signal.SIGTERM)
+        await exporter.wait()
+    assert running.returncode == 0, err.decode()
+    said = json.loads(out.decode().splitlines()[-1])
+    assert set(said) == {"pipelines", "targets", "example_resource", "seconds"}
+    assert set(said["pipelines"]) == {"everything", "shop", "scraped"}
+    for name, figures in said["pipelines"].items():
+        assert set(figures) == {"received", "filtered", "delivered", "dropped", "held", "arrived"}
+        assert figures["arrived"] == figures["delivered"] > 0, name
+        assert figures["held"] == figures["dropped"] == 0, name
+        assert figures["received"] == figures["delivered"] + figures["filtered"], name
+    assert said["pipelines"]["shop"]["filtered"] > 0
+    assert said["targets"] == {
+        "up": 4,
+        "failing": 1,
+        "skipped": 6,
+    }
+    resource = said["example_resource"]
+    assert resource["k8s.cluster.name"] == "demo"
+    assert resource["k8s.node.name"] in {"node-a", "node-b"}
+    assert resource["k8s.namespace.name"] in {"shop", "billing"}
+    assert resource["k8s.pod.name"].startswith(resource["k8s.deployment.name"])
+    assert resource["service.name"]
+    assert said["seconds"] >= 12
+    assert children_left(tmp_path) == []
+
+
+async def test_an_interrupt_ends_it_cleanly_and_a_users_application_joins(tmp_path) -> None:
+    options = ports()
+    running = await demo("--json", "--directory", str(tmp_path / "demo"), *options)
+    body = json.dumps({"resourceMetrics": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "mine"}}]},
+        "scopeMetrics": [
+            {"metrics": [{"name": "mine", "gauge": {"dataPoints": [{"asDouble": 1}]}}]}
+        ],
+    }]}).encode()  # fmt: skip
+
+    def push() -> int:
+        request = urllib.request.Request(
+            f"http://{options[3]}/v1/metrics", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=2) as answer:
+            return answer.status
+
+    end = asyncio.get_running_loop().time() + 30
+    while True:
+        try:
+            assert await asyncio.to_thread(push) == 200
+            break
+        except OSError:
+            assert asyncio.get_running_loop().time() < end
+            await asyncio.sleep(0.2)
+    await asyncio.sleep(3)
+    running.send_signal(signal.SIGINT)
+    out, err = await running.communicate()
+    assert running.returncode == 0, err.decode()
+    said = json.loads(out.decode().splitlines()[-1])
+    for figures in said["pipelines"].values():
+        assert figures["arrived"] == figures["delivered"]
+    assert said["pipelines"]["everything"]["delivered"] > 0
+    assert children_left(tmp_path) == []
+
+
+async def test_a_port_in_use_is_said_in_words() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (free,) = processes.free_ports(1)
+        port = taken.getsockname()[1]
+        running = await demo(
+            "--json",
+            "--duration",
+            "5",
+            "--grpc",
+            f"127.0.0.1:{port}",
+            "--http",
+            f"127.0.0.1:{free}",
+        )
+        _, err = await running.communicate()
+    assert running.returncode == 1
+    assert f"error: cannot listen on 127.0.0.1:{port}" in err.decode()
+    assert "--grpc" in err.decode()
+    assert "Traceback" not in err.decode()
