@@ -20,7 +20,7 @@ def test_operator_folder_is_not_a_package() -> None:
 def test_stdlib_operator_wins_from_the_repository_root() -> None:
     """A bare interpreter started in the checkout still finds stdlib's ``operator``."""
     stdlib = Path(sysconfig.get_path("stdlib")) / "operator.py"
-    out = subprocess.run(  # noqa: S603
+    out = subprocess.run(
         [
             sys.executable,
             "-S",
