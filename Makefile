@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 UV ?= uv
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11
 
-.PHONY: help demo test lint type imports bench budgets throughput check lock clean packages
+.PHONY: help demo test lint type imports bench budgets throughput operations check lock clean packages
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -47,6 +47,9 @@ throughput: $(READY)  ## CPU per point and memory of whole processes (ARGS=--jso
 	$(BIN)/python -m bench.throughput $(ARGS)
 
 check: lint type imports test bench  ## everything but the wheel
+
+operations: $(READY)  ## write the generated tables of docs/operations.md anew
+	$(BIN)/python -m cli.operations
 
 lock:  ## resolve the dependencies anew (needs uv)
 	$(COMPILE) pyproject.toml --extra gateway --output-file locks/gateway.txt

@@ -34,7 +34,7 @@ class Limits(Section, frozen=True):
     max_connections: Annotated[int, Meta(ge=1)] = 4096
     """HTTP connections open at once; further ones are closed."""
     idle_timeout: shared.Seconds = 300.0
-    """Seconds until an idle HTTP connection is closed."""
+    """Seconds until an idle connection is closed."""
     read_timeout: shared.Seconds = 30.0
     """Seconds a client may take to send one request."""
     layout_memo_bytes: shared.Bytes = 32 << 20

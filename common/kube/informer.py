@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,6 +14,8 @@ from typing import Generic, TypeVar, assert_never
 import msgspec
 
 from common.kube import client as kube, objects, reflector
+
+log = logging.getLogger("headgate.kube")
 
 Item = TypeVar("Item")
 OnChange = Callable[[reflector.Change[Item]], None]
@@ -33,6 +36,7 @@ class Counts:
 class _Progress:
     """What the follower writes and the informer shows."""
 
+    path: str
     counts: Counts = field(default_factory=Counts)
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     due: float = 0.0  # on the loop's clock: when it tries again
@@ -40,7 +44,14 @@ class _Progress:
 
     def failed(self, trouble: str) -> None:
         self.counts.errors += 1
+        if not self.trouble:
+            log.warning("API server trouble: %s", trouble, extra={"path": self.path})
         self.trouble = trouble
+
+    def answered(self) -> None:
+        if self.trouble:
+            log.info("API server answers again", extra={"path": self.path})
+        self.trouble = ""
 
 
 class Informer:
@@ -123,7 +134,7 @@ async def informing(
         decoder=decoder,
         on_change=on_change,
     )
-    progress = _Progress()
+    progress = _Progress(path)
     state: reflector.Reflector[Item] = reflector.Reflector(pace or reflector.Pace(), jitter)
     async with asyncio.TaskGroup() as tasks:
         follower = tasks.create_task(_follow(collection, state, progress), name=f"informer {path}")
@@ -175,7 +186,7 @@ async def _list(
 ) -> None:
     body = await collection.client.page(collection.path, step, collection.selectors)
     whole = state.listed(collection.decoder.page(body))
-    progress.trouble = ""
+    progress.answered()
     if whole is not None:
         progress.counts.lists += 1
         collection.on_change(whole)
@@ -192,7 +203,7 @@ async def _watch(
     watching = collection.client.watch(collection.path, step, collection.selectors)
     async with watching as lines:
         progress.counts.watches += 1
-        progress.trouble = ""
+        progress.answered()
         async for line in lines:
             event = collection.decoder.event(line)
             progress.counts.events += 1

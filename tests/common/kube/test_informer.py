@@ -125,7 +125,8 @@ async def test_an_unreadable_event_lists_again() -> None:
         assert seen.told.counts.restarts == 1
 
 
-async def test_an_api_server_that_is_away_blocks_nobody_and_is_caught_up_with() -> None:
+async def test_an_api_server_that_is_away_blocks_nobody_and_is_caught_up_with(caplog) -> None:
+    caplog.set_level("INFO", logger="headgate.kube")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -146,6 +147,9 @@ async def test_an_api_server_that_is_away_blocks_nobody_and_is_caught_up_with() 
             async with server:
                 assert await told.wait_synced(within=60.0)
             assert changes == [reflector.Replaced(("a",))]
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0].startswith("API server trouble: unreachable: connection refused")
+    assert said[1] == "API server answers again"
 
 
 async def _one_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
