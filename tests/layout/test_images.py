@@ -178,7 +178,7 @@ def test_tracked_files_name_no_path_of_a_machine() -> None:
     [
         (INDEX, "--index-url " + "https:" + "//mirror.example/root"),
         (INDEX, "PIP_INDEX_" + "URL=" + "https:" + "//mirror.example/"),
-        (INDEX, "https:" + "//mirror.example/py/simple"),
+        (INDEX, "https:" + "//mirror.example/py/" + "simple"),
         (MACHINE, "cd /" + "home/somebody"),
         (MACHINE, '"/' + 'work/main"'),
     ],
