@@ -22,6 +22,7 @@ from agent.token import TokenFile
 from common.config import agent
 from common.exporters import build, delivery
 from common.exporters.outcomes import Exporter
+from common.kube import access
 from common.service import clock, health, lifecycle
 from common.service.ledger import Ledger
 from common.service.settings import Problem, SettingsError
@@ -60,7 +61,7 @@ async def serve(
 async def _run(
     document: agent.Agent, ledger: Ledger, stop: lifecycle.Stop, environ: Mapping[str, str]
 ) -> None:
-    access = await settings.access(document.kubernetes, environ)
+    reached = await access.choose(document.kubernetes, environ)
     token = TokenFile(document.gateway.token_file, asyncio.get_running_loop().time)
     readiness, telemetry = health.Readiness(), Telemetry()
     readiness.checks["started"] = lambda: (False, "starting")
@@ -94,7 +95,7 @@ async def _run(
             discovery.discovering(
                 roster.Roster(targets.static(document), document.scraping.max_targets),
                 targets.policy(document),
-                access,
+                reached,
                 loop.update,
             ) as found,
         ):

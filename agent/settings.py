@@ -1,15 +1,13 @@
-"""The agent's configuration as it starts: the document, what overrides it, and the credentials."""
+"""The agent's configuration as it starts: the document, and what overrides it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from common.config import agent, shared
-from common.kube import credentials
+from common.config import agent
 from common.service import settings
 from common.service.settings import Problem, SettingsError
 
@@ -31,7 +29,6 @@ def load(
     if log_level is not None:
         document = msgspec.structs.replace(document, log_level=log_level)
     problems = [Problem(key, message) for key, message in document.problems()]
-    problems += _unsupported(document)
     if document.gateway.token_file:
         try:
             _read(document.gateway.token_file)
@@ -42,42 +39,9 @@ def load(
     return document
 
 
-def _unsupported(document: agent.Agent) -> list[Problem]:
-    """Refuse what would silently do nothing."""
-    asked = {"scraping.honor_labels": document.scraping.honor_labels}
-    asked |= {
-        f"static_targets[{i}].honor_labels": bool(target.honor_labels)
-        for i, target in enumerate(document.static_targets)
-    }
-    words = "true is not supported yet; remove it, exposed job and instance become exported_*"
-    return [Problem(key, words) for key, value in asked.items() if value]
-
-
 def _read(name: str) -> str:
     try:
         with Path(name).open(encoding="utf-8") as file:
             return file.read(settings.MAX_BYTES + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([Problem("", f"cannot read {name}: {error}")]) from error
-
-
-async def access(
-    kubernetes: shared.Kubernetes, environ: Mapping[str, str]
-) -> credentials.Access | None:
-    """Return how to reach the API server, or ``None`` when none is to be asked.
-
-    Raises :class:`SettingsError` when the credentials that are asked for are of no use.
-    """
-    host, port = (environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
-    token = credentials.SERVICE_ACCOUNT / "token"
-    here = bool(host) and await asyncio.to_thread(token.is_file)
-    match kubernetes.source:
-        case "in-cluster":
-            return credentials.in_cluster(host, port)
-        case "auto" if here:
-            return credentials.in_cluster(host, port)
-        case "auto" | "kubeconfig" if kubernetes.kubeconfig:
-            file = await asyncio.to_thread(Path(kubernetes.kubeconfig).expanduser)
-            return await credentials.from_kubeconfig(file, context=kubernetes.context)
-        case _:
-            return None

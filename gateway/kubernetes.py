@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, final
 
-from common.config import gateway, shared
+from common.config import gateway
 from common.enrichment import attributes, pods
-from common.kube import client, credentials, informer, objects, reflector
+from common.kube import access, client, informer, objects, reflector
 from common.service.telemetry import Reading
 
 log = logging.getLogger("headgate.gateway.kubernetes")
@@ -74,8 +72,8 @@ async def knowing(
     :class:`~common.service.settings.SettingsError` when the credentials are of no use.
     """
     index = pods.PodIndex()
-    access = await _access(config.kubernetes, environ)
-    if access is None:
+    reached = await access.choose(config.kubernetes, environ)
+    if reached is None:
         yield Knowledge(index=index, informer=None)
         return
     loop = asyncio.get_running_loop()
@@ -88,7 +86,7 @@ async def knowing(
 
     node = config.enrichment.node
     async with (
-        client.connecting(access) as asking,
+        client.connecting(reached) as asking,
         informer.informing(
             asking,
             PODS,
@@ -108,20 +106,3 @@ async def _first_list(informed: informer.Informer) -> None:
         if not informed.healthy or loop.time() >= until:
             log.warning("serving without enrichment from pods: %s", informed.status)
             return
-
-
-async def _access(
-    config: shared.Kubernetes, environ: Mapping[str, str]
-) -> credentials.Access | None:
-    host, port = (environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
-    here = bool(host) and await asyncio.to_thread((credentials.SERVICE_ACCOUNT / "token").is_file)
-    match config.source:
-        case "in-cluster":
-            return credentials.in_cluster(host, port)
-        case "auto" if here:
-            return credentials.in_cluster(host, port)
-        case "auto" | "kubeconfig" if config.kubeconfig:
-            file = Path(os.path.expanduser(config.kubeconfig))  # noqa: PTH111, ASYNC240 - no file is touched
-            return await credentials.from_kubeconfig(file, context=config.context)
-        case _:
-            return None

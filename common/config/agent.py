@@ -57,8 +57,6 @@ class Scraping(Section, frozen=True):
     """Targets scraped; further ones are skipped and listed so."""
     max_concurrency: Annotated[int, Meta(ge=1)] = 50
     """Scrapes under way at once."""
-    honor_labels: bool = False
-    """Let a target's own job and instance labels win."""
 
 
 class StaticTarget(Section, frozen=True):
@@ -74,8 +72,6 @@ class StaticTarget(Section, frozen=True):
     """Seconds; empty: scraping.timeout."""
     attributes: dict[str, str] = field(default_factory=dict)
     """Further resource attributes."""
-    honor_labels: bool | None = None
-    """Empty: scraping.honor_labels."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check that the URL is one."""

@@ -25,9 +25,9 @@ class Kubernetes(Section, frozen=True):
     """Which API server tells us about pods."""
 
     source: Literal["auto", "in-cluster", "kubeconfig", "none"] = "auto"
-    """``auto``: in-cluster credentials where there are any, else a named kubeconfig, else none."""
+    """``auto``: the kubeconfig if one is named, else in-cluster credentials, else none."""
     kubeconfig: str = ""
-    """Path of a kubeconfig file; naming one is enough to use it."""
+    """Path of a kubeconfig file."""
     context: str = ""
     """Context of the kubeconfig; empty: its current one."""
 

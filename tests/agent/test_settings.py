@@ -1,18 +1,11 @@
-"""The document, what wins over it, and the credentials that follow from it."""
+"""The document, and what wins over it."""
 
 from pathlib import Path
 
 import pytest
 
 from agent import settings
-from common.config import shared
 from common.service.settings import SettingsError
-
-KUBECONFIG = """
-current-context: c
-contexts: [{name: c, context: {cluster: k}}]
-clusters: [{name: k, cluster: {server: "http://127.0.0.1:8001"}}]
-"""
 
 
 def problems(path: Path, text: str, **options: str) -> list[tuple[str, str]]:
@@ -48,34 +41,3 @@ def test_a_token_file_that_cannot_be_read_is_named(file: Path) -> None:
     ((key, message),) = problems(file, "gateway: {token_file: /nowhere/token}")
     assert key == "gateway.token_file"
     assert message.startswith("cannot read /nowhere/token: ")
-
-
-def test_what_would_silently_do_nothing_is_refused(file: Path) -> None:
-    text = "scraping: {honor_labels: true}\nstatic_targets: [{url: 'http://x', honor_labels: true}]"
-    assert [key for key, _ in problems(file, text)] == [
-        "scraping.honor_labels",
-        "static_targets[0].honor_labels",
-    ]
-    file.write_text("scraping: {honor_labels: false}", encoding="utf-8")
-    settings.load(file, environ={})
-
-
-async def test_access_is_by_kubeconfig_where_one_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "kubeconfig"
-    path.write_text(KUBECONFIG, encoding="utf-8")
-    for source in ("auto", "kubeconfig"):
-        section = shared.Kubernetes(source=source, kubeconfig=str(path))
-        access = await settings.access(section, {})
-        assert access is not None
-        assert access.server == "http://127.0.0.1:8001"
-
-
-async def test_no_api_server_is_asked_where_none_is_named() -> None:
-    assert await settings.access(shared.Kubernetes(), {}) is None
-    named = shared.Kubernetes(source="none", kubeconfig="/k")
-    assert await settings.access(named, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}) is None
-
-
-async def test_in_cluster_credentials_that_are_missing_are_a_problem() -> None:
-    with pytest.raises(SettingsError):
-        await settings.access(shared.Kubernetes(source="in-cluster"), {})
