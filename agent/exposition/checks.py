@@ -34,10 +34,11 @@ class Checks:
     def of(cls, translation: translate.Translation, times: npt.NDArray[np.int64]) -> Self:
         """Derive the checks; *times* are the samples' timestamps, or `text.UNTIMED`."""
         timed = times != text.UNTIMED
+        any_timed = bool(timed.any())
         counts, rises, members, stamped = [], [], [], []
         for point, kind, shape in _points(translation):
             if isinstance(shape, translate.Number):
-                if shape.sample < len(timed) and timed[shape.sample]:
+                if any_timed and shape.sample < len(timed) and timed[shape.sample]:
                     stamped.append((shape.sample, point))
                 continue
             steps = [sample for _, sample in shape.steps]
@@ -48,7 +49,7 @@ class Checks:
                 if steps and shape.steps[-1][0] != np.inf:
                     steps.append(shape.counted)
                 rises += [(low, high, point) for low, high in pairwise(steps)]
-            if timed[list(shape.samples)].any():
+            if any_timed and timed[list(shape.samples)].any():
                 stamped.append((shape.counted, point))
                 members += [(shape.counted, other, point) for other in shape.samples[1:]]
         return cls(

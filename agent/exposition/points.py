@@ -102,22 +102,34 @@ class Attributes:
     Lives as long as the writing of one template, so what it remembers is bounded by one body.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_keys", "_known")
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, tuple[bytes, bytes]], bytes] = {}
+        self._known: dict[int, dict[tuple[bytes, bytes], bytes]] = {7: {}, 9: {}}  # by field
+        self._keys: dict[bytes, bytes] = {}
 
     def encode(self, kind: translate.Kind, labels: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Encode *labels* as the attributes of a point of *kind*."""
-        field, known = _ATTRIBUTES[kind], self._known
+        field = _ATTRIBUTES[kind]
+        known = self._known[field]
         out = []
         for pair in labels:
-            key = (field, pair)
-            encoded = known.get(key)
+            encoded = known.get(pair)
             if encoded is None:
-                encoded = known[key] = _attribute(field, *pair)
+                encoded = known[pair] = self._attribute(field, *pair)
             out.append(encoded)
         return b"".join(out)
+
+    def _attribute(self, field: int, name: bytes, value: bytes) -> bytes:
+        # KeyValue { string key = 1; AnyValue value = 2; }, AnyValue { string string_value = 1; }
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keys[name] = protobuf.framed(1, name)
+        size = len(value)
+        whole = len(key) + size + 4
+        if whole < 128:  # a third of the time, when all four lengths are single bytes
+            return b"%c%c%b\x12%c\x0a%c%b" % (field << 3 | 2, whole, key, size + 2, size, value)
+        return protobuf.framed(field, key + protobuf.framed(2, protobuf.framed(1, value)))
 
 
 def stale(kind: translate.Kind, payload: bytes, time_ns: int) -> bytes:
@@ -167,12 +179,6 @@ def shortest(value: float) -> bytes:
     if point <= 0:
         return f"{sign}0.{'0' * -point}{digits}".encode()
     return f"{sign}{digits.ljust(point, '0')}".encode()
-
-
-def _attribute(field: int, name: bytes, value: bytes) -> bytes:
-    # KeyValue { string key = 1; AnyValue value = 2; }, AnyValue { string string_value = 1; }
-    pair = protobuf.framed(1, name) + protobuf.framed(2, protobuf.framed(1, value))
-    return protobuf.framed(field, pair)
 
 
 def _parts(

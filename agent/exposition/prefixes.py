@@ -35,11 +35,10 @@ class Prefixes:
     def learn(cls, padded: bytes, starts: Offsets, sizes: Offsets) -> Self:
         """Learn the bytes ``padded[starts:starts + sizes]`` of each line."""
         is_long = sizes >= _WIDE
-        some = np.flatnonzero(~is_long & (sizes > 0))
-        short = _Blocks.cut(padded, _WORD, starts, sizes, some)
-        tiny = sizes[some] < _WORD  # these have one word each
-        partial = (np.cumsum(short.counts) - 1)[tiny]
-        masks = (np.uint64(1) << (8 * sizes[some][tiny]).astype(np.uint64)) - np.uint64(1)
+        short = _Blocks.cut(padded, _WORD, starts, sizes, np.flatnonzero(~is_long & (sizes > 0)))
+        size_of = sizes[short.lines]
+        partial = np.flatnonzero(size_of < _WORD)  # lines this short have one word each
+        masks = (np.uint64(1) << (8 * size_of[partial]).astype(np.uint64)) - np.uint64(1)
         short.expected[partial] &= masks
         return cls(
             long=_Blocks.cut(padded, _WIDE, starts, sizes, np.flatnonzero(is_long)),
@@ -63,9 +62,9 @@ class Prefixes:
         """
         found = self.short.gather(padded, starts)
         found[self.partial] &= self.masks
-        return np.array_equal(found, self.short.expected) and np.array_equal(
-            self.long.gather(padded, starts), self.long.expected
-        )
+        if not (found == self.short.expected).all():
+            return False
+        return bool((self.long.gather(padded, starts) == self.long.expected).all())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,9 +72,8 @@ class _Blocks:
     # Blocks of one size that cover the prefixes of some lines: one after the other from the start
     # of the line, the last one ending where the prefix ends and overlapping the one before.
     size: int
-    lines: Indices
-    counts: Indices  # blocks of each line
-    at: Indices  # of each block: its offset in its line
+    lines: Indices  # of each block: its line
+    at: Indices  # and its offset there
     expected: Words
 
     @classmethod
@@ -87,18 +85,17 @@ class _Blocks:
         at = np.minimum(nth * size, np.maximum(lengths[line_of] - size, 0))
         return cls(
             size=size,
-            lines=lines.astype(np.int32),
-            counts=counts.astype(np.int32),
+            lines=lines[line_of].astype(np.int32),
             at=at.astype(np.int32),
             expected=_load(padded, size, starts[lines][line_of] + at),
         )
 
     @property
     def held_bytes(self) -> int:
-        return self.lines.nbytes + self.counts.nbytes + self.at.nbytes + self.expected.nbytes
+        return self.lines.nbytes + self.at.nbytes + self.expected.nbytes
 
     def gather(self, padded: bytes, starts: Offsets) -> Words:
-        return _load(padded, self.size, np.repeat(starts[self.lines], self.counts) + self.at)
+        return _load(padded, self.size, starts.take(self.lines) + self.at)
 
 
 def _load(padded: bytes, size: int, at: Offsets) -> Words:

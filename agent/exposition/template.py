@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Sequence
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import metrics, points, text, translate
+from agent.exposition import grammar, metrics, points, text, translate
 from common.wire import otlp
 
 Indices: TypeAlias = npt.NDArray[np.int32]
@@ -39,29 +40,49 @@ class Template:
         translation: translate.Translation,
         origin: metrics.Origin,
         times: npt.NDArray[np.int64],
-        excluded: Container[int],
+        excluded: Collection[int],
     ) -> None:
         """Write the points of *translation*, except those numbered in *excluded*.
 
         *times* tells the samples that have a timestamp from those that are `text.UNTIMED`.
         """
-        draft = _Draft(times)
+        draft = _Draft()
         draft.write(translation, excluded)
         body = origin.request(b"".join(draft.chunks))
-        shift = len(body) - draft.size
         self._body = np.frombuffer(bytearray(body), np.uint8)
-        self._value_at, self._value_samples = _columns(draft.values, shift)
-        self._count_at, self._count_samples = _columns(draft.counts, shift)
-        self._bucket_at, self._bucket_samples = _columns(draft.buckets, shift)
-        self._bucket_floors = np.array(draft.floors, np.int32)
-        self._timed_at, self._timed_samples = _columns(draft.timed, shift)
-        self._time_at = np.array(draft.untimed, np.int32) + np.int32(shift)
-        self._starts = np.array(draft.starts, np.int32) + np.int32(shift)
-        self._ends = np.array(draft.ends, np.int32) + np.int32(shift)
-        self._metric_of = np.array(draft.metric_of, np.int32)
-        self._tracked = np.array(draft.tracked, np.bool_)
+        sizes = np.fromiter(map(len, draft.chunks), np.int64)
+        ends = len(body) - sizes.sum() + np.cumsum(sizes)
+        # Each metric has a chunk before its points and one behind.
+        metric_of = np.repeat(np.arange(len(draft.counts)), draft.counts)
+        chunks = np.arange(len(metric_of)) + 2 * metric_of + 1
+        starts = (ends - sizes)[chunks] + np.array(draft.heads, np.int64)
+        leaders = np.array(draft.leaders, np.int64)
+        lone = np.array([metric.kind in points.LONE for metric in draft.wrappings])[metric_of]
+        # The report's samples come behind those of the text, and never have a timestamp.
+        timed = np.append(times != text.UNTIMED, False)[np.minimum(leaders, len(times))]
+
+        sum_of, sums = _columns(draft.sums, 2)
+        quantile_of, quantile_at, quantiles = _columns(draft.quantiles, 3)
+        bucket_of, bucket_at, buckets, floors = _columns(draft.buckets, 4)
+        self._value_at = _narrow(
+            starts[lone] + points.NUMBER_AT,
+            starts[sum_of] + points.SUM_AT,
+            starts[quantile_of] + quantile_at,
+        )
+        self._value_samples = _narrow(leaders[lone], sums, quantiles)
+        self._count_at = _narrow(starts[~lone] + points.COUNT_AT)
+        self._count_samples = _narrow(leaders[~lone])
+        self._bucket_at = _narrow(starts[bucket_of] + bucket_at)
+        self._bucket_samples, self._bucket_floors = _narrow(buckets), _narrow(floors)
+        self._timed_at = _narrow(starts[timed] + points.TIME_AT)
+        self._timed_samples = _narrow(leaders[timed])
+        self._time_at = _narrow(starts[~timed] + points.TIME_AT)
+        self._starts, self._ends = _narrow(starts), _narrow(ends[chunks])
+        self._metric_of = _narrow(metric_of)
+        self._tracked = ~timed
         self.wrappings = tuple(draft.wrappings)
-        self.series = draft.series
+        parts = len(self._count_at) + len(sums) + len(quantiles) + len(buckets)
+        self.series = int(np.count_nonzero(leaders[lone] < len(times))) + parts
         """Prometheus series that the points stand for, those of the report not counted."""
 
     @property
@@ -107,14 +128,15 @@ class Template:
         for at in (self._value_at, self._count_at, self._bucket_at, self._time_at, self._timed_at):
             integers[at] = 0
         body = self._body.tobytes()
-        spans = zip(self._starts.tolist(), self._ends.tolist(), strict=True)
+        tracked = self._tracked
+        spans = map(slice, self._starts[tracked].tolist(), self._ends[tracked].tolist())
+        names = [(metric.name, metric.kind in points.LONE, metric) for metric in self.wrappings]
         found: dict[Key, metrics.Wrapping] = {}
-        for (start, end), metric, tracked in zip(
-            spans, self._metric_of.tolist(), self._tracked.tolist(), strict=True
+        for number, payload in zip(
+            self._metric_of[tracked].tolist(), map(body.__getitem__, spans), strict=True
         ):
-            if tracked:
-                wrapping = self.wrappings[metric]
-                found[wrapping.name, wrapping.kind in points.LONE, body[start:end]] = wrapping
+            name, lone, metric = names[number]
+            found[name, lone, payload] = metric
         return found
 
     def _holes(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:
@@ -125,104 +147,87 @@ class Template:
 
 
 class _Draft:
-    """Metrics as chunks of bytes, and where in them the holes are."""
+    """Metrics as chunks of bytes, each point one, and what is needed to find the holes in them."""
 
-    def __init__(self, times: npt.NDArray[np.int64]) -> None:
-        self._timed = (times != text.UNTIMED).tolist()
+    def __init__(self) -> None:
         self._encode = points.Attributes().encode
+        self._numbers: dict[grammar.Labels, tuple[bytes, int]] = {}
         self.chunks: list[bytes] = []
-        self.size = 0
-        self.series = 0
+        # Metrics, and how many points each has.
         self.wrappings: list[metrics.Wrapping] = []
-        # Holes, each with the sample that fills it.
-        self.values: list[tuple[int, int]] = []
-        self.counts: list[tuple[int, int]] = []
-        self.buckets: list[tuple[int, int]] = []
-        self.floors: list[int] = []  # for each bucket the sample of the one before, or _NONE
-        self.timed: list[tuple[int, int]] = []
-        self.untimed: list[int] = []
-        # Points.
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        self.metric_of: list[int] = []
-        self.tracked: list[bool] = []
+        self.counts: list[int] = []
+        # Points: the size of what precedes the payload, and the sample that has value or count.
+        self.heads: list[int] = []
+        self.leaders: list[int] = []
+        # Further holes of histograms and summaries: the number of the point, the offset in it,
+        # except of a sum, and the sample.
+        self.sums: list[tuple[int, int]] = []
+        self.quantiles: list[tuple[int, int, int]] = []
+        self.buckets: list[tuple[int, int, int, int]] = []  # then that of the bucket before
 
-    def write(self, translation: translate.Translation, excluded: Container[int]) -> None:
+    def write(self, translation: translate.Translation, excluded: Collection[int]) -> None:
         number = 0
         for metric in translation.metrics:
-            kept = []
-            for point in metric.points:
-                if number not in excluded:
-                    kept.append(point)
-                number += 1
+            kept = metric.points
+            if excluded:
+                numbered = enumerate(kept, number)
+                kept = tuple([point for i, point in numbered if i not in excluded])
+                number += len(metric.points)
             if kept:
                 self._metric(metric, kept)
 
     def _metric(
-        self, metric: translate.Metric, kept: list[translate.Number | translate.Distribution]
+        self, metric: translate.Metric, kept: tuple[translate.Number | translate.Distribution, ...]
     ) -> None:
-        drawn = [self._draw(metric.kind, point) for point in kept]
-        heads = [metrics.point_head(len(payload)) for payload, _ in drawn]
-        wrapping = metrics.Wrapping.of(metric.name, metric.kind, metric.type, metric.help)
-        size = sum(map(len, heads)) + sum(len(payload) for payload, _ in drawn)
-        before, behind = wrapping.around(size)
-        at = self.size + len(before)
-        self.chunks.append(before)
-        for point, head, (payload, steps) in zip(kept, heads, drawn, strict=True):
-            self.chunks += (head, payload)
-            at += len(head)
-            self._note(metric.kind, point, at, steps)
-            self.starts.append(at)
-            at += len(payload)
-            self.ends.append(at)
-            self.metric_of.append(len(self.wrappings))
-        self.chunks.append(behind)
-        self.size = at + len(behind)
-        self.wrappings.append(wrapping)
-
-    def _draw(
-        self, kind: translate.Kind, point: translate.Number | translate.Distribution
-    ) -> points.Cells:
-        encoded = self._encode(kind, point.labels)
-        if isinstance(point, translate.Number):
-            return points.Cells(points.number(encoded), ())
-        if kind is translate.Kind.HISTOGRAM:
-            return points.histogram(point, encoded)
-        return points.summary(point, encoded)
-
-    def _note(
-        self,
-        kind: translate.Kind,
-        point: translate.Number | translate.Distribution,
-        at: int,
-        steps: tuple[int, ...],
-    ) -> None:
-        if isinstance(point, translate.Number):
-            leader = point.sample
-            self.values.append((at + points.NUMBER_AT, leader))
-            self.series += leader < len(self._timed)
-        else:
-            leader = point.counted
-            samples = [sample for _, sample in point.steps]
-            self.counts.append((at + points.COUNT_AT, leader))
-            if point.summed is not None:
-                self.values.append((at + points.SUM_AT, point.summed))
-            if kind is translate.Kind.HISTOGRAM:
-                samples += [leader] * (len(steps) - len(samples))  # no +Inf bucket: all there are
-                self.buckets += [(at + step, s) for step, s in zip(steps, samples, strict=True)]
-                self.floors += [_NONE, *samples[:-1]][: len(steps)]
+        first = len(self.chunks)
+        self.chunks.append(b"")
+        for point in kept:
+            if isinstance(point, translate.Number):
+                self._number(point)
             else:
-                self.values += [(at + step, s) for step, s in zip(steps, samples, strict=True)]
-            self.series += len(steps) + 1 + (point.summed is not None)
-        # The report's samples come behind those of the text, and never have a timestamp.
-        timed = leader < len(self._timed) and self._timed[leader]
-        if timed:
-            self.timed.append((at + points.TIME_AT, leader))
+                self._distribution(metric.kind, point)
+        wrapping = metrics.Wrapping.of(metric.name, metric.kind, metric.type, metric.help)
+        before, behind = wrapping.around(sum(map(len, self.chunks[first:])))
+        self.chunks[first] = before
+        self.chunks.append(behind)
+        self.wrappings.append(wrapping)
+        self.counts.append(len(kept))
+
+    def _number(self, point: translate.Number) -> None:
+        # All points of these labels are the same but for their numbers, in whichever metric.
+        known = self._numbers.get(point.labels)
+        if known is None:
+            payload = points.number(self._encode(translate.Kind.GAUGE, point.labels))
+            head = metrics.point_head(len(payload))
+            known = self._numbers[point.labels] = (head + payload, len(head))
+        chunk, head_size = known
+        self.chunks.append(chunk)
+        self.heads.append(head_size)
+        self.leaders.append(point.sample)
+
+    def _distribution(self, kind: translate.Kind, point: translate.Distribution) -> None:
+        encoded = self._encode(kind, point.labels)
+        number, leader = len(self.leaders), point.counted
+        samples = [sample for _, sample in point.steps]
+        if point.summed is not None:
+            self.sums.append((number, point.summed))
+        if kind is translate.Kind.HISTOGRAM:
+            payload, offsets = points.histogram(point, encoded)
+            samples += [leader] * (len(offsets) - len(samples))  # no +Inf bucket: all there are
+            floors = [_NONE, *samples[:-1]][: len(offsets)]
+            self.buckets += zip(repeat(number), offsets, samples, floors, strict=False)
         else:
-            self.untimed.append(at + points.TIME_AT)
-        self.tracked.append(not timed)
+            payload, offsets = points.summary(point, encoded)
+            self.quantiles += zip(repeat(number), offsets, samples, strict=False)
+        head = metrics.point_head(len(payload))
+        self.chunks.append(head + payload)
+        self.heads.append(len(head))
+        self.leaders.append(leader)
 
 
-def _columns(holes: list[tuple[int, int]], shift: int) -> tuple[Indices, Indices]:
-    pairs = np.array(holes, np.int32).reshape(-1, 2)
-    return pairs[:, 0] + np.int32(shift), pairs[:, 1].copy()
+def _columns(rows: Sequence[tuple[int, ...]], width: int) -> npt.NDArray[np.int64]:
+    return np.array(rows, np.int64).reshape(-1, width).T
+
+
+def _narrow(*columns: npt.NDArray[np.int64]) -> Indices:
+    return np.concatenate(columns).astype(np.int32)

@@ -48,11 +48,17 @@ class Family(NamedTuple):
 class Exposition:
     """One parsed body, in columns: entry *i* of each column belongs to the *i*-th sample."""
 
-    series: list[Series]
+    names: list[bytes]
+    labels: list[grammar.Labels]
     values: npt.NDArray[np.float64]
     times: npt.NDArray[np.int64]  # milliseconds since 1970, or `UNTIMED`
     value_at: npt.NDArray[np.int64]  # where in the body the value begins; before it lies the key
     families: dict[bytes, Family]
+
+    @property
+    def series(self) -> list[Series]:
+        """Return name and labels of each sample; in columns they are cheaper to go through."""
+        return list(map(Series, self.names, self.labels))
 
 
 # The common form of a sample: labels without escapes, no blanks inside the braces. All quantifiers
@@ -78,7 +84,10 @@ def parse(body: bytes, limits: Limits) -> Exposition:
 class _Reader:
     """One pass over one body."""
 
-    __slots__ = ("_body", "_limits", "_suspect", "families", "series", "spans", "texts")
+    __slots__ = (
+        "_body", "_limits", "_parts", "_sets", "_suspect", "families", "labels", "names", "stamps",
+        "texts", "value_at",
+    )  # fmt: skip
 
     def __init__(self, body: bytes, limits: Limits) -> None:
         self._body = body
@@ -86,9 +95,16 @@ class _Reader:
         # Checked once for the whole; only a body that fails is checked string by string, because
         # bytes that are not UTF-8 are allowed in comments.
         self._suspect = not _is_utf8(body)
-        self.series: list[Series] = []
+        # Label sets by their text: they come back in one family after the other.
+        self._sets: dict[bytes | None, grammar.Labels] = {None: (), b"": ()}
+        # All labels of a set but the last, without the closing quote, and the last: both come back
+        # in the buckets of a histogram.
+        self._parts: dict[bytes, grammar.Labels] = {}
+        self.names: list[bytes] = []
+        self.labels: list[grammar.Labels] = []
         self.texts: list[bytes] = []
-        self.spans: list[tuple[int, bytes | None]] = []  # where the value begins, its timestamp
+        self.value_at: list[int] = []
+        self.stamps: dict[int, bytes] = {}  # by sample
         self.families: dict[bytes, Family] = {}
 
     def read(self) -> Exposition:
@@ -98,22 +114,23 @@ class _Reader:
             self._values()  # an earlier number may be wrong too: the first error is the one to show
             raise
         values, times = self._values(), self._times()
-        if 0 < self._limits.samples < len(self.series):
+        if 0 < self._limits.samples < len(self.names):
             raise errors.TooLarge(
-                f"{len(self.series)} samples exceed the limit of {self._limits.samples}; "
+                f"{len(self.names)} samples exceed the limit of {self._limits.samples}; "
                 "expose fewer series or raise the sample limit"
             )
-        value_at = np.fromiter((at for at, _ in self.spans), np.int64, len(self.spans))
         return Exposition(
-            series=self.series,
+            names=self.names,
+            labels=self.labels,
             values=values,
             times=times,
-            value_at=value_at,
+            value_at=np.array(self.value_at, np.int64),
             families=self.families,
         )
 
     def _lines(self) -> None:
-        body, common = self._body, _SAMPLE.match
+        body, common, sets = self._body, _SAMPLE.match, self._sets
+        names, every, texts, value_at = self.names, self.labels, self.texts, self.value_at
         size = len(body)
         at = 0
         while at < size:
@@ -122,13 +139,32 @@ class _Reader:
                 at = self._uncommon(at)
                 continue
             name, inner, text, timestamp = found.groups()
-            labels = tuple(_PAIR.findall(inner)) if inner else ()
-            if labels:
+            labels = sets.get(inner)
+            if labels is None:
+                labels = self._split(inner)
                 self._check(labels, found.start(2))
-            self.series.append(Series(name, labels))
-            self.texts.append(text)
-            self.spans.append((found.start(3), timestamp))
+                sets[inner] = labels
+            if timestamp is not None:
+                self.stamps[len(names)] = timestamp
+            names.append(name)
+            every.append(labels)
+            texts.append(text)
+            value_at.append(found.start(3))
             at = found.end()
+
+    def _split(self, inner: bytes) -> grammar.Labels:
+        # What stands between braces, in the common form. A quote before a comma ends a value, or,
+        # behind an equals sign, perhaps begins one.
+        head, _, last = inner.rpartition(b'",')
+        if not last or not head or head.endswith(b"="):
+            return tuple(_PAIR.findall(inner))
+        parts = self._parts
+        before, behind = parts.get(head), parts.get(last)
+        if before is None:
+            before = parts[head] = tuple(_PAIR.findall(head + b'"'))
+        if behind is None:
+            behind = parts[last] = tuple(_PAIR.findall(last))
+        return before + behind
 
     def _uncommon(self, line_at: int) -> int:
         at = grammar.blanks(self._body, line_at)
@@ -150,9 +186,12 @@ class _Reader:
         sample = grammar.sample(self._body, at)
         self._check_utf8(sample.name, at, "metric name")
         self._check(sample.labels, at)
-        self.series.append(Series(sample.name, sample.labels))
+        if sample.timestamp is not None:
+            self.stamps[len(self.names)] = sample.timestamp
+        self.names.append(sample.name)
+        self.labels.append(sample.labels)
         self.texts.append(sample.value)
-        self.spans.append((sample.value_at, sample.timestamp))
+        self.value_at.append(sample.value_at)
         return sample.next
 
     def _describe(self, metadata: grammar.Metadata, at: int) -> None:
@@ -198,7 +237,7 @@ class _Reader:
         try:
             return numbers.numbers(self.texts)
         except ValueError as reason:
-            for text, (at, _) in zip(self.texts, self.spans, strict=True):
+            for text, at in zip(self.texts, self.value_at, strict=True):
                 self._refuse_unless_number(text, at)
             raise RuntimeError("BUG: numbers refused together, accepted one by one") from reason
 
@@ -209,13 +248,12 @@ class _Reader:
             grammar.refuse(self._body, at, str(reason))
 
     def _times(self) -> npt.NDArray[np.int64]:
-        times = np.full(len(self.spans), UNTIMED, np.int64)
-        for i, (at, text) in enumerate(self.spans):
-            if text is not None:
-                try:
-                    times[i] = grammar.milliseconds(text)
-                except ValueError as reason:
-                    grammar.refuse(self._body, at, str(reason))
+        times = np.full(len(self.names), UNTIMED, np.int64)
+        for i, text in self.stamps.items():
+            try:
+                times[i] = grammar.milliseconds(text)
+            except ValueError as reason:
+                grammar.refuse(self._body, self.value_at[i], str(reason))
         return times
 
 

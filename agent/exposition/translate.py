@@ -7,12 +7,11 @@ Nothing here depends on the numbers, so a translation holds for as long as the s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from agent.exposition import grammar, numbers, report, text
+from agent.exposition import grammar, numbers, relabelling, report, text
 
 
 class Kind(Enum):
@@ -78,9 +77,10 @@ class Translation:
 def translate(exposition: text.Exposition, labels: grammar.Labels) -> Translation:
     """Translate *exposition*, and the report series behind it, as exposed by a target.
 
-    *labels* are what the target adds to every point. The names ``job`` and ``instance``, which live
-    in the resource, and those of *labels* are the target's own: an exposed label of such a name is
-    kept as ``exported_<name>``, the prefix repeated until the name is free.
+    *labels* are what the target adds to every point; see `relabelling` for exposed ones of the same
+    names. Repeated samples of one series without timestamps are one, the first. Those with
+    timestamps are several points; where several make a histogram or summary, the n-th sample of
+    each of its series belongs to the n-th point.
     """
     return _Translator(exposition, labels).run()
 
@@ -100,18 +100,43 @@ class _Role(NamedTuple):
     type: bytes
 
 
-@dataclass(slots=True)
-class _Group:
-    # The samples of one histogram or summary, as they turn up.
-    count: int | None = None
-    sum: int | None = None
-    steps: dict[float, int] = field(default_factory=dict)
+_Spot: TypeAlias = float | _Part
+"""What a sample is to its histogram or summary: a bound or quantile, or the part there is once."""
+
+_Group: TypeAlias = dict[_Spot, int]
+"""The samples of one histogram or summary."""
 
 
 @dataclass(slots=True)
 class _Draft:
     numbers: list[Number] = field(default_factory=list)
     groups: dict[grammar.Labels, _Group] = field(default_factory=dict)
+    # The same at other times. Samples repeat only with times of their own, which hardly any do.
+    further: dict[tuple[grammar.Labels, int], _Group] = field(default_factory=dict)
+    taken: dict[tuple[grammar.Labels, _Spot], int] = field(default_factory=dict)  # how often more
+    untimed: set[tuple[grammar.Labels, _Spot]] = field(default_factory=set)  # not the first time
+
+    def distributions(self) -> list[Distribution]:
+        groups = [*self.groups.items()]
+        groups += [(labels, group) for (labels, _), group in self.further.items()]
+        return [
+            Distribution(
+                labels,
+                group[_Part.COUNT],
+                group.get(_Part.SUM),
+                tuple(sorted([(s, i) for s, i in group.items() if isinstance(s, float)])),
+            )
+            for labels, group in groups
+            if _Part.COUNT in group
+        ]
+
+
+@dataclass(slots=True)
+class _Name:
+    # What is known of all samples of one name.
+    role: _Role
+    draft: _Draft | None = None
+    seen: set[grammar.Labels] = field(default_factory=set)  # series without times of their own
 
 
 _SUFFIXES = ((b"_bucket", _Part.STEP), (b"_sum", _Part.SUM), (b"_count", _Part.COUNT))
@@ -123,22 +148,24 @@ class _Translator:
 
     def __init__(self, exposition: text.Exposition, labels: grammar.Labels) -> None:
         self._exposition = exposition
-        self._labels = tuple((name, value) for name, value in labels if value)
-        self._own = tuple(sorted(self._labels))
-        self._reserved = {b"job", b"instance"} | {name for name, _ in self._labels}
+        self._relabelled = relabelling.Relabelled(labels)
         self._drafts: dict[tuple[bytes, Kind, bytes], _Draft] = {}
-        self._roles: dict[bytes, _Role] = {}
+        self._names: dict[bytes, _Name] = {}
+        self._orphans: dict[bytes, _Name] = {}
+        self._bounds: dict[bytes, float] = {}
+        self._timed = (exposition.times != text.UNTIMED).tolist()
         self._duplicates = 0
 
     def run(self) -> Translation:
-        first = len(self._exposition.series)
-        own = {(name, self._own) for name, _ in report.SERIES}
-        self._sort_samples(own)
+        first = len(self._exposition.names)
+        for name, _ in report.SERIES:
+            self._name(name).seen.add(self._relabelled.own)
+        self._sort_samples()
         incomplete = 0
         metrics = []
         for (name, kind, word), draft in self._drafts.items():
-            groups = list(_distributions(draft.groups))
-            incomplete += len(draft.groups) - len(groups)
+            groups = draft.distributions()
+            incomplete += len(draft.groups) + len(draft.further) - len(groups)
             points: tuple[Number | Distribution, ...] = (*draft.numbers, *groups)
             if points:
                 described = self._exposition.families.get(name, text.Family()).help
@@ -146,7 +173,7 @@ class _Translator:
                     Metric(name=name, kind=kind, type=word, help=described, points=points)
                 )
         for i, (name, described) in enumerate(report.SERIES):
-            points = (Number(self._own, first + i),)
+            points = (Number(self._relabelled.own, first + i),)
             metrics.append(
                 Metric(name=name, kind=Kind.GAUGE, type=b"gauge", help=described, points=points)
             )
@@ -154,64 +181,94 @@ class _Translator:
             metrics=tuple(metrics), duplicates=self._duplicates, incomplete=incomplete
         )
 
-    def _sort_samples(self, seen: set[tuple[bytes, grammar.Labels]]) -> None:
-        timed = (self._exposition.times != text.UNTIMED).tolist()
-        for i, (name, exposed) in enumerate(self._exposition.series):
-            labels = self._relabelled(exposed)
-            identity = (name, labels)
-            # One series may have several samples if each says when it was taken.
-            if not timed[i]:
-                if identity in seen:
-                    self._duplicates += 1
-                    continue
-                seen.add(identity)
-            role = self._roles.get(name)
-            if role is None:
-                role = self._roles[name] = _role(name, self._exposition.families)
-            if role.part is _Part.NUMBER:
-                self._draft(role).numbers.append(Number(labels, i))
+    def _sort_samples(self) -> None:
+        names = self._names
+        rows = zip(self._exposition.names, self._exposition.labels, strict=True)
+        for i, (name, exposed) in enumerate(rows):
+            known = names.get(name) or self._name(name)
+            if known.role.part is _Part.NUMBER:
+                self._add_number(known, exposed, i)
             else:
-                self._add_to_group(role, name, labels, i)
+                self._add_to_group(known, name, exposed, i)
 
-    def _add_to_group(self, role: _Role, name: bytes, labels: grammar.Labels, i: int) -> None:
-        step = math.nan
+    def _name(self, name: bytes) -> _Name:
+        known = self._names[name] = _Name(_role(name, self._exposition.families))
+        return known
+
+    def _add_number(self, known: _Name, exposed: grammar.Labels, i: int) -> None:
+        labels = self._relabelled[exposed]
+        # One series may have several samples if each says when it was taken.
+        if not self._timed[i]:
+            if labels in known.seen:
+                self._duplicates += 1
+                return
+            known.seen.add(labels)
+        draft = known.draft
+        if draft is None:
+            draft = known.draft = self._draft(known.role)
+        draft.numbers.append(Number(labels, i))
+
+    def _add_to_group(self, known: _Name, name: bytes, exposed: grammar.Labels, i: int) -> None:
+        role = known.role
+        spot: _Spot = role.part
         if role.part is _Part.STEP:
             label = b"le" if role.kind is Kind.HISTOGRAM else b"quantile"
-            step = _step(labels, label)
-            if math.isnan(step):  # not a bucket, not a quantile: a series like any other
-                orphan = _Role(_Part.NUMBER, name, Kind.GAUGE, _UNKNOWN)
-                self._draft(orphan).numbers.append(Number(labels, i))
+            labels, spot = self._step(exposed, label)
+            if math.isnan(spot):  # not a bucket, not a quantile: a series like any other
+                orphans = self._orphans.get(name)
+                if orphans is None:
+                    role = _Role(_Part.NUMBER, name, Kind.GAUGE, _UNKNOWN)
+                    orphans = self._orphans[name] = _Name(role, seen=known.seen)
+                self._add_number(orphans, exposed, i)
                 return
-            labels = tuple(pair for pair in labels if pair[0] != label)
-        group = self._draft(role).groups.setdefault(labels, _Group())
-        if role.part is _Part.STEP and step not in group.steps:
-            group.steps[step] = i
-        elif role.part is _Part.SUM and group.sum is None:
-            group.sum = i
-        elif role.part is _Part.COUNT and group.count is None:
-            group.count = i
-        else:  # le="1" and le="1.0" are one bucket
-            self._duplicates += 1
+        else:
+            labels = self._relabelled[exposed]
+        draft = known.draft
+        if draft is None:
+            draft = known.draft = self._draft(role)
+        group = draft.groups.get(labels)
+        if group is None:
+            group = draft.groups[labels] = {}
+        holder = group.setdefault(spot, i)
+        if holder != i:
+            self._add_again(draft, labels, spot, i, holder)
+
+    def _add_again(
+        self, draft: _Draft, labels: grammar.Labels, spot: _Spot, i: int, holder: int
+    ) -> None:
+        place = (labels, spot)
+        if not self._timed[i]:
+            if not self._timed[holder] or place in draft.untimed:
+                self._duplicates += 1  # of the series, or of the bucket: le="1" and le="1.0"
+                return
+            draft.untimed.add(place)
+        # The same at another time belongs to another point: the n-th to the n-th.
+        nth = draft.taken[place] = draft.taken.get(place, 0) + 1
+        draft.further.setdefault((labels, nth), {})[spot] = i
 
     def _draft(self, role: _Role) -> _Draft:
-        key = (role.family, role.kind, role.type)
-        draft = self._drafts.get(key)
-        if draft is None:
-            draft = self._drafts[key] = _Draft()
-        return draft
+        return self._drafts.setdefault((role.family, role.kind, role.type), _Draft())
 
-    def _relabelled(self, exposed: grammar.Labels) -> grammar.Labels:
-        labels = {name: value for name, value in exposed if value}
-        conflicts = self._reserved & labels.keys()
-        if conflicts or self._labels:
-            moved = sorted(((n, labels.pop(n)) for n in conflicts), key=lambda pair: len(pair[0]))
-            labels.update(self._labels)
-            for name, value in moved:
-                free = b"exported_" + name
-                while free in labels or free in self._reserved:
-                    free = b"exported_" + free
-                labels[free] = value
-        return tuple(sorted(labels.items()))
+    def _step(self, exposed: grammar.Labels, label: bytes) -> tuple[grammar.Labels, float]:
+        # The labels of the whole point, and the bound or quantile; NaN where there is none.
+        if label in self._relabelled.reserved:  # the target's own
+            labels = self._relabelled[exposed]
+            return _without(labels, label), self._number(dict(labels).get(label, b""))
+        if exposed and exposed[-1][0] == label:
+            rest, bound = exposed[:-1], exposed[-1][1]
+        else:
+            rest, bound = _without(exposed, label), dict(exposed).get(label, b"")
+        return self._relabelled[rest], self._number(bound)
+
+    def _number(self, bound: bytes) -> float:
+        known = self._bounds.get(bound)
+        if known is None:
+            try:
+                known = numbers.number(bound)
+            except ValueError:
+                known = math.nan
+            self._bounds[bound] = known
+        return known
 
 
 def _role(name: bytes, families: dict[bytes, text.Family]) -> _Role:
@@ -236,17 +293,5 @@ def _role(name: bytes, families: dict[bytes, text.Family]) -> _Role:
     return _Role(_Part.NUMBER, name, Kind.GAUGE, _UNKNOWN)
 
 
-def _step(labels: grammar.Labels, wanted: bytes) -> float:
-    for name, value in labels:
-        if name == wanted:
-            try:
-                return numbers.number(value)
-            except ValueError:
-                return math.nan
-    return math.nan
-
-
-def _distributions(groups: dict[grammar.Labels, _Group]) -> Iterable[Distribution]:
-    for labels, group in groups.items():
-        if group.count is not None:
-            yield Distribution(labels, group.count, group.sum, tuple(sorted(group.steps.items())))
+def _without(labels: grammar.Labels, label: bytes) -> grammar.Labels:
+    return tuple([pair for pair in labels if pair[0] != label])

@@ -9,6 +9,7 @@ labels; it renames counters without ``_total``. Use `samples` for bodies that av
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
@@ -19,6 +20,7 @@ from prometheus_client import parser
 CUMULATIVE = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 Sample = tuple[str, Mapping[str, str], float, int | None]
+_Key = tuple[str, str, tuple[tuple[str, str], ...], int]
 
 
 def samples(body: bytes) -> list[Sample]:
@@ -47,8 +49,9 @@ def request(
     scoped = frame.scope_metrics.add()
     scoped.scope.name, scoped.scope.version = scope
     metrics: dict[tuple[str, str], metrics_pb2.Metric] = {}
-    groups: dict[tuple[str, str, tuple[tuple[str, str], ...]], _Group] = {}
+    groups: dict[_Key, _Group] = {}
     seen = set()
+    had: Counter[tuple[object, ...]] = Counter()
     for name, exposed_labels, value, stamp in exposed:
         full = _relabelled(exposed_labels, labels)
         identity = (name, tuple(sorted(full.items())))
@@ -70,14 +73,16 @@ def request(
             point.time_unix_nano, point.as_double = time, value
             continue
         step = float(full.pop(label)) if part == "step" else math.nan
-        key = (family, word, tuple(sorted(full.items())))
-        group = groups.setdefault(key, _Group())
-        if part == "step":
-            group.steps.setdefault(step, value)
-        elif part == "sum":
-            group.sum = value
-        else:
-            group.count, group.time = value, time
+        attributes = tuple(sorted(full.items()))
+        place = (family, word, part, step if part == "step" else None, attributes)
+        if stamp is None:
+            if place in seen:
+                continue
+            seen.add(place)
+        # Repetitions of a series have times of their own: the n-th belongs to the n-th point.
+        group = groups.setdefault((family, word, attributes, had[place]), _Group())
+        had[place] += 1
+        group.add(part, step, value, time)
     _finish(metrics, groups)
     scoped.metrics.extend(m for m in metrics.values() if _has_points(m))
     return out
@@ -85,9 +90,11 @@ def request(
 
 def _finish(
     metrics: Mapping[tuple[str, str], metrics_pb2.Metric],
-    groups: Mapping[tuple[str, str, tuple[tuple[str, str], ...]], _Group],
+    groups: Mapping[_Key, _Group],
 ) -> None:
-    for (family, word, attributes), group in groups.items():
+    # Repetitions stand behind all the others, as they come.
+    for key in sorted(groups, key=lambda key: key[3] > 0):
+        (family, word, attributes, _), group = key, groups[key]
         if group.count is not None:
             group.write(metrics[family, word], word, attributes)
 
@@ -104,6 +111,14 @@ class _Group:
         self.sum: float | None = None
         self.count: float | None = None
         self.time = 0
+
+    def add(self, part: str, step: float, value: float, time: int) -> None:
+        if part == "step":
+            self.steps[step] = value
+        elif part == "sum":
+            self.sum = value
+        else:
+            self.count, self.time = value, time
 
     def write(
         self, metric: metrics_pb2.Metric, word: str, attributes: tuple[tuple[str, str], ...]

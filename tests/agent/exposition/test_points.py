@@ -27,6 +27,16 @@ def test_a_number_has_its_time_and_value_in_place() -> None:
     assert attributes(point) == {"a": "1", "b": "x" * 200}
 
 
+@pytest.mark.parametrize("kind", list(Kind))
+def test_attributes_of_any_length_are_what_protobuf_reads(kind: Kind) -> None:
+    labels = tuple((b"n%d" % size, b"x" * size) for size in (0, 1, *range(100, 140), 20_000))
+    found = (
+        metrics_pb2.HistogramDataPoint if kind is Kind.HISTOGRAM else metrics_pb2.NumberDataPoint
+    )
+    encoded = points.Attributes().encode(kind, labels)
+    assert attributes(found.FromString(encoded)) == {k.decode(): v.decode() for k, v in labels}
+
+
 def test_a_histogram_has_a_bucket_more_than_bounds() -> None:
     shape = Distribution(LABELS, 0, 1, tuple((float(i), i) for i in range(40)))
     payload, steps = points.histogram(shape, ENCODED[Kind.HISTOGRAM])

@@ -1,7 +1,7 @@
 """The template: poked bytes mean what the obvious translation means."""
 
 import numpy as np
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
 from agent.exposition import checks, metrics, report, series, template, text, translate
@@ -150,6 +150,9 @@ LABELS = st.sampled_from(["", '{a="1"}', '{job="x",a="1"}', '{b="2",service="y"}
 BOUNDS = st.lists(st.sampled_from(["0.5", "1", "1.0", "2.5", "+Inf", "x"]), max_size=4)
 
 
+TIMES = st.sampled_from([[""], [""], ["", " 1700000000000"], [" 1700000000000", " 1600000000000"]])
+
+
 @st.composite
 def bodies(draw) -> bytes:
     lines: list[str] = []
@@ -157,17 +160,29 @@ def bodies(draw) -> bytes:
         word = draw(st.sampled_from(["counter", "gauge", "histogram", "summary", "untyped", ""]))
         group = [f"# TYPE {name} {word}"] if word else []
         label, suffix = ("le", "_bucket") if word == "histogram" else ("quantile", "")
-        group += [f'{name}{suffix}{{{label}="{bound}"}} 4' for bound in draw(BOUNDS)]
+        samples = [f'{name}{suffix}{{{label}="{bound}"}} 4' for bound in draw(BOUNDS)]
         for part in draw(st.lists(st.sampled_from(["", "_sum", "_count", "_total"]), max_size=4)):
             value = "9" if part == "_count" else draw(st.sampled_from(["1.5", "NaN", "-Inf", "0"]))
             stamp = draw(st.sampled_from(["", "", " 1700000000000"])) if not word else ""
-            group.append(f"{name}{part}{draw(LABELS)} {value}{stamp}")
-        lines += draw(st.permutations(group))
+            samples.append(f"{name}{part}{draw(LABELS)} {value}{stamp}")
+        if word:
+            group += [sample + stamp for stamp in draw(TIMES) for sample in samples]
+        lines += draw(st.permutations(group + ([] if word else samples)))
     return "\n".join(lines).encode()
 
 
 @settings(max_examples=200)
 @given(bodies())
+# A count that comes again, at another time: another point.
+@example(
+    b'# TYPE m histogram\nm_bucket{le="0.5"} 4\nm_bucket{le="0.5"} 4\nm 1.5\nm 1.5\nm 1.5\n'
+    b"m_count 9\nm_count 9 1700000000000"
+)
+@example(
+    b'# TYPE m histogram\nm_count 9\nm_count{a="1"} 9\nm_count 9 1700000000000\n'
+    b'm_count 9 1700000000000\nm_count{a="1"} 9 1700000000000'
+)
+@example(b"# TYPE m summary\nm_count 9 1700000000000\nm_count 8\nm_sum 1 1700000000000\nm_count 7")
 def test_whatever_is_exposed_template_and_reference_agree(body: bytes) -> None:
     exposition, translation = learn(body)
     checked = checks.Checks.of(translation, exposition.times)

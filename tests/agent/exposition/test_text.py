@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from agent.exposition import text
+from agent.exposition import grammar, text
 from bench.references import exposition as reference
 from common.wire import errors
 
@@ -153,6 +153,26 @@ def test_hostile_bytes_end_in_a_result_or_malformed(body: bytes) -> None:
     except errors.Malformed:
         return
     assert len(found.series) == len(found.values) == len(found.times) == len(found.value_at)
+
+
+PIECES = st.sampled_from(["a", "=", ",", " ", "{", "}", "\n", "\\\\", "\\n", '\\"', "\\a"])
+TEXTS = st.lists(PIECES, max_size=5).map("".join)
+PAIRS = st.lists(st.tuples(st.sampled_from("abcde"), TEXTS), max_size=4, unique_by=lambda p: p[0])
+SETS = st.lists(
+    st.tuples(PAIRS, st.sampled_from(["", ","]), st.sampled_from([",", ""])), max_size=5
+)
+
+
+@settings(max_examples=200)
+@given(SETS)
+@example([([("a", ","), ("b", "=")], "", ","), ([("a", "="), ("b", ",")], "", ",")])
+def test_labels_are_those_that_the_grammar_reads_in_whatever_company(sets) -> None:
+    lines = []
+    for labels, behind, between in sets:
+        pairs = [f'{name}="{value}"' for name, value in labels]
+        lines.append(f"m{{{between.join(pairs)}{behind if pairs else ''}}} 1\n".encode())
+    found = text.parse(b"".join(lines), LIMITS)
+    assert found.labels == [grammar.sample(line, 0).labels for line in lines]
 
 
 def test_a_long_hostile_line_costs_linear_time() -> None:

@@ -112,6 +112,25 @@ def test_samples_with_their_own_times_may_repeat_a_series() -> None:
     assert found.duplicates == 0
 
 
+def test_a_histogram_at_several_times_is_several_points() -> None:
+    found = translated(
+        b'# TYPE h histogram\nh_bucket{le="1"} 1 1000\nh_bucket{le="1"} 2 2000\n'
+        b"h_count 1 1000\nh_count 2 2000\nh_count 3\nh_count 4\n"
+    )
+    assert found.metrics[0].points == (
+        Distribution((), 2, None, ((1.0, 0),)),
+        Distribution((), 3, None, ((1.0, 1),)),
+        Distribution((), 4, None, ()),
+    )
+    assert (found.duplicates, found.incomplete) == (1, 0)
+
+
+def test_the_one_without_a_time_wins_among_those_without_wherever_it_stands() -> None:
+    found = translated(b"# TYPE s summary\ns_count 1 1000\ns_count 2\ns_count 3\ns_count 4 2000\n")
+    assert [point.counted for point in found.metrics[0].points] == [0, 1, 3]
+    assert found.duplicates == 1
+
+
 def test_bounds_that_are_the_same_number_are_the_same_bucket() -> None:
     found = translated(b'# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="1.0"} 2\nh_count 2\n')
     assert found.metrics[0].points == (Distribution((), 2, None, ((1.0, 0),)),)
