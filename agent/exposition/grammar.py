@@ -17,11 +17,12 @@ Labels: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _SHOWN = 80  # bytes of somebody else's text that a message repeats
 _LATEST = (1 << 63) - 1
 
-# All quantifiers are possessive, so that hostile lines cost linear time.
+# Single characters repeat possessively, so that hostile lines cost linear time. Groups do not: up
+# to Python 3.11.4 a possessive group may be left half matched (CPython issue 106052).
 _BLANKS = re.compile(rb"[ \t]*+")
 _METRIC_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")
 _LABEL_NAME = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*+")
-_QUOTED = re.compile(rb'"((?:\\[^\n]|[^\\"])*+)"')
+_QUOTED = re.compile(rb'"([^\\"]*+(?:\\[^\n][^\\"]*+)*)"')
 _VALUE = re.compile(rb"[^{ \t\n]++")
 _TIMESTAMP = re.compile(rb"[0-9]++")
 _METADATA = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++")

@@ -61,12 +61,12 @@ class Exposition:
         return list(map(Series, self.names, self.labels))
 
 
-# The common form of a sample: labels without escapes, no blanks inside the braces. All quantifiers
-# are possessive, so that hostile lines cost linear time. What does not match, `grammar` reads.
+# The common form of a sample: labels without escapes, no blanks inside the braces. What does not
+# match, `grammar` reads; the quantifiers are as they are for the reason given there.
 _SAMPLE = re.compile(
     rb"([a-zA-Z_:][a-zA-Z0-9_:]*+)[ \t]*+"
-    rb'(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\]*+",?+)*+)\}[ \t]*+)?+'
-    rb"([^{ \t\n]++)[ \t]*+(?:([0-9]++)[ \t]*+)?+(?:\n|\Z)"
+    rb'(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\]*+",?+)*)\}[ \t]*+)?'
+    rb"([^{ \t\n]++)[ \t]*+(?:([0-9]++)[ \t]*+)?(?:\n|\Z)"
 )
 _PAIR = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"]*+)"')
 
