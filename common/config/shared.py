@@ -121,11 +121,17 @@ def listens(**addresses: str) -> Iterable[tuple[str, str]]:
 
 
 def url(key: str, text: str) -> Iterable[tuple[str, str]]:
-    """Yield a problem unless *text* is an http or https URL with a host."""
+    """Yield a problem unless *text* is an http or https URL with a host that can be looked up.
+
+    One with an ``@`` or a ``?`` may hold secrets, nobody knows where, and is not shown.
+    """
     try:
         parts = urlsplit(text)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")  # refuses labels that are empty or too long
+        valid = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
     except ValueError:
         valid = False
-    if not valid:
-        yield key, f"expected http://host:port or https://host:port, got {text!r}"
+    if not valid or not text.isprintable():
+        secret = "@" in text or "?" in text
+        shown = f"{len(text)} characters that may hold secrets" if secret else repr(text)
+        yield key, f"expected http://host:port or https://host:port, got {shown}"

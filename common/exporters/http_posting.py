@@ -59,7 +59,9 @@ class Poster:
                 )
         except TimeoutError:
             return Retry(f"no answer within {self._session.timeout.total} s; see timeout")
-        except (aiohttp.ClientError, OSError) as error:
+        except aiohttp.ClientResponseError as error:  # its text has the URL, query and all
+            return Retry(answers.line(f"{type(error).__name__}: {error.message}"))
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # a host that is no name
             return Retry(answers.line(f"{type(error).__name__}: {error}"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
@@ -11,10 +11,14 @@ from common.service.ledger import DropReason
 
 State: TypeAlias = Literal["idle", "delivering", "failing"]
 
-_QUIET = 10.0  # seconds between two lines about losses for the same reason
+# Seconds between two lines about losses for the same reason: more than the 10 s in which the log
+# itself lets a message through once, or it would swallow a line and the points in it.
+_QUIET = 11.0
 
-# One message per reason, and one logger per destination: the log's own rate limit goes by both.
+# One message per reason, and one logger per destination: the log's own rate limit goes by both. The
+# last words follow whenever they do, so they are other messages.
 _LOST = {reason: f"points lost: {reason}" for reason in DropReason}
+_LOST_AT_LAST = {reason: f"points lost: {reason}, until the end" for reason in DropReason}
 
 
 @final
@@ -31,7 +35,7 @@ class Reporter:
     """Turn outcomes into the condition of a destination, and into few lines of log.
 
     A change between working and failing is one WARNING. Losses are ERROR lines, at most one per
-    reason in ten seconds; each says how many points were lost since the one before.
+    reason in eleven seconds; each says how many points were lost since the one before.
     """
 
     def __init__(self, name: str, now: Callable[[], float]) -> None:
@@ -87,17 +91,17 @@ class Reporter:
         self._untold[reason] = (untold + points, why)
         told = self._told.get(reason)
         if told is None or self._now() - told >= _QUIET:
-            self._tell(reason)
+            self._tell(reason, _LOST)
 
     def close(self) -> None:
         """Say what was not said yet."""
         for reason in list(self._untold):
-            self._tell(reason)
+            self._tell(reason, _LOST_AT_LAST)
 
-    def _tell(self, reason: DropReason) -> None:
+    def _tell(self, reason: DropReason, messages: Mapping[DropReason, str]) -> None:
         points, why = self._untold.pop(reason)
         self._told[reason] = self._now()
-        self._log.error(_LOST[reason], extra={**self._extra(why), "points": points})
+        self._log.error(messages[reason], extra={**self._extra(why), "points": points})
 
     def _extra(self, why: str) -> dict[str, object]:
         return {"destination": self._name, "why": why}

@@ -259,6 +259,8 @@ def _in_words() -> Iterator[None]:
         raise Unreachable(_of_system(error)) from error
     except (aiohttp.ClientError, asyncio.IncompleteReadError) as error:
         raise Unreachable(str(error) or type(error).__name__) from error
+    except UnicodeError as error:  # a host with a label that is empty or too long
+        raise Unreachable(f"not a host name: {error}") from error
 
 
 def _of_system(error: Exception) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
-import yaml
 
 from common.service import settings
 
@@ -148,7 +146,7 @@ async def from_kubeconfig(path: Path, *, context: str = "") -> Access:
         return await _by_plugin(path, chosen, cluster)
     try:
         return _plain(path.parent, cluster, user)
-    except (OSError, ssl.SSLError, binascii.Error) as error:
+    except (OSError, ValueError) as error:  # ValueError: not base64, not ASCII
         raise _problem(f"{path}: cannot use the credentials of {chosen!r}: {error}") from error
 
 
@@ -161,13 +159,15 @@ def anonymous(server: str) -> Access:
 
 def _read(path: Path) -> _Kubeconfig:
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), _Kubeconfig)
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _problem(f"cannot read {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise _problem(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return msgspec.convert(settings.plain(text), _Kubeconfig)
     except msgspec.ValidationError as error:
         raise _problem(f"{path} is not a kubeconfig: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise _problem(f"{path} is not YAML: {error}") from error
 
 
 def _pick(
@@ -258,7 +258,14 @@ def _constant(header: str) -> Authorization:
 
 def _token_file(path: Path) -> Authorization:
     """Read the token anew each time: it is a small file in memory, and the kubelet rotates it."""
-    return lambda: f"Bearer {path.read_text(encoding='ascii').strip()}"
+
+    def authorization() -> str:
+        token = path.read_bytes().strip()
+        if not (token.isascii() and token.decode("ascii").isprintable()):
+            raise OSError(f"{path} does not hold a token")
+        return f"Bearer {token.decode('ascii')}"
+
+    return authorization
 
 
 def _pem(base: Path, file: str, data: str) -> str:

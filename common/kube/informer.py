@@ -165,12 +165,14 @@ async def _follow(
             state.failed(status=error.status, at_least=error.retry_after)
             progress.failed(f"refused: {error}")
         except kube.TooLong as error:
+            if state.mode == "watching":  # resuming would meet the same event again, a list may not
+                state.start_over()
             state.failed(too_large=True)
             progress.failed(str(error))
         except kube.Unreachable as error:
             state.failed()
             progress.failed(f"unreachable: {error}")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # Resuming would meet the same event again; a list may not.
             state.start_over()
             state.failed()

@@ -1,7 +1,7 @@
 """The few fields of Kubernetes objects that we read, and decoders that build nothing else.
 
-Field names and meanings are those of the Kubernetes API reference (core/v1 Pod, Node, Namespace;
-meta/v1 ListMeta, Status, WatchEvent). Lists may arrive as JSON ``null`` wherever Go left a slice
+Field names and meanings are those of the Kubernetes API reference (core/v1 Pod; meta/v1
+ListMeta, Status, WatchEvent). Lists may arrive as JSON ``null`` wherever Go left a slice
 nil, hence the unions.
 """
 
@@ -39,7 +39,6 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fal
     annotations: dict[str, str] | None = None
     owner_references: tuple[OwnerReference, ...] | None = None
     creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
 
 
 class ContainerPort(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -56,16 +55,6 @@ class Container(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fa
     name: str = ""
     image: str = ""
     ports: tuple[ContainerPort, ...] | None = None
-
-
-class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """A container as it runs; ``container_id`` has the form ``runtime://id``."""
-
-    name: str = ""
-    container_id: str = msgspec.field(default="", name="containerID")
-    image_id: str = msgspec.field(default="", name="imageID")
-    ready: bool = False
-    restart_count: int = 0
 
 
 class PodSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -89,9 +78,7 @@ class PodStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fa
     phase: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
     pod_ips: tuple[PodAddress, ...] | None = msgspec.field(default=None, name="podIPs")
-    host_ip: str = msgspec.field(default="", name="hostIP")
     start_time: str | None = None
-    container_statuses: tuple[ContainerStatus, ...] | None = None
 
 
 class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -100,32 +87,6 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metadata: Metadata = Metadata()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
-
-
-class NodeAddress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An address of a node; ``type`` is InternalIP, ExternalIP, Hostname, ..."""
-
-    type: str = ""
-    address: str = ""
-
-
-class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a node says about itself."""
-
-    addresses: tuple[NodeAddress, ...] | None = None
-
-
-class Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A node (core/v1)."""
-
-    metadata: Metadata = Metadata()
-    status: NodeStatus = NodeStatus()
-
-
-class Namespace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A namespace (core/v1); the uid of ``kube-system`` stands for the cluster."""
-
-    metadata: Metadata = Metadata()
 
 
 class ListMetadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -197,7 +158,8 @@ class WatchEvent(Generic[Item]):
 class Decoder(Generic[Item]):
     """Turns bytes of the API server into pages and events of one kind of item.
 
-    Both callables raise :class:`msgspec.DecodeError` when the bytes are not what they should be.
+    Both callables raise :class:`msgspec.DecodeError` or :class:`UnicodeDecodeError` when the bytes
+    are not what they should be.
     """
 
     page: Callable[[bytes], Page[Item]]
@@ -248,5 +210,8 @@ def status_of(body: bytes) -> Status:
     """Read a Status from the body of a failed request; an empty one if it is something else."""
     try:
         return msgspec.json.decode(body, type=Status)
-    except msgspec.DecodeError:  # a proxy in between answers HTML; the HTTP status must do
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+    ):  # a proxy in between answers HTML; the HTTP status must do
         return NO_STATUS

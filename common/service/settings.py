@@ -7,9 +7,11 @@ import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import (
     Any,
     Protocol,
+    Self,
     TypeVar,
     Union,
     cast,
@@ -48,6 +50,23 @@ class SettingsError(ValueError):
         self.problems = tuple(problems)
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently take the last."""
+
+    @override
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Looked at before merge keys are resolved: overriding what is merged in is no mistake.
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    words = f"the key {_show(key.value)} is given twice"
+                    raise yaml.MarkedYAMLError(problem=words, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node
+
+
 @runtime_checkable
 class Checked(Protocol):
     """A struct that knows rules between its fields."""
@@ -74,25 +93,36 @@ def load(
         raise SettingsError(
             [Problem("", f"the document has {len(text)} bytes, the limit is {MAX_BYTES}")]
         )
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(
-            [Problem("", f"not valid YAML: {' '.join(str(error).split())}")]
-        ) from error
     problems: list[Problem] = []
-    document = _resolve(document if document is not None else {}, "", environ, read, problems)
-    value = decode(document, kind, problems)
+    try:
+        document = plain(text)
+        document = _resolve(document if document is not None else {}, "", environ, read, problems)
+    except RecursionError as error:  # an alias inside what it stands for
+        raise SettingsError([Problem("", "nested too deep, or inside itself")]) from error
+    except ValueError as error:
+        raise SettingsError([Problem("", f"not valid YAML: {error}")]) from error
+    value = _walk(document, kind, "", problems)
     if problems:
         raise SettingsError(problems)
     return cast("Settings", value)
 
 
-def decode(document: object, kind: type[Settings], problems: list[Problem]) -> Settings | None:
-    """Build *kind* from plain values, or append what is wrong to *problems* and return ``None``."""
-    before = len(problems)
-    value = _walk(document, kind, "", problems)
-    return cast("Settings", value) if len(problems) == before else None
+def plain(text: str | bytes) -> object:
+    """Read YAML (or JSON) into plain values.
+
+    Raises :class:`ValueError` in words that say where, and never quote the document, which may hold
+    secrets; :class:`RecursionError` for what is nested too deep.
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        raise ValueError(f"{where}{error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    except (LookupError, AttributeError) as error:  # of its constructors, as for "!!bool maybe"
+        raise ValueError("a value does not have the type that its tag or form says") from error
 
 
 def _resolve(
@@ -126,14 +156,30 @@ def _resolve(
             return found or ""
         try:
             return read(rest).strip()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or not a path
             problems.append(Problem(key, f"cannot read {rest!r}: {error}"))
             return ""
 
-    text = _REFERENCE.sub(answer, value)
-    if _REFERENCE.fullmatch(value) and (text.isdecimal() or text in {"true", "false"}):
-        return msgspec.json.decode(text) if text in {"true", "false"} else int(text)
-    return text
+    return _Answered(_REFERENCE.sub(answer, value), value)
+
+
+class _Answered(str):
+    """A text whose references are answered; shows what was written, since answers may be secrets.
+
+    What it is depends on the setting: a token of digits is a text, a port is a number.
+    """
+
+    __slots__ = ("written",)
+    written: str
+
+    def __new__(cls, text: str, written: str) -> Self:
+        answered = super().__new__(cls, text)
+        answered.written = written
+        return answered
+
+    @override
+    def __repr__(self) -> str:
+        return repr(self.written)
 
 
 def _walk(value: object, kind: Any, key: str, problems: list[Problem]) -> object:
@@ -151,10 +197,24 @@ def _walk(value: object, kind: Any, key: str, problems: list[Problem]) -> object
         return tuple(
             _walk(v, get_args(kind)[0], f"{key}[{i}]", problems) for i, v in enumerate(value)
         )
+    if origin is dict and isinstance(value, dict):
+        of_key, of_value = get_args(kind)
+        return {
+            _walk(k, of_key, key, problems): _walk(v, of_value, _join(key, str(k)), problems)
+            for k, v in value.items()
+        }
+    return _scalar(value, kind, key, problems)
+
+
+def _scalar(value: object, kind: Any, key: str, problems: list[Problem]) -> object:
+    answered = isinstance(value, _Answered)
     try:
-        return msgspec.convert(value, kind, strict=True)
+        return msgspec.convert(str(value) if answered else value, kind, strict=not answered)
     except msgspec.ValidationError as error:
-        problems.append(Problem(key, _in_words(str(error), value)))
+        words = str(error)
+        if isinstance(value, _Answered):
+            words = words.replace(repr(str(value)), repr(value))
+        problems.append(Problem(key, _in_words(words, value)))
         return None
 
 
@@ -165,7 +225,7 @@ def _walk_struct(
         problems.append(Problem(key, f"expected a section with keys, got {_show(value)}"))
         return None
     before = len(problems)
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     fields = {f.encode_name: f for f in msgspec.structs.fields(kind)}
     given: dict[str, object] = {}
     for name, item in value.items():
@@ -189,6 +249,11 @@ def _walk_struct(
     if isinstance(built, Checked):
         problems += [Problem(_join(key, where), message) for where, message in built.problems()]
     return built
+
+
+@cache  # of the few kinds that there are: 0.1 ms each, for every section of every pipeline
+def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _join(key: str, name: str) -> str:

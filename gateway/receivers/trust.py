@@ -37,7 +37,8 @@ class Trust:
             authorization = authorization.decode("latin-1")
         if authorization[: len(SCHEME)].lower() != SCHEME:
             return False
-        shown = authorization[len(SCHEME) :].strip().encode()
+        # Bytes of a header that are not UTF-8 arrive as surrogates, and are no token of ours.
+        shown = authorization[len(SCHEME) :].strip().encode("utf-8", "surrogateescape")
         matches = [hmac.compare_digest(shown, token) for token in self._tokens]
         if any(matches):
             return True

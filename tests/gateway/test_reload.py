@@ -209,3 +209,12 @@ async def test_following_notices_a_change_within_two_seconds(
     with pytest.raises(SeenError):
         await watched.reload.follow()
     assert clock() < 2
+
+
+async def test_a_slip_that_trips_the_yaml_parser_is_refused_and_the_old_one_runs(
+    watched: Watched,
+) -> None:
+    watched.replace("log_level: 2024-13-45")
+    await watched.reload.look()
+    assert watched.applied == []
+    assert watched.reload.status.startswith("the new configuration is refused")

@@ -71,3 +71,21 @@ def test_include_and_exclude_together_are_refused() -> None:
         " output: {otlp: {endpoint: 'http://x'}}}]"
     )
     assert said.startswith("pipelines[0].inputs.otlp.namespaces.exclude: ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://otel..svc:4318", "http://" + "a" * 64 + ":1", "http://x:70000", "http://x\\u0001"],
+)
+def test_a_host_that_nobody_can_look_up_is_refused(url: str) -> None:
+    (said,) = problems(f'pipelines: [{{name: a, output: {{remote_write: {{url: "{url}"}}}}}}]')
+    assert said.startswith("pipelines[0].output.remote_write.url: expected http://host:port")
+
+
+@pytest.mark.parametrize("secret", ["me:hunter2@x:70000", "x:70000/?key=hunter2", "me:?hunter2@x"])
+def test_a_url_that_is_refused_does_not_show_its_secrets(secret: str) -> None:
+    (said,) = problems(
+        f"pipelines: [{{name: a, output: {{remote_write: {{url: 'ftp://{secret}'}}}}}}]"
+    )
+    assert said.startswith("pipelines[0].output.remote_write.url: expected http://host:port")
+    assert "hunter2" not in said

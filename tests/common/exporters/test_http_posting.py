@@ -140,3 +140,23 @@ async def test_cancelling_an_attempt_cancels_it() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await poster.post(b"x")
+
+
+async def test_an_answer_that_is_no_http_does_not_tell_the_secrets_of_the_url() -> None:
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"garbage\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(garbage, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with posting(f"http://me:hunter2@127.0.0.1:{port}/?key=hunter2") as poster:
+            answer = await poster.post(b"x")
+    assert isinstance(answer, Retry)
+    assert "status line" in answer.why
+    assert "hunter2" not in answer.why
+
+
+async def test_a_host_that_is_no_name_is_a_retry_not_a_crash() -> None:
+    async with posting("http://otel..svc:4318") as poster:
+        assert isinstance(await poster.post(b"x"), Retry)

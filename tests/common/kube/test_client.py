@@ -185,3 +185,10 @@ async def test_objects_are_created_replaced_patched_and_deleted() -> None:
             {"a": None},
             {"a": 3},
         ]
+
+
+@pytest.mark.wallclock  # names are looked up in a thread
+async def test_a_host_that_is_no_name_is_unreachable() -> None:
+    async with client.connecting(credentials.anonymous("http://api..cluster")) as api:
+        with pytest.raises(client.Unreachable, match="not a host name"):
+            await api.get("/")

@@ -231,3 +231,30 @@ def test_programs_in_a_cluster_never_pay_for_the_generated_client() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"one\ntwo"])
+async def test_a_file_without_a_token_is_unreachable_until_it_has_one(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    access = await credentials.from_kubeconfig(kubeconfig(tmp_path, {"tokenFile": "token"}))
+    async with client.connecting(access) as api:
+        with pytest.raises(client.Unreachable, match="token"):
+            await api.get("/")
+
+
+async def test_a_kubeconfig_that_is_not_yaml_is_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("users: {token: 'hunter2'\n  x: ]")
+    with pytest.raises(settings.SettingsError, match="is not YAML: line 2") as caught:
+        await credentials.from_kubeconfig(tmp_path / "config")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_certificates_that_are_no_text_are_a_problem_in_words(tmp_path: Path) -> None:
+    cluster = {
+        "server": "https://127.0.0.1:1",
+        "certificate-authority-data": base64.b64encode(b"\xff").decode(),
+    }
+    with pytest.raises(settings.SettingsError, match="cannot use the credentials"):
+        await credentials.from_kubeconfig(kubeconfig(tmp_path, {}, cluster))

@@ -2,7 +2,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -220,3 +220,42 @@ async def test_a_bug_in_the_listener_ends_the_block() -> None:
             async with informer.informing(api, "/api/v1/pods", NAMES, listener):
                 await asyncio.sleep(3600)
     assert caught.group_contains(RuntimeError, match="BUG: mine")
+
+
+NOT_UTF8 = b'{"metadata":{"name":"\xff"}}'
+
+
+async def test_bytes_that_are_not_utf8_are_an_unreadable_answer_not_the_end() -> None:
+    async with watched(
+        kubernetes.Answer(body=b'{"items":[' + NOT_UTF8 + b"]}"),
+        kubernetes.Answer(status=500, body=b'{"message":"\xff"}'),
+        page(pod("a")),
+        kubernetes.Answer(body=b'{"type":"ADDED","object":' + NOT_UTF8 + b"}\n"),
+        page(pod("b")),
+        events(hang=True),
+    ) as seen:
+        assert await seen.until(2) == [reflector.Replaced(("a",)), reflector.Replaced(("b",))]
+        assert seen.told.counts.errors == 3
+
+
+async def test_an_event_that_is_too_long_is_not_met_for_ever() -> None:
+    line = kubernetes.events(("ADDED", pod("x" * 5000)))
+    changes = list[reflector.Change[str]]()
+    done = asyncio.Event()
+
+    def take(change: reflector.Change[str]) -> None:
+        changes.append(change)
+        if len(changes) == 2:
+            done.set()
+
+    async with (
+        kubernetes.serving() as fake,
+        client.connecting(
+            credentials.anonymous(fake.url), client.Limits(max_line_bytes=1000)
+        ) as api,
+    ):
+        fake.script(page(), replace(line, body=line.body[:2000]), page(pod("b")))
+        async with informer.informing(api, "/api/v1/pods", NAMES, take, jitter=lambda: 0.0):
+            async with asyncio.timeout(600):
+                await done.wait()
+    assert changes == [reflector.Replaced(()), reflector.Replaced(("b",))]

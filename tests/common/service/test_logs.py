@@ -58,3 +58,10 @@ def test_an_exception_is_inside_the_line() -> None:
     error = OSError("boom")
     logging.getLogger("x").error("failed", exc_info=error)
     assert "OSError: boom" in json.loads(out.getvalue())["exception"]
+
+
+def test_what_is_not_text_is_escaped_and_not_the_end_of_the_line() -> None:
+    out = io.StringIO()
+    logs.configure("info", now=lambda: 0.0, stream=out)
+    logging.getLogger("x").warning("no such file", extra={"path": "here/\udcff"})
+    assert json.loads(out.getvalue())["path"] == "here/\udcff"

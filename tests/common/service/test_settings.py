@@ -1,6 +1,7 @@
 """Everything that is wrong is said at once, with its key."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 import pytest
@@ -24,6 +25,8 @@ class House(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     size: float = 1.0
     owner: str
     open: bool = False
+    mood: Literal["good", "bad"] = "good"
+    signs: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def load(text: str, environ: dict[str, str] | None = None) -> House:
@@ -63,7 +66,7 @@ def test_every_mistake_is_reported_with_its_key_not_only_the_first() -> None:
 
 def test_an_unknown_key_without_a_near_one_lists_what_is_known() -> None:
     assert problems("{owner: a, zzzz: 1}") == [
-        "zzzz: unknown key; known here: colour, doors, open, owner, roof, size"
+        "zzzz: unknown key; known here: colour, doors, mood, open, owner, roof, signs, size"
     ]
 
 
@@ -94,3 +97,59 @@ def test_a_missing_variable_and_a_missing_file_are_problems_at_their_keys() -> N
 
 def test_an_empty_document_is_all_defaults() -> None:
     assert problems("") == ["owner: is required"]
+
+
+@pytest.mark.parametrize(
+    "text", ["colour: 2024-13-45", "open: !!bool maybe", "doors: &a [*a]", "doors: " + "[" * 500]
+)
+def test_yaml_that_its_own_parser_trips_over_is_a_problem_not_a_crash(text: str) -> None:
+    assert len(problems(text)) == 1
+
+
+def test_what_a_reference_stands_for_is_read_as_the_setting_wants_it() -> None:
+    house = load(
+        "{owner: '${env:N}', colour: '${env:T}', size: '${env:F}', open: '${env:T}',"
+        " doors: [{port: '${env:P}', name: '${env:N}'}], signs: {left: '${env:N}'}}",
+        {"N": "12345", "T": "true", "F": "2.5", "P": "7"},
+    )
+    assert house == House(
+        owner="12345",
+        colour="true",
+        size=2.5,
+        open=True,
+        doors=(Door(port=7, name="12345"),),
+        signs={"left": "12345"},
+    )
+    assert {type(house.owner), type(house.signs["left"])} == {str}
+
+
+def test_a_mistake_inside_a_map_has_its_key() -> None:
+    assert problems("{owner: a, signs: {left: 1}}") == ["signs.left: expected `str`, got `int` (1)"]
+
+
+def test_no_problem_shows_what_a_reference_stands_for() -> None:
+    said = problems(
+        "{owner: a, size: '${file:/secret}', open: 'x${file:/secret}', roof: '${file:/secret}',"
+        " mood: '${file:/secret}', doors: ['${file:/secret}', ['${file:/secret}']]}"
+    )
+    assert len(said) == 6
+    assert "hunter2" not in "".join(said)
+    assert said[0] == "size: expected `float`, got `str` ('${file:/secret}')"
+
+
+def test_yaml_that_is_none_is_not_quoted() -> None:
+    (said,) = problems("owner: {token: 'hunter2'\n  x: ]")
+    assert said == "not valid YAML: line 2, column 3: expected ',' or '}', but got '<scalar>'"
+
+
+def test_a_key_given_twice_is_a_mistake_with_its_place() -> None:
+    assert problems("owner: a\ndoors: [{port: 1,\n  port: 2}]") == [
+        "not valid YAML: line 3, column 3: the key 'port' is given twice"
+    ]
+
+
+def test_what_is_merged_in_may_be_overridden_however_deep() -> None:
+    house = load(
+        "{doors: [&b {<<: &a {port: 1, name: x}, name: y}], owner: o, roof: {<<: *b, port: 2}}"
+    )
+    assert (house.doors, house.roof) == ((Door(port=1, name="y"),), Door(port=2, name="y"))

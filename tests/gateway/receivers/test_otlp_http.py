@@ -275,6 +275,21 @@ async def test_beyond_the_most_connections_one_is_told_so_and_closed() -> None:
         await hung_up(also)
 
 
+async def test_a_token_that_is_not_even_text_is_none_of_ours() -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake, tokens="secret")
+    body = samples.request()
+    async with otlp_http.serving("127.0.0.1:0", terms, door.Traffic("http")) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+            b"Authorization: Bearer \xff\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        await hung_up(writer)
+    assert intake.taken[0][2] is False
+
+
 @pytest.mark.parametrize(("shown", "trusted"), [("Bearer secret", True), ("Bearer other", False)])
 async def test_a_token_of_ours_makes_an_agent(shown: str, trusted: bool) -> None:  # noqa: FBT001
     intake = samples.Remembering()

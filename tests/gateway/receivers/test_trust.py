@@ -11,7 +11,8 @@ def test_every_token_of_the_file_is_accepted(shown: str | bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "shown", ["Bearer three", "one", "Basic one", "Bearer ", "", None, "Bearer on\xe9"]
+    "shown",
+    ["Bearer three", "one", "Basic one", "Bearer ", "", None, "Bearer on\xe9", "Bearer \udcff"],
 )
 def test_nothing_else_is(shown: str | None) -> None:
     assert not Trust("one\ntwo").accepts(shown)
