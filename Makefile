@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV ?= uv
+# What a guard measures must not depend on what the heap went through before it.
+STEADY := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11
 
 .PHONY: help demo test lint type imports bench budgets throughput operations check lock clean packages
@@ -38,10 +40,10 @@ imports: $(READY)  ## who may import whom
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## benchmark guards: ratios to the reference and exact work
-	$(BIN)/python -m pytest bench $(ARGS)
+	$(STEADY) $(BIN)/python -m pytest bench $(ARGS)
 
 budgets: $(READY)  ## measure the guards' budgets anew
-	$(BIN)/python -m pytest bench --write-budgets $(ARGS)
+	$(STEADY) $(BIN)/python -m pytest bench --write-budgets $(ARGS)
 
 throughput: $(READY)  ## CPU per point and memory of whole processes (ARGS=--json)
 	$(BIN)/python -m bench.throughput $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Literal, cast, final
 from urllib.parse import quote, urlencode
 
@@ -52,7 +53,8 @@ def ports(
     """Return the ports that *asked* (the port annotation) names, and what is wrong with the others.
 
     Numbers and names of declared ports, separated by commas; without an annotation every declared
-    TCP port of the ordinary containers. Order is kept, each number comes once.
+    TCP port of the ordinary containers. Order is kept, each number comes once; at most `MAX_PORTS`
+    of what is named are looked at.
     """
     declared = [
         (port.name, port.container_port, container.name)
@@ -65,19 +67,22 @@ def ports(
     numbers: dict[int, None] = {}
     if asked is None:
         numbers = {number: None for _, number, _ in declared}
+        many = len(numbers)
         if not numbers:
             wrong.append(
                 "annotation prometheus.io/port is absent and no container declares a TCP port"
             )
     else:
-        for part in (part.strip() for part in asked.split(",")):
+        parts = dict.fromkeys(part.strip() for part in asked.split(","))
+        many = len(parts)
+        for part in islice(parts, MAX_PORTS):
             found = _port(part, names)
             if isinstance(found, int):
                 numbers[found] = None
             else:
                 wrong.append(found)
-    if len(numbers) > MAX_PORTS:
-        wrong.append(f"{len(numbers)} ports, the limit is {MAX_PORTS}; the first ones are scraped")
+    if many > MAX_PORTS:
+        wrong.append(f"{many} ports, the limit is {MAX_PORTS}; the first ones are scraped")
     return [Port(number=n, container=_owner(n, declared)) for n in list(numbers)[:MAX_PORTS]], wrong
 
 

@@ -248,7 +248,8 @@ def static(document: config.Agent) -> tuple[Target, ...]:
     for given in document.static_targets:
         parts = urlsplit(given.url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        instance = _host_port(parts.hostname or "", port)
+        # As DNS and the Host header have it: ASCII. The configuration has checked that it can be.
+        instance = _host_port((parts.hostname or "").encode("idna").decode(), port)
         job = given.job or instance
         interval = given.interval or defaults.interval
         query = f"?{parts.query}" if parts.query else ""

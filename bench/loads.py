@@ -1,7 +1,7 @@
 """Requests as senders make them: 20 metrics, 5 attributes a point, about 130 bytes a point."""
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -22,7 +22,6 @@ class Sender:
     slots: np.ndarray
     shuffled_slots: np.ndarray
     sent: int = 0
-    rng: Random = field(default_factory=lambda: Random(1))
 
     def body(self, time_ns: int) -> bytes:
         """Return the next request, its points at *time_ns*."""

@@ -73,6 +73,12 @@ def fetch(url: str) -> object:
         return json.load(error)
 
 
+def fetch_text(url: str) -> str:
+    """GET *url* and return its text."""
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - http on loopback
+        return answer.read().decode()
+
+
 async def get(url: str) -> object:
     """Like `fetch`, off the loop."""
     return await asyncio.to_thread(fetch, url)

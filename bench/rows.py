@@ -10,6 +10,8 @@ from pathlib import Path
 
 from bench import loads, processes, sending
 
+FRAMES = ("headgate_gateway_frames_recognised_total", "headgate_gateway_frames_parsed_total")
+SCRAPES = ("headgate_agent_known_scrapes_total", "headgate_agent_scrapes_total")
 PATIENCE = 30.0  # seconds without a point delivered
 
 
@@ -22,6 +24,8 @@ class Row:
     unit: str
     points_per_second: float | None
     rss_mb: float
+    recognised: float | None = None
+    """Of frames, or scrapes, those whose shape was known: 0 to 1."""
 
 
 Measure = Callable[["Bench", str], Awaitable[Row]]
@@ -143,6 +147,7 @@ async def drive(
             await send([s.body(time.time_ns()) for s in senders])
         warm = 4 * loads.CLIENTS * points
         await settled(url, warm)
+    shapes = await counters(url, *FRAMES)
     cpu, start = gateway.cpu_ns(), time.perf_counter()
     if fresh:
         await send(ready)
@@ -154,6 +159,9 @@ async def drive(
     seconds, cpu = time.perf_counter() - start, gateway.cpu_ns() - cpu
     if ledger["delivered"] != warm + requests * points:
         raise RuntimeError(f"{path}: not everything was delivered: {ledger}")
+    known, new = (
+        after - before for after, before in zip(await counters(url, *FRAMES), shapes, strict=True)
+    )
     total = requests * points
     return Row(
         path=path,
@@ -161,6 +169,7 @@ async def drive(
         unit="µs CPU per point",
         points_per_second=round(total / seconds),
         rss_mb=round(gateway.rss_mb(), 1),
+        recognised=round(known / (known + new), 3),
     )
 
 
@@ -174,6 +183,7 @@ def agent_row(*, targets: int, samples: int, interval: float, memory: bool = Fal
             bench.other("targets", str(samples)) as exposed,
         ):
             document = {
+                "log_level": "info",  # for its last words
                 "admin": admin(port),
                 "kubernetes": {"source": "none"},
                 "gateway": {"endpoint": backend["otlp_grpc"], "queue_bytes": 1 << 28},
@@ -185,13 +195,17 @@ def agent_row(*, targets: int, samples: int, interval: float, memory: bool = Fal
             async with bench.program("agent", document) as agent:
                 url = f"http://127.0.0.1:{port}"
                 await until_scraped(url, 3 * targets * samples)
+                shapes = await counters(url, *SCRAPES)
                 before, cpu, start = await received(url), agent.cpu_ns(), time.perf_counter()
                 await asyncio.sleep(8 * bench.scale)
                 points, cpu = await received(url) - before, agent.cpu_ns() - cpu
                 seconds, rss = time.perf_counter() - start, round(agent.rss_mb(), 1)
-            final = sum((await processes.get(f"{backend['url']}/arrived")).values())
-            if final < before + points:
-                raise RuntimeError(f"{path}: {before + points} points were pushed, {final} arrived")
+                known, scrapes = (
+                    after - then
+                    for after, then in zip(await counters(url, *SCRAPES), shapes, strict=True)
+                )
+            arrived = sum((await processes.get(f"{backend['url']}/arrived")).values())
+            balanced(path, last_words(bench.errors), arrived)
         cost = round(cpu / points / 1000, 3)
         return Row(
             path=path,
@@ -199,9 +213,33 @@ def agent_row(*, targets: int, samples: int, interval: float, memory: bool = Fal
             unit="MB" if memory else "µs CPU per sample",
             points_per_second=round(points / seconds),
             rss_mb=rss,
+            recognised=round(known / scrapes, 3),
         )
 
     return measure
+
+
+def last_words(errors: Path) -> dict[str, object]:
+    """Return the latest line of log that says what became of everything."""
+    lines = [line for line in errors.read_text().splitlines() if line.startswith("{")]
+    said = [words for words in map(json.loads, lines) if words["msg"] == "stopped"]
+    return said[-1]
+
+
+def balanced(path: str, words: dict[str, object], arrived: int) -> None:
+    """Raise unless all that an agent scraped was delivered, and arrived."""
+    if words["lost"] or not words["scraped"] == words["delivered"] == arrived:
+        raise RuntimeError(f"{path}: not everything arrived, but {arrived} points: {words}")
+
+
+async def counters(url: str, *names: str) -> list[float]:
+    """Return own metrics of the program at *url*, summed over their labels."""
+    text = await asyncio.to_thread(processes.fetch_text, f"{url}/metrics")
+    samples = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return [
+        sum(float(value) for series, _, value in samples if series.partition("{")[0] == name)
+        for name in names
+    ]
 
 
 async def received(url: str) -> int:

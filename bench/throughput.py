@@ -2,8 +2,10 @@
 
 CPU time is the operating system's (user and system, all threads) of the process under test alone,
 from the first request of the measured part until everything is delivered; what arrived is counted
-by the backend, and a row that lost a point fails. Run with ``make throughput`` (``ARGS=--json``
-for one list of objects as the last line, ``ARGS='--only gateway-otlp'`` for some rows).
+by the backend, and a row that lost a point fails. Beside it stand the share of frames (scrapes, of
+an agent) whose shape was recognised, the rate, and memory. Run with ``make throughput``
+(``ARGS=--json`` for one list of objects as the last line, ``ARGS='--only gateway-otlp'`` for some
+rows).
 """
 
 import argparse
@@ -11,7 +13,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.rows import Bench, Measure, agent_row, gateway_row, pods_row
@@ -73,7 +75,8 @@ async def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder:
         bench = Bench(Path(folder), options.scale)
-        print(f"{'path':<26}{'measured':>10}{'goal':>8}  {'unit':<18}{'points/s':>10}{'RSS MB':>8}")
+        head = f"{'path':<26}{'measured':>10}{'goal':>8}  {'unit':<18}{'known':>7}"
+        print(f"{head}{'points/s':>10}{'RSS MB':>8}")
         for path, goal in MODEL.items():
             if not path.startswith(options.only):
                 continue
@@ -87,10 +90,14 @@ async def main() -> int:
                 raise
             rows.append(row)
             rate = "" if row.points_per_second is None else f"{row.points_per_second:,}"
-            figures = f"{row.value:>10}{goal.limit:>8}  {row.unit:<18}{rate:>10}{row.rss_mb:>8}"
+            known = "" if row.recognised is None else f"{row.recognised:.1%}"
+            figures = f"{row.value:>10}{goal.limit:>8}  {row.unit:<18}{known:>7}"
+            figures += f"{rate:>10}{row.rss_mb:>8}"
             print(f"{path:<26}{figures}", flush=True)
     if options.json:
-        print(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
+        keys = ("path", "value", "unit", "points_per_second", "rss_mb")
+        listed = [{key: getattr(row, key) for key in keys} for row in rows]
+        print(json.dumps(listed, ensure_ascii=False))
     return 0
 
 

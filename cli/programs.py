@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import click
 
+from cli import extras
 from common.service import lifecycle, logs
 from common.service.settings import SettingsError
 
@@ -49,7 +50,8 @@ def gateway(config: Path, kubeconfig: str, log_level: str | None) -> None:
       headgate gateway --config gateway.yaml
       headgate gateway --config gateway.yaml --kubeconfig ~/.kube/config
     """
-    from gateway import app  # noqa: PLC0415 - an agent's image has no gateway dependencies
+    with extras.needing("gateway"):
+        from gateway import app  # noqa: PLC0415 - an agent's image has no gateway dependencies
 
     _run(app.serve, config, kubeconfig, log_level)
 
@@ -66,14 +68,15 @@ def agent(config: Path, kubeconfig: str, log_level: str | None) -> None:
       NODE_NAME=node-a headgate agent --config agent.yaml
       headgate agent --config agent.yaml --kubeconfig ~/.kube/config
     """
-    from agent import app  # noqa: PLC0415 - a gateway's image has no agent dependencies
+    with extras.needing("agent"):
+        from agent import app  # noqa: PLC0415 - a gateway's image has no agent dependencies
 
     _run(app.serve, config, kubeconfig, log_level)
 
 
 def _run(serve: Serve, config: Path, kubeconfig: str, log_level: str | None) -> None:
     """Run one program to its exit code; what the user can mend is said without a trace."""
-    logs.configure(log_level or "info", now=asyncio.new_event_loop().time)
+    logs.configure(log_level or "info", now=monotonic)
     try:
         code = lifecycle.run(lambda: serve(config, kubeconfig=kubeconfig, log_level=log_level))
     except SettingsError as error:

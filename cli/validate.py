@@ -6,12 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal
 
 import click
 import msgspec
-import yaml
 
 from common.config.agent import Agent
 from common.config.gateway import Gateway
@@ -34,14 +34,19 @@ def kind_of(document: object) -> Kind:
 
 
 def check(
-    text: str, kind: Kind | None, environ: Mapping[str, str]
+    body: bytes, kind: Kind | None, environ: Mapping[str, str]
 ) -> tuple[Kind, tuple[settings.Problem, ...]]:
-    """Return which document *text* was taken for, and every problem with it."""
+    """Return which document *body* was taken for, and every problem with it."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        return kind or "gateway", (settings.Problem("", f"not UTF-8: {error}"),)
     if kind is None:
-        try:
-            kind = kind_of(yaml.safe_load(text))
-        except yaml.YAMLError:
-            kind = "gateway"  # load will say what is wrong with the YAML
+        kind = "gateway"
+        if len(text) <= settings.MAX_BYTES:
+            # What is wrong with the YAML itself is for load to say.
+            with suppress(ValueError, RecursionError):
+                kind = kind_of(settings.plain(text))
     try:
         settings.load(text, KINDS[kind], environ=environ, read=lambda path: Path(path).read_text())
     except settings.SettingsError as error:
@@ -50,7 +55,7 @@ def check(
 
 
 @click.command()
-@click.argument("file", type=click.File("r"))
+@click.argument("file", type=click.File("rb"))
 @click.option(
     "--kind",
     type=click.Choice(list(KINDS)),
@@ -64,7 +69,7 @@ def check(
     help="Answer ${env:NAME} with VALUE; repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def validate(*, file: IO[str], kind: Kind | None, extra: tuple[str, ...], as_json: bool) -> None:
+def validate(*, file: IO[bytes], kind: Kind | None, extra: tuple[str, ...], as_json: bool) -> None:
     """Say what is wrong with a configuration FILE ('-' is standard input).
 
     Exit code 0 when it is valid, 1 when it is not.
@@ -76,13 +81,14 @@ def validate(*, file: IO[str], kind: Kind | None, extra: tuple[str, ...], as_jso
       kubectl get configmap gateway -o jsonpath='{.data.gateway\\.yaml}' | headgate validate -
     """
     given = dict(item.partition("=")[::2] for item in extra)
-    kind, problems = check(file.read(), kind, {**os.environ, **given})
+    kind, problems = check(file.read(settings.MAX_BYTES + 1), kind, {**os.environ, **given})
+    name = getattr(file, "name", "<stdin>")  # a pipe in memory has none
     if as_json:
         listed = [{"key": p.key, "message": p.message} for p in problems]
         click.echo(json.dumps({"kind": kind, "valid": not problems, "problems": listed}))
     else:
         for problem in problems:
-            click.echo(f"{file.name}: {problem}", err=True)
+            click.echo(f"{name}: {problem}", err=True)
         found = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "valid"
-        click.echo(f"{file.name}: {kind} configuration, {found}")
+        click.echo(f"{name}: {kind} configuration, {found}")
     sys.exit(1 if problems else 0)

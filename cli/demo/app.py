@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from cli.demo import manifests, observe, screen, sink
-from cli.demo.arrivals import Arrivals, Example
+from cli.demo.arrivals import Arrivals
 from common.service import lifecycle
 from common.service.address import Address
 from localcluster import cluster, kinds
@@ -56,7 +56,21 @@ class Summary:
     @property
     def code(self) -> int:
         """0 when every account balances and everything delivered arrived, else 1."""
-        return int(any(p["arrived"] != p["delivered"] for p in self.pipelines.values()))
+        return int(bool(self.faults))
+
+    @property
+    def faults(self) -> list[str]:
+        """What does not add up, in words."""
+        found = [] if self.pipelines else ["the gateway never told its accounts"]
+        for name, figures in self.pipelines.items():
+            fates = sum(figures[f] for f in FIGURES if f != "received")
+            if figures["received"] != fates:
+                off = figures["received"] - fates
+                found.append(f"{name}: the account is off by {off} points")
+            if figures["arrived"] != figures["delivered"]:
+                delivered, arrived = figures["delivered"], figures["arrived"]
+                found.append(f"{name}: {delivered} points were delivered, {arrived} arrived")
+        return found
 
     def plain(self) -> dict[str, object]:
         """Return plain values for JSON."""
@@ -300,14 +314,12 @@ def report(summary: Summary) -> list[str]:
         for name, figures in summary.pipelines.items()
     ]
     header = ("PIPELINE", *(f.upper() for f in FIGURES), "ARRIVED")
-    verdict = (
-        "everything that was delivered arrived"
-        if not summary.code
-        else "error: what was delivered did not all arrive"
-    )
+    verdict = "everything that was delivered arrived,"
+    if summary.faults:
+        verdict = f"error: {'; '.join(summary.faults)};"
     return [
         *screen.tabulate(header, rows, 100, right=range(1, 7)),
-        f"{verdict}, in {summary.seconds:.0f} s",
+        f"{verdict} in {summary.seconds:.0f} s",
     ]
 
 
@@ -338,10 +350,10 @@ def _workload_of(pod: manifests.Object) -> tuple[str, str]:
     return pod["metadata"]["namespace"], labels.get("app.kubernetes.io/name", "")
 
 
-def _varied(arrivals: Arrivals) -> list[Example]:
+def _varied(arrivals: Arrivals) -> list[screen.Example]:
     """Return the newest example of each series, the pipelines in turn, the newest last."""
     newest = {(e.pipeline, e.metric, e.resource, e.labels): e for e in arrivals.examples}
-    by_pipeline: dict[str, list[Example]] = {}
+    by_pipeline: dict[str, list[screen.Example]] = {}
     for example in newest.values():
         if not example.metric.startswith(DULL):
             by_pipeline.setdefault(example.pipeline, []).append(example)

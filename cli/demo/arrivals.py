@@ -10,21 +10,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
+from cli.demo.screen import Example
 from common.wire import remote_write
 
 KEPT = 400  # examples remembered; the oldest leave first
 STALE_FLAG = 1  # DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """One point as it arrived: resource attributes, the point's own labels, the value in words."""
-
-    pipeline: str
-    metric: str
-    resource: tuple[tuple[str, str], ...]
-    labels: tuple[tuple[str, str], ...]
-    value: str
 
 
 @dataclass(slots=True)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 import click
 
+from cli import extras
 from cli.demo import screen
 from common.service import address, lifecycle, logs
+
+# What only the demo's pods import, the agent's among them: they would die one by one, unseen.
+WORKLOADS: Final = ("httptools", "opentelemetry-sdk", "opentelemetry-exporter-otlp")
 
 
 @click.command()
@@ -73,7 +79,10 @@ def demo(
     """
     # Pods are forked while gRPC runs; its handlers for that only print that they are skipped.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
-    from cli.demo import app  # noqa: PLC0415 - gRPC reads the environment when it is imported
+    with extras.needing("demo"):
+        for distribution in WORKLOADS:
+            metadata.version(distribution)  # raises a ModuleNotFoundError, too
+        from cli.demo import app  # noqa: PLC0415 - gRPC reads the environment when it is imported
 
     try:
         options = app.Options(
@@ -87,7 +96,7 @@ def demo(
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
     interactive = sys.stdout.isatty() and not as_json
-    logs.configure("warning", now=asyncio.new_event_loop().time)
+    logs.configure("warning", now=monotonic)
     show = _Screen() if interactive else _Progress()
 
     async def main() -> app.Summary:

@@ -6,8 +6,6 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.demo.arrivals import Example
-
 BOLD, DIM, RED, GREEN, YELLOW, RESET = (
     "\x1b[1m",
     "\x1b[2m",
@@ -34,6 +32,17 @@ class Target:
     workload: str
     url: str
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One point as it arrived: resource attributes, the point's own labels, the value in words."""
+
+    pipeline: str
+    metric: str
+    resource: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    value: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,3 +130,11 @@ def test_durations_have_a_unit_or_are_seconds(text: str, expected: float | None)
 def test_only_http_and_https_are_schemes() -> None:
     schemes = [annotations.scheme(text) for text in (None, "", "https", "HTTPS", "ftp")]
     assert schemes == ["http", "http", "https", None, None]
+
+
+def test_an_annotation_cannot_make_more_entries_than_a_pod_may_have_ports() -> None:
+    nonsense = ",".join(f"x{n}" for n in range(50_000))  # fits the 256 KiB of all annotations
+    found, wrong = annotations.ports(f"{nonsense},8080", [APP])
+    assert found == []
+    assert len(wrong) == annotations.MAX_PORTS + 1
+    assert wrong[-1] == "50001 ports, the limit is 64; the first ones are scraped"

@@ -219,6 +219,15 @@ def test_static_targets_name_their_job_and_keep_path_and_query() -> None:
     assert secure.attributes == (("team", "a"), ("kyma.input.name", "prometheus"))
 
 
+def test_a_static_host_outside_ascii_is_asked_by_the_name_that_dns_knows() -> None:
+    document = config.Agent(
+        static_targets=(config.StaticTarget(url="http://b\u00fccher.example:9100/metrics"),)
+    )
+    (target,) = targets.static(document)
+    assert target.url == "http://xn--bcher-kva.example:9100/metrics"
+    assert target.instance == "xn--bcher-kva.example:9100"
+
+
 def test_equality_is_identity_but_the_pace_leaves_the_series_alone() -> None:
     (one,) = targets.decide(pod(asking()), RULES).targets
     (same,) = targets.decide(pod(asking()), RULES).targets

@@ -23,6 +23,53 @@ def test_every_command_has_help(command: str) -> None:
     assert (done.exit_code, "Usage:" in done.output) == (0, True)
 
 
+BARE = """
+import sys
+
+class Absent:
+    '''Says that everything that only an extra brings is not installed.'''
+
+    absent = {
+        "backports", "cramjam", "cryptography", "google", "grpc", "httptools", "isal",
+        "kubernetes_asyncio", "numpy", "opentelemetry", "xxhash",
+    }
+
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in self.absent:
+            raise ModuleNotFoundError(f"No module named {top!r}", name=top)
+
+sys.meta_path.insert(0, Absent())
+from cli.main import main
+main(sys.argv[1:], prog_name="headgate")
+"""
+
+
+def without_extras(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", BARE, *arguments],
+        capture_output=True, text=True, check=False, timeout=15,
+    )  # fmt: skip
+
+
+@pytest.mark.wallclock
+def test_help_needs_no_extra_so_that_every_image_has_it() -> None:
+    done = without_extras("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "demo" in done.stdout
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("program", ["gateway", "agent", "demo"])
+def test_a_missing_extra_is_said_in_words(program: str, tmp_path) -> None:
+    (tmp_path / "c.yaml").write_text("{}")
+    config = () if program == "demo" else ("--config", str(tmp_path / "c.yaml"))
+    done = without_extras(program, *config)
+    assert done.returncode == 1
+    assert f"install headgate[{program}]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_version_speaks_json() -> None:
     said = json.loads(CliRunner().invoke(main, ["version", "--json"]).output)
     assert set(said) == {"headgate", "python"}

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from cli import validate
 from cli.main import main
+from common.service import settings
 
 BROKEN = """
 listen: {grpc: nowhere}
@@ -57,6 +58,21 @@ def test_machines_get_one_object() -> None:
 )
 def test_the_kind_is_found_by_keys(document: object, kind: str) -> None:
     assert validate.kind_of(document) == kind
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (b'node: "\xff"', "not UTF-8"),
+        (b"[" * 100_000, "nested too deep"),
+        (b"a: " + b"x" * settings.MAX_BYTES, "the limit is"),
+    ],
+)
+def test_what_is_no_document_at_all_is_a_problem_too(document: bytes, why: str, tmp_path) -> None:
+    (tmp_path / "c.yaml").write_bytes(document)
+    done = CliRunner().invoke(main, ["validate", str(tmp_path / "c.yaml")])
+    assert (done.exit_code, why in done.output) == (1, True)
+    assert "1 problem" in done.output
 
 
 def test_variables_can_be_given() -> None:

@@ -3,8 +3,7 @@
 from hypothesis import given, strategies as st
 
 from cli.demo import screen
-from cli.demo.arrivals import Example
-from cli.demo.screen import Scene, Target
+from cli.demo.screen import Example, Scene, Target
 
 FIGURES = {
     "received": 1200,
