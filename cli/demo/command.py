@@ -163,6 +163,8 @@ class _Progress:
         """Say where things stand, if it is time to."""
         if scene.seconds < self._next and not scene.trouble:
             return
+        if not self._next:
+            click.echo("\n".join(scene.headline[1:]), err=True)
         self._next = scene.seconds + self.EVERY
         delivered = sum(p.get("delivered", 0) for p in scene.pipelines.values())
         up = sum(t.state == "up" for t in scene.targets)
