@@ -88,13 +88,15 @@ async def _run(
     ):
         enricher = Enricher(rules, known.index, config.limits.enrichment_memo_bytes)
         recogniser = layout.Recogniser(config.limits.layout_memo_bytes, secrets.randbits(64))
-        intake, trust = Intake(enricher, recogniser.frames), Trust(loaded.tokens)
+        intake = Intake(enricher, recogniser.frames)
+        trust, clients = Trust(loaded.tokens), Trust(loaded.client_tokens)
         async with pipelines.running(destinations.entering, accounts, intake) as running:
             await running.apply(config.pipelines)
 
             async def apply(changed: settings.Loaded) -> None:
                 await running.apply(changed.config.pipelines)
                 trust.replace(changed.tokens)
+                clients.replace(changed.client_tokens)
                 logging.getLogger().setLevel(changed.config.log_level.upper())
 
             logging.getLogger().setLevel(config.log_level.upper())
@@ -102,9 +104,11 @@ async def _run(
             views["pipelines"] = partial(_page, reload, running)
             terms = door.Terms(
                 intake=intake,
-                admission=Admission(config.limits.max_in_flight_bytes),
+                admission=Admission(config.limits.max_in_flight_bytes, config.limits.peer_share),
                 trust=trust,
+                clients=clients,
                 limits=config.limits,
+                listen=config.listen,
                 drain=config.grace * DRAIN,
                 healthy=lambda: readiness.report()[0],
             )

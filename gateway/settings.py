@@ -27,6 +27,7 @@ class Loaded:
 
     config: gateway.Gateway
     tokens: str  # the text of agents.token_file
+    client_tokens: str  # the text of listen.auth.bearer_tokens_file
     files: tuple[Path, ...]  # a change of any of them may change the configuration
 
 
@@ -55,11 +56,25 @@ def load(
         config = msgspec.structs.replace(config, kubernetes=chosen)
     if log_level is not None:
         config = msgspec.structs.replace(config, log_level=log_level)
-    tokens = ""
-    if config.agents.token_file:
-        files.append(Path(config.agents.token_file))
-        tokens = _read(files[-1], "agents.token_file")
-    return Loaded(config=config, tokens=tokens, files=tuple(dict.fromkeys(files)))
+
+    def tokens(name: str, key: str) -> str:
+        if not name:
+            return ""
+        files.append(Path(name))
+        text = _read(files[-1], key)
+        if not text.strip():
+            # Emptied a moment ago, or by mistake: nobody, or everybody, would be let in.
+            raise SettingsError([Problem(key, f"{name} has no token; write one a line")])
+        return text
+
+    return Loaded(
+        config=config,
+        tokens=tokens(config.agents.token_file, "agents.token_file"),
+        client_tokens=tokens(
+            config.listen.auth.bearer_tokens_file, "listen.auth.bearer_tokens_file"
+        ),
+        files=tuple(dict.fromkeys(files)),
+    )
 
 
 def rules(config: gateway.Enrichment) -> attributes.Rules:

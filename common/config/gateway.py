@@ -8,39 +8,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from common.config import shared
+from common.config.doors import Limits, Listen
 from common.config.shared import Section
 
-
-class Listen(Section, frozen=True):
-    """The doors for OTLP."""
-
-    grpc: str = "0.0.0.0:4317"
-    """Address for OTLP over gRPC."""
-    http: str = "0.0.0.0:4318"
-    """Address for OTLP over HTTP."""
-
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Check that both are addresses."""
-        yield from shared.listens(grpc=self.grpc, http=self.http)
-
-
-class Limits(Section, frozen=True):
-    """What bounds a request and the process."""
-
-    max_request_bytes: shared.Bytes = 64 << 20
-    """Bytes of one request, compressed and inflated alike."""
-    max_in_flight_bytes: shared.Bytes = 256 << 20
-    """Bytes of all requests being read or worked on; beyond it clients are told to wait."""
-    max_connections: Annotated[int, Meta(ge=1)] = 4096
-    """HTTP connections open at once; further ones are closed."""
-    idle_timeout: shared.Seconds = 300.0
-    """Seconds until an idle connection is closed."""
-    read_timeout: shared.Seconds = 30.0
-    """Seconds a client may take to send one request."""
-    layout_memo_bytes: shared.Bytes = 32 << 20
-    """Bytes of request shapes to remember, so that only new ones are parsed."""
-    enrichment_memo_bytes: shared.Bytes = 32 << 20
-    """Bytes of enriched resources to remember."""
+__all__ = ["Limits", "Listen"]
 
 
 class PodLabels(Section, frozen=True):
@@ -72,6 +43,10 @@ class Enrichment(Section, frozen=True):
     """Pod labels to copy, as k8s.pod.label.<key>."""
     node: str = ""
     """Watch the pods of this node only (gateway as a DaemonSet); empty: all."""
+    fresh_pod_hold: Annotated[float, Meta(ge=0, le=10)] = 2.0
+    """Seconds that data of a pod nobody has heard of is held, for the pod to become known."""
+    fresh_pod_bytes: shared.Bytes = 16 << 20
+    """Bytes of such data to hold; more is sent on as it is."""
 
 
 class Input(Section, frozen=True):

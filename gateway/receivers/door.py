@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias, final
 
-from common.config.gateway import Limits
+from common.config.gateway import Limits, Listen
 from common.service.telemetry import Reading
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
@@ -72,8 +72,10 @@ class Terms:
 
     intake: Intake
     admission: Admission
-    trust: Trust
+    trust: Trust  # agents: whose word about the input of its data is believed
+    clients: Trust  # who may send at all; without tokens everybody
     limits: Limits
+    listen: Listen
     drain: float  # seconds that requests in flight get when the door closes
     healthy: Callable[[], bool]
     """Whether the process wants traffic."""
@@ -111,6 +113,7 @@ def readings(doors: Iterable[Traffic], admission: Admission) -> Iterable[Reading
     yield Reading(
         "counter",
         "headgate_gateway_overload_refusals_total",
-        "Requests told to come again later because too many bytes were in flight.",
-        (({}, float(admission.refused)),),
+        "Requests told to come again later, by what had its fill: the process, their sender's "
+        "address, or the memory that the cgroup allows.",
+        tuple(({"cause": cause}, float(n)) for cause, n in admission.refused.items()),
     )

@@ -9,9 +9,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest as Request,
 )
 
-from common.config.gateway import Limits
+from common.config.gateway import Limits, Listen
 from common.wire import errors
 from gateway.receivers import admission, door, trust
+
+LISTEN = Listen()
 
 
 def request(
@@ -77,13 +79,23 @@ class Remembering:
         return self.busy
 
 
-def terms(intake: door.Intake, *, tokens: str = "", healthy: bool = True, **limits) -> door.Terms:
+def terms(
+    intake: door.Intake,
+    *,
+    tokens: str = "",
+    client_tokens: str = "",
+    healthy: bool = True,
+    listen: Listen = LISTEN,
+    **limits,
+) -> door.Terms:
     chosen = Limits(**limits)
     return door.Terms(
         intake=intake,
-        admission=admission.Admission(chosen.max_in_flight_bytes),
+        admission=admission.Admission(chosen.max_in_flight_bytes, chosen.peer_share),
         trust=trust.Trust(tokens),
+        clients=trust.Trust(client_tokens),
         limits=chosen,
+        listen=listen,
         drain=0.2,
         healthy=lambda: healthy,
     )

@@ -9,7 +9,11 @@ from gateway.receivers.admission import RETRY_MOST, Admission
 def test_beyond_the_bound_requests_wait_outside() -> None:
     admission = Admission(10)
     assert [admission.admit(4) for _ in range(4)] == [True, True, False, False]
-    assert (admission.in_flight, admission.admitted, admission.refused) == (8, 2, 2)
+    assert (admission.in_flight, admission.admitted, admission.refused) == (
+        8,
+        2,
+        {"bytes": 2, "peer": 0, "memory": 0},
+    )
     admission.release(4)
     assert admission.admit(6)
 
@@ -52,6 +56,33 @@ def test_a_crowd_is_told_to_come_back_one_after_the_other() -> None:
 def test_releasing_what_was_never_admitted_is_our_bug() -> None:
     with pytest.raises(RuntimeError, match="BUG: 3 bytes"):
         Admission(10).release(3)
+
+
+def test_one_address_may_take_its_share_and_leaves_the_rest_to_others() -> None:
+    admission = Admission(10, share=0.5)
+    assert [admission.admit(3, peer) for peer in ("a", "a", "b", "c")] == [True, False, True, True]
+    assert admission.refused == {"bytes": 0, "peer": 1, "memory": 0}
+    assert not admission.correct(3, 6, "a")
+    admission.release(3, "c")
+    assert admission.correct(3, 6, "a")  # more than its share, but it is all that it has
+    assert not admission.admit(1, "a")
+    admission.release(6, "a")
+    assert admission.admit(1, "a")
+    assert admission.peers == 2
+
+
+def test_while_memory_is_scarce_nothing_comes_in_and_nothing_grows() -> None:
+    admission = Admission(10)
+    assert admission.admit(2, "a")
+    admission.scarce = True
+    assert not admission.admit(1, "b")
+    assert not admission.correct(2, 3, "a")
+    assert admission.correct(2, 1, "a")
+    admission.release(1, "a")
+    assert not admission.admit(1, "b")
+    assert admission.refused["memory"] == 3
+    admission.scarce = False
+    assert admission.admit(1, "b")
 
 
 @given(st.lists(st.tuples(st.sampled_from("acr"), st.integers(0, 12)), max_size=60))

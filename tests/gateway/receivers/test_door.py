@@ -21,6 +21,6 @@ def test_doors_and_admission_are_own_metrics() -> None:
         'headgate_gateway_received_wire_bytes_total{transport="http"} 5.0',
         'headgate_gateway_received_inflated_bytes_total{transport="http"} 50.0',
         "headgate_gateway_in_flight_bytes 8.0",
-        "headgate_gateway_overload_refusals_total 1.0",
+        'headgate_gateway_overload_refusals_total{cause="bytes"} 1.0',
     ):
         assert line in shown
