@@ -23,15 +23,19 @@ import xxhash
 
 from common.wire import memo
 
-VARIANTS: Final = 3  # masks compared per key: senders that shuffle must not pay for many
-VALUES: Final = 16  # shapes per mask: senders whose texts differ, and nothing else
-LESSONS: Final = 4  # shapes learnt per key before any of them was of use
-HITS_PER_LESSON: Final = 8  # recognitions that earn a key another lesson
-LESSON_PRICE: Final = 16  # bytes that must have been seen for one byte learnt
-CREDIT: Final = 1 << 30  # bytes as good as seen at the start, and the most that are saved up
+VARIANTS: Final = 2  # masks compared per key: senders that shuffle must not pay for many
+VALUES: Final = 256  # shapes per mask: senders whose texts differ, and nothing else
+LESSONS: Final = 4  # shapes learnt per key on the chance that they come again
+HITS_PER_LESSON: Final = 8  # recognitions that earn a key another chance
+MISSES_PER_LESSON: Final = 64  # pieces not recognised that earn one, too: senders do change
+PATIENCE: Final = 16  # pieces of a key not recognised in a row, after which few are compared
+RETRY: Final = 8  # one of so many
+LESSON_PRICE: Final = 32  # bytes noted that pay for one byte learnt: a lesson costs 8 parses
+CREDIT: Final = 1 << 30  # bytes as good as noted at the start, and the most that are saved up
 DENSE: Final = 8192  # bytes of a piece up to which its mask is kept unpacked
-KEY_BYTES: Final = 400  # measured: objects of a key, apart from its own bytes
-SHAPE_BYTES: Final = 250  # measured: objects of a shape, apart from its mask and value
+KEY_BYTES: Final = 450  # measured: objects of a key, apart from its own bytes
+MASK_BYTES: Final = 450  # measured: objects of a mask, apart from its ones
+SHAPE_BYTES: Final = 250  # measured: objects of a shape, apart from its value
 
 Value = TypeVar("Value")
 Array = npt.NDArray[np.uint8]
@@ -57,7 +61,8 @@ class _Mask(Generic[Value]):
     """Slots of pieces of one length, and by digest of the rest what is known of them."""
 
     ones: Array  # 0 in slots and 1 elsewhere, or the bits of that
-    values: dict[bytes, tuple[Value, int]]
+    values: dict[bytes, tuple[Value, int]] = field(default_factory=dict)
+    seen: dict[bytes, None] = field(default_factory=dict)  # once, not learnt
 
 
 @final
@@ -65,9 +70,13 @@ class _Mask(Generic[Value]):
 class _Known(Generic[Value]):
     """What is remembered of pieces with one length and key; the mask used last comes first."""
 
+    size: int  # bytes
     masks: list[_Mask[Value]] = field(default_factory=list)
     lessons: int = 0
     hits: int = 0
+    misses: int = 0
+    streak: int = 0  # misses since the last hit
+    due: bool = False  # a shape was seen twice: learning it is no mere chance
 
 
 class Shapes(Generic[Value]):
@@ -78,9 +87,9 @@ class Shapes(Generic[Value]):
     collide; any 64 random bits will do. *learn* returns ``None`` for pieces that are not worth it.
 
     Whoever finds nothing takes the plain path, and notes the piece if that went well. A shape is
-    learnt at the second sight of its length and key. Keys whose lessons are of no use get no more
-    of them, and all lessons together take a bounded part of the bytes seen: so shapes that always
-    change cost little more than the plain path.
+    learnt at the second sight of its length and key, or of itself. Keys whose lessons are of no use
+    get few of them, and all lessons together take a bounded part of the bytes noted: so shapes that
+    always change cost little more than the plain path.
 
     ``hits``, ``misses`` and ``lessons`` only ever grow; bytes and evictions are the ``memo``'s.
     """
@@ -100,21 +109,24 @@ class Shapes(Generic[Value]):
         size = len(piece)
         known = self.memo.get((size, key))
         if known is not None:
-            data = np.frombuffer(piece, np.uint8)
-            masks = known.masks
-            for mask in masks:
-                ones = mask.ones
-                blanked = data * (ones if size <= DENSE else np.unpackbits(ones, None, size))
-                found = mask.values.get(xxhash.xxh3_128_digest(blanked.data, self._seed))
-                if found is not None:
-                    self.hits += 1
-                    known.hits += 1
-                    if self._credit < CREDIT:
-                        self._credit += size
-                    if mask is not masks[0]:
-                        masks.remove(mask)
-                        masks.insert(0, mask)
-                    return found[0]
+            if known.streak < PATIENCE or not known.streak % RETRY:
+                data = np.frombuffer(piece, np.uint8)
+                masks = known.masks
+                for mask in masks:
+                    ones = mask.ones
+                    blanked = data * (ones if size <= DENSE else np.unpackbits(ones, None, size))
+                    digest = xxhash.xxh3_128_digest(blanked.data, self._seed)
+                    found = mask.values.get(digest)
+                    if found is not None:
+                        self.hits += 1
+                        known.hits += 1
+                        known.streak = 0
+                        if mask is not masks[0]:
+                            masks.remove(mask)
+                            masks.insert(0, mask)
+                        return found[0]
+                    _saw(known, mask, digest)
+            known.streak += 1
         self.misses += 1
         return None
 
@@ -125,21 +137,27 @@ class Shapes(Generic[Value]):
         place = (size, key)
         known = self.memo.peek(place)
         if known is None:
-            self.memo.put(place, _Known(), _cost(place, ()))
-            return
-        price = LESSON_PRICE * size
-        if known.lessons >= LESSONS + known.hits // HITS_PER_LESSON or self._credit < price:
-            return
-        self._credit -= price
-        self.lessons += 1
-        known.lessons += 1
-        lesson = self._learn(piece)
-        if lesson is None:
-            return
-        self._remember(piece, known, lesson)
-        self.memo.put(place, known, _cost(place, known.masks))
+            known = _Known(size=KEY_BYTES + _length(key))
+        elif self._may_learn(known, size):
+            self._credit -= LESSON_PRICE * size
+            self.lessons += 1
+            known.lessons += 1
+            lesson = self._learn(piece)
+            if lesson is not None:
+                self._remember(piece, key, known, lesson)
+        else:
+            known.misses += 1
+        self.memo.put(place, known, known.size)
 
-    def _remember(self, piece: bytes, known: _Known[Value], lesson: Lesson[Value]) -> None:
+    def _may_learn(self, known: _Known[Value], size: int) -> bool:
+        chances = LESSONS + known.hits // HITS_PER_LESSON + known.misses // MISSES_PER_LESSON
+        wanted = known.due or known.lessons < chances
+        known.due = False
+        return wanted and self._credit >= LESSON_PRICE * size
+
+    def _remember(
+        self, piece: bytes, key: Hashable, known: _Known[Value], lesson: Lesson[Value]
+    ) -> None:
         ones = np.ones(len(piece), np.uint8)
         if len(lesson.slots):
             # Eight bytes from every offset on, so that one assignment blanks a slot.
@@ -147,25 +165,40 @@ class Shapes(Generic[Value]):
             words[np.asarray(lesson.slots, np.intp)] = 0
         blanked = np.frombuffer(piece, np.uint8) * ones
         digest = xxhash.xxh3_128_digest(blanked.data, self._seed)
-        kept = ones if len(piece) <= DENSE else np.packbits(ones)
-        for mask in known.masks:
-            if np.array_equal(mask.ones, kept):
-                break
-        else:
-            mask = _Mask(kept, {})
-            known.masks.insert(0, mask)
-            del known.masks[VARIANTS:]
-        mask.values.pop(digest, None)
-        while len(mask.values) >= VALUES:
-            del mask.values[next(iter(mask.values))]
+        mask = _mask(known, ones if len(piece) <= DENSE else np.packbits(ones))
+        mask.seen.pop(digest, None)
         mask.values[digest] = lesson.value, lesson.cost
+        if len(mask.values) > VALUES:
+            del mask.values[next(iter(mask.values))]
+        # Summed up anew, because much may have left: lessons are rare, and cost more than this.
+        known.size = KEY_BYTES + _length(key)
+        for mask in known.masks:
+            known.size += MASK_BYTES + mask.ones.nbytes + SHAPE_BYTES * len(mask.seen)
+            known.size += sum([SHAPE_BYTES + cost for _, cost in mask.values.values()])
 
 
-def _cost(place: tuple[int, Hashable], masks: Sequence[_Mask[Value]]) -> int:
-    key = place[1]
+def _saw(known: _Known[Value], mask: _Mask[Value], digest: bytes) -> None:
+    """Take down that nothing is known of *digest*, or that it is the second time."""
+    if digest in mask.seen:
+        known.due = True
+        return
+    mask.seen[digest] = None
+    known.size += SHAPE_BYTES
+    if len(mask.seen) > VALUES:
+        del mask.seen[next(iter(mask.seen))]
+        known.size -= SHAPE_BYTES
+
+
+def _mask(known: _Known[Value], ones: Array) -> _Mask[Value]:
+    for mask in known.masks:
+        if np.array_equal(mask.ones, ones):
+            return mask
+    mask = _Mask(ones)
+    known.masks.insert(0, mask)
+    del known.masks[VARIANTS:]
+    return mask
+
+
+def _length(key: Hashable) -> int:
     parts = key if isinstance(key, tuple) else (key,)
-    held = KEY_BYTES + sum([len(part) for part in parts if isinstance(part, (bytes, str))])
-    for mask in masks:
-        held += mask.ones.nbytes
-        held += sum([SHAPE_BYTES + cost for _, cost in mask.values.values()])
-    return held
+    return sum([len(part) for part in parts if isinstance(part, (bytes, str))])
