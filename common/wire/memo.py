@@ -36,6 +36,11 @@ class Memo(Generic[Key, Value]):
         self._entries.move_to_end(key)
         return entry[0]
 
+    def peek(self, key: Key) -> Value | None:
+        """Return what was put under *key*, or ``None``; it counts as no use of it."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
     def put(self, key: Key, value: Value, cost: int) -> None:
         """Keep *value*, about *cost* bytes large; what alone exceeds the bound is not kept."""
         old = self._entries.pop(key, None)

@@ -147,7 +147,8 @@ def test_an_image_runs_as_nobody_and_without_a_shell(stage: Stage) -> None:
 @each_final
 def test_an_image_exposes_the_default_ports(stage: Stage) -> None:
     admin = msgspec.structs.astuple(Gateway().admin)
-    doors = msgspec.structs.astuple(Gateway().listen) if stage.name == "gateway" else ()
+    listen = Gateway().listen
+    doors = (listen.grpc, listen.http) if stage.name == "gateway" else ()
     assert Agent().admin == Gateway().admin
     wanted = {address.parse(at).port for at in (*doors, *admin)}
     assert {int(port) for exposed in stage.of("EXPOSE") for port in exposed.split()} == wanted

@@ -13,6 +13,15 @@ def test_what_was_put_is_found_and_counted() -> None:
     assert (memo.hits, memo.misses, memo.evictions, memo.size, len(memo)) == (1, 1, 0, 4, 1)
 
 
+def test_peeking_is_no_use() -> None:
+    memo: Memo[str, int] = Memo(8)
+    memo.put("a", 1, 4)
+    memo.put("b", 2, 4)
+    assert (memo.peek("a"), memo.peek("c")) == (1, None)
+    memo.put("c", 3, 4)
+    assert (memo.peek("a"), memo.hits, memo.misses) == (None, 0, 0)
+
+
 def test_the_least_recently_used_leaves_first() -> None:
     memo: Memo[str, int] = Memo(10)
     memo.put("a", 1, 4)
