@@ -3,26 +3,34 @@
 Sources: remote write 1.0; OpenTelemetry's "Prometheus and OpenMetrics compatibility";
 opentelemetry/proto/metrics/v1/metrics.proto. This module is the front of its room and converts data
 points; `remote_write_origins` knows what is the same for all bodies of a resource and scope,
-`remote_write_requests` gathers series and binds requests, `remote_write_view` reads them back.
+`remote_write_requests` gathers series and binds requests, `remote_write_view` reads them back. What
+has a known shape is not converted at all: `remote_write_known` remembers what it became before, and
+`remote_write_weave` puts the new numbers in.
 
 Law: the points of all requests plus the points dropped are the points of the body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, final
 
 from common.wire import (
     memo,
     otlp,
+    protobuf,
     remote_write_catalogue,
+    remote_write_known,
     remote_write_labels,
     remote_write_points,
+    remote_write_series,
     remote_write_shape,
+    remote_write_weave,
 )
 from common.wire.prometheus_names import Naming
+from common.wire.remote_write_known import Found, Group, Known
 from common.wire.remote_write_origins import Origin
 from common.wire.remote_write_requests import Request
 from common.wire.remote_write_terms import Drop, Options
@@ -53,25 +61,45 @@ class Converted:
     """Points in no request, by reason; reasons without points are absent."""
 
 
+@final
+@dataclass(slots=True, eq=False)
+class _Frame:
+    """A ResourceMetrics of a body: where it is, and what is known of it."""
+
+    start: int
+    end: int
+    resource: bytes
+    found: Found | None
+    part: int = -1  # its place among the parts, if it has one and that is used
+    origin: Origin | None = None  # of what took the plain path
+    newest: int = -1  # milliseconds of its newest point
+
+
 class Converter:
     """Converts bodies for one backend; what repeats from body to body is remembered.
 
-    Everything remembered takes about *memo_bytes* at most. Not to be shared between threads.
+    Everything remembered takes about *memo_bytes* at most, most of it for known shapes. *seed* is
+    a secret number of 64 bits, which keeps senders from making shapes that are taken for others.
+    Not to be shared between threads.
     """
 
-    __slots__ = ("_announced", "_catalogue", "_labeller", "_max_origin", "_options", "_origins")
+    __slots__ = (
+        "_announced", "_catalogue", "_labeller", "_max_origin", "_options", "_origins", "known",
+    )  # fmt: skip
 
-    def __init__(self, options: Options, memo_bytes: int) -> None:
+    def __init__(self, options: Options, memo_bytes: int, seed: int = 0) -> None:
         self._options = options
-        self._labeller = remote_write_labels.Labeller(memo_bytes // 8)
-        self._catalogue = remote_write_catalogue.Catalogue(options.naming, memo_bytes // 16)
-        self._max_origin = memo_bytes // 4  # one being filled may exceed the memo by this
-        self._origins: memo.Memo[tuple[bytes, bytes], Origin] = memo.Memo(memo_bytes // 2)
-        self._announced: memo.Memo[tuple[str, str], int] = memo.Memo(memo_bytes // 16)
+        self._labeller = remote_write_labels.Labeller(memo_bytes // 16)
+        self._catalogue = remote_write_catalogue.Catalogue(options.naming, memo_bytes // 32)
+        self._max_origin = memo_bytes // 8  # one being filled may exceed the memo by this
+        self._origins: memo.Memo[tuple[bytes, bytes], Origin] = memo.Memo(memo_bytes // 8)
+        self._announced: memo.Memo[tuple[str, str], int] = memo.Memo(memo_bytes // 32)
+        self.known = Known(memo_bytes * 3 // 4, options.max_bytes, seed)
+        """The recipes, for their counters."""
 
     @property
     def origins(self) -> memo.Memo[tuple[bytes, bytes], Origin]:
-        """The largest of the memos, for its counters."""
+        """The memo of what takes the plain path, for its counters."""
         return self._origins
 
     def convert(self, body: otlp.Encoded, now_ms: int) -> Converted:
@@ -80,19 +108,131 @@ class Converter:
         *body* must have been validated, as its type says; `errors.Malformed` is raised where it
         shows that it was not.
         """
+        overridden = self._labeller.overridden
+        frames = [*self._frames(body, now_ms)]
+        parts = [frame.found.part for frame in frames if frame.found]
+        if parts:
+            weaver = remote_write_weave.Weaver(body, parts)
+            self._choose(frames, weaver)
+            conversion = self._conversion(body, frames, now_ms)
+            if overridden == self._labeller.overridden and not _entangled(
+                conversion, frames, weaver
+            ):
+                return self._woven(conversion, frames, weaver, now_ms)
+        # The obvious way, for a body in which nothing is known or where the parts do not go apart.
+        for frame in frames:
+            frame.found, frame.part = None, -1
+        conversion = self._conversion(body, frames, now_ms)
+        for frame in frames:
+            self._announce_plain(conversion, frame, now_ms)
+        return Converted(requests=conversion.finish(), dropped=conversion.dropped)
+
+    def _frames(self, body: bytes, now_ms: int) -> Iterator[_Frame]:
+        def convert(frame: bytes) -> tuple[tuple[Request, ...], Mapping[Drop, int]]:
+            conversion = remote_write_points.Conversion(self._options, len(frame), now_ms)
+            self._add(conversion, protobuf.framed(1, frame))
+            return conversion.finish(), conversion.dropped
+
+        # message ExportMetricsServiceRequest { repeated ResourceMetrics resource_metrics = 1; }
+        for number, wire_type, _, start, end in protobuf.fields(body):
+            if number != 1 or wire_type != protobuf.BYTES:
+                continue
+            resource, found = b"", None
+            if start < end and body[start] == 0x0A:  # message ResourceMetrics { Resource = 1; ...
+                size, at = protobuf.read_varint(body, start + 1)
+                resource = body[at : at + size]
+                found = self.known.find(body[start:end], resource, start, convert, self._group)
+            yield _Frame(start, end, resource, found)
+
+    def _group(self, resource: bytes) -> Group:
+        origin = self._origin(resource, b"")
+        key = (origin.identity, tuple(origin.promoted.items()))
+        return Group(key=key, identity=origin.identity, target_info=origin.target_info)
+
+    def _choose(self, frames: Sequence[_Frame], weaver: remote_write_weave.Weaver) -> None:
+        """Leave to the plain path what must go together there.
+
+        Frames of one group may share series. Each after the other is fine if all of them are known
+        through and through and each is younger than the one before; else they are put in order and
+        freed from duplicates by the plain path.
+        """
+        at = -1
+        groups: dict[Hashable, list[_Frame]] = {}
+        for frame in frames:
+            if frame.found is not None:
+                at += 1
+                group = frame.found.group
+                groups.setdefault(self._key(group), []).append(frame)
+                if weaver.usual(at):
+                    frame.part, frame.newest = at, weaver.newest[at]
+                else:
+                    frame.found = None
+        for frame in frames:
+            if frame.found is None and frame.part < 0:
+                group = self._group(frame.resource)
+                known = groups.get(self._key(group))
+                if known is not None and frame not in known:
+                    known.append(frame)
+        for members in groups.values():
+            if len(members) > 1 and not _in_order(members, weaver):
+                for frame in members:
+                    frame.found, frame.part = None, -1
+
+    def _key(self, group: Group) -> Hashable:
+        return group.identity if self._labeller.overridden else group.key
+
+    def _conversion(
+        self, body: bytes, frames: Sequence[_Frame], now_ms: int
+    ) -> remote_write_points.Conversion:
+        """Gather what takes the plain path."""
         conversion = remote_write_points.Conversion(self._options, len(body), now_ms)
+        for frame in frames:
+            plain = frame.found.rest if frame.found else body[frame.start : frame.end]
+            if plain:
+                frame.origin = self._add(conversion, protobuf.framed(1, plain))
+                frame.newest = max(frame.newest, conversion.newest)
+        return conversion
+
+    def _add(self, conversion: remote_write_points.Conversion, body: bytes) -> Origin | None:
+        """Gather the series of a request of one frame; return the origin of its last scope."""
+        origin = None
         for frame in remote_write_shape.read(body).resource_metrics:
             resource = b"".join(frame.resource)
             conversion.start_resource()
-            origin = None
             for scope_metrics in frame.scope_metrics:
                 origin = self._origin(resource, b"".join(scope_metrics.scope))
                 for metric in scope_metrics.metrics:
                     conversion.metric(metric, origin)
                 self._keep(origin)
-            if origin is not None and origin.target_info and conversion.newest >= 0:
-                self._announce(origin, conversion, now_ms)
-        return Converted(requests=conversion.finish(), dropped=conversion.dropped)
+        return origin
+
+    def _woven(
+        self,
+        conversion: remote_write_points.Conversion,
+        frames: Sequence[_Frame],
+        weaver: remote_write_weave.Weaver,
+        now_ms: int,
+    ) -> Converted:
+        extras: dict[int, bytes] = {}
+        dropped: dict[Drop, int] = {}
+        for frame in frames:
+            if frame.found is None:
+                self._announce_plain(conversion, frame, now_ms)
+                continue
+            for reason, points in weaver.parts[frame.part].dropped:
+                dropped[reason] = dropped.get(reason, 0) + points
+            group = frame.found.group
+            at = self._due(group.identity, group.target_info, frame.newest, now_ms)
+            if at is not None:
+                extras[frame.part] = remote_write_points.series_of_target_info(group.target_info, at)
+        chosen = [frame.part for frame in frames if frame.part >= 0]
+        requests = conversion.finish()
+        for reason, points in conversion.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + points
+        return Converted(
+            requests=(*requests, *weaver.requests(chosen, extras, self._options.max_bytes)),
+            dropped=dropped,
+        )
 
     def _origin(self, resource: bytes, scope: bytes) -> Origin:
         origin = self._origins.get((resource, scope))
@@ -112,16 +252,49 @@ class Converter:
             self._origins.put(origin.key, origin, origin.cost)
             origin.accounted = origin.cost
 
-    def _announce(
-        self, origin: Origin, conversion: remote_write_points.Conversion, now_ms: int
+    def _announce_plain(
+        self, conversion: remote_write_points.Conversion, frame: _Frame, now_ms: int
     ) -> None:
-        """Add the ``target_info`` of a resource that has points, unless it was sent a moment ago.
+        origin = frame.origin
+        if origin is not None:
+            at = self._due(origin.identity, origin.target_info, frame.newest, now_ms)
+            if at is not None:
+                conversion.announce(origin.target_info, at)
 
-        A time in the future counts as now: a client whose clock is a year ahead would otherwise
-        silence its target_info for a year, for time must not go backwards in a series.
+    def _due(
+        self, identity: tuple[str, str], target_info: bytes, newest: int, now_ms: int
+    ) -> int | None:
+        """Return when the ``target_info`` of a resource that has points is to be sent, if it is.
+
+        Not if it was sent a moment ago. A time in the future counts as now: a client whose clock is
+        a year ahead would otherwise silence its target_info for a year, for time must not go
+        backwards in a series.
         """
-        at = min(conversion.newest, now_ms)
-        last = self._announced.get(origin.identity)
-        if last is None or at >= last + _TARGET_INFO_MS:
-            self._announced.put(origin.identity, at, 300 + sum(map(len, origin.identity)))
-            conversion.announce(origin.target_info, at)
+        if not target_info or newest < 0:
+            return None
+        at = min(newest, now_ms)
+        last = self._announced.get(identity)
+        if last is not None and at < last + _TARGET_INFO_MS:
+            return None
+        self._announced.put(identity, at, 300 + sum(map(len, identity)))
+        return at
+
+
+def _in_order(members: Sequence[_Frame], weaver: remote_write_weave.Weaver) -> bool:
+    if any([frame.part < 0 or (frame.found and frame.found.rest) for frame in members]):
+        return False
+    parts = sorted([frame.part for frame in members])
+    return all([weaver.newest[a] < weaver.oldest[b] for a, b in pairwise(parts)])
+
+
+def _entangled(
+    conversion: remote_write_points.Conversion,
+    frames: Sequence[_Frame],
+    weaver: remote_write_weave.Weaver,
+) -> bool:
+    """Say whether the rest of a frame has series that its known part has too."""
+    rests = [frame.part for frame in frames if frame.found and frame.found.rest]
+    if not rests:
+        return False
+    heads = conversion.heads()
+    return any([not heads.isdisjoint(weaver.parts[part].heads()) for part in rests])

@@ -37,9 +37,11 @@ class Labeller:
     five times a point.
     """
 
-    __slots__ = ("_half", "_old", "_orders", "_size", "_young")
+    __slots__ = ("_half", "_old", "_orders", "_size", "_young", "overridden")
 
     def __init__(self, max_bytes: int) -> None:
+        self.overridden = False
+        """Whether an attribute of a point has ever taken the place of a weak label."""
         self._orders: memo.Memo[tuple[Names, Names], Order | None] = memo.Memo(max_bytes // 4)
         self._half = (max_bytes - self._orders.max_bytes) // 2
         self._size = 0
@@ -73,6 +75,8 @@ class Labeller:
         order = self._orders.get((layers.signature, names))
         if order is None:
             order = _order(layers, names)
+            weak = layers.signature[2 : 2 + layers.weak]
+            self.overridden = self.overridden or not frozenset(weak).isdisjoint(names)
             cost = _OVERHEAD + 16 * (len(layers.signature) + len(names))
             self._orders.put((layers.signature, names), order, cost)
         return order

@@ -64,6 +64,7 @@ class Origin:
         "cost",
         "identity",
         "key",
+        "promoted",
         "target_info",
     )
 
@@ -85,7 +86,9 @@ class Origin:
         external = _labels(dict(options.external_labels))
         promote = frozenset(options.promote)
         promoted = [a for key, a in attributes if key in promote]
-        self._weak = external | labeller.unique(promoted)
+        self.promoted = labeller.unique(promoted)
+        """The labels of every series, unless an attribute of a point is called the same."""
+        self._weak = external | self.promoted
         self._strong = own | (_scope(scope) if options.scope_labels else {})
         self.target_info = b""
         """The head of this resource's ``target_info``; empty if it has none."""

@@ -35,7 +35,7 @@ _ATTRIBUTES: Final = 7
 _ATTRIBUTES_TAG: Final = 0x3A
 _ODD: Final = (b"\0", b"")  # no point starts like this: there is no field 0
 
-_TARGET_INFO: Final = remote_write_series.metadata(
+TARGET_INFO: Final = remote_write_series.metadata(
     2, "target_info", "Attributes of the resource that the metrics come from", ""
 )
 
@@ -47,6 +47,12 @@ _MAX_GROWTH_REQUESTS: Final = 16
 
 _Place: TypeAlias = tuple[Book, Origin, Family]
 """Where a metric's series are known, and where they are gathered."""
+
+
+def series_of_target_info(head: bytes, milliseconds: int) -> bytes:
+    """Return the TimeSeries of a ``target_info`` with this *head*: one sample of 1."""
+    labels = remote_write_series.labels_of(head)
+    return remote_write_series.time_series(labels, ((milliseconds, _ONE),))
 
 
 class Conversion:
@@ -106,9 +112,13 @@ class Conversion:
 
     def announce(self, target_info: bytes, milliseconds: int) -> None:
         """Add a sample of ``target_info``, which is nobody's point; the head tells the series."""
-        labels = remote_write_series.labels_of(target_info)
-        series = remote_write_series.time_series(labels, ((milliseconds, _ONE),))
-        self._sheaf.family("target_info", _TARGET_INFO).extras.append((series, 0, 1))
+        self._sheaf.family("target_info", TARGET_INFO).extras.append(
+            (series_of_target_info(target_info, milliseconds), 0, 1)
+        )
+
+    def heads(self) -> set[bytes]:
+        """Return the heads of all series gathered so far."""
+        return self._sheaf.heads()
 
     def finish(self) -> tuple[Request, ...]:
         """Return the requests, and complete `dropped`. To be called once."""

@@ -86,6 +86,13 @@ class Sheaf:
             found = self._families[name] = Family(name, metadata)
         return found
 
+    def heads(self) -> set[bytes]:
+        """Return the heads of all series gathered so far, but for those of ``extras``."""
+        found: set[bytes] = set()
+        for family in self._families.values():
+            found.update(family.singles, family.repeated, family.composite_heads())
+        return found
+
     def bind(self, max_bytes: int) -> tuple[Request, ...]:
         """Return requests of at most *max_bytes*; a point that alone exceeds them is sent alone.
 

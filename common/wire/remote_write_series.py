@@ -27,6 +27,8 @@ STALE: Final = (0x7FF0000000000002).to_bytes(8, "little")
 STAMP_BYTES: Final = 7
 """What a `stamp` measures if it fits behind a head."""
 
+BEHIND_HEAD: Final = 8 + STAMP_BYTES  # value and stamp
+
 _SAMPLE: Final = b"\x12\x10\x09"  # samples, 16 bytes; value, fixed64
 _BEHIND_LABELS: Final = 18  # the sample with its own tag and length
 

@@ -1,0 +1,181 @@
+"""Recipes of the senders seen lately, and what they make of a frame.
+
+A frame of a known shape costs a hash and two additions of arrays. One of another shape but from a
+known sender (points shuffled, some gone, some new, an exemplar here and there) is walked, its
+points are found by their keys, and only what is new is left to the plain path: 0.8 µs a point
+where the plain path takes 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from common.wire import memo, remote_write_recipe, remote_write_units, remote_write_weave
+from common.wire.remote_write_recipe import Convert, Recipe
+from common.wire.remote_write_units import Walk
+from common.wire.remote_write_weave import Part
+
+SMALL: Final = 512  # bytes of a frame below which the plain path is as cheap
+VARIANTS: Final = 4  # shapes remembered per sender: of one that shuffles, and of one that is split
+OFTEN: Final = 64  # every so many frames of other shapes another one is learnt, were it in vain
+OVERHEAD: Final = 700  # bytes of Python objects around a sender
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What the series of a resource have in common; two groups have no series in common."""
+
+    key: Hashable
+    identity: tuple[str, str]  # job and instance
+    target_info: bytes  # the head; empty if there is none
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    length: int
+    digest: bytes
+    recipe: Recipe
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Sender:
+    """What is remembered of the frames of one resource."""
+
+    group: Group | None = None
+    variants: tuple[_Variant, ...] = ()
+    misses: int = 0  # frames of a shape that is none of these
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A frame whose samples, or some of them, are known."""
+
+    group: Group
+    part: Part
+    rest: bytes
+    """A ResourceMetrics of what is not; empty if there is none."""
+
+
+class Known:
+    """Up to *max_bytes* of recipes. *seed* is a secret number of 64 bits.
+
+    ``recognised`` counts frames that had a known shape, ``rearranged`` those whose points were
+    found one by one, ``learnt`` the recipes ever made.
+    """
+
+    def __init__(self, max_bytes: int, max_template: int, seed: int) -> None:
+        self.senders: memo.Memo[bytes, Sender] = memo.Memo(max_bytes)
+        self.recognised = self.rearranged = self.learnt = 0
+        self._max_template, self._seed = max_template, seed
+
+    def find(
+        self,
+        frame: bytes,
+        resource: bytes,
+        base: int,
+        convert: Convert,
+        group: Callable[[bytes], Group],
+    ) -> Found | None:
+        """Return what is known of *frame*, a ResourceMetrics at *base* in its body.
+
+        ``None`` if it has to take the plain path. *convert* is that path, and *group* says what the
+        series of *resource* have in common; both are asked when something is learnt.
+        """
+        if len(frame) < SMALL:
+            return None
+        sender = self.senders.get(resource)
+        if sender is None:
+            self.senders.put(resource, Sender(), OVERHEAD + len(resource))
+            return None
+        for variant in sender.variants:
+            if variant.length == len(frame) and variant.recipe.whole:
+                recipe = variant.recipe
+                if digest(frame, recipe.slots, self._seed) == variant.digest:
+                    self.recognised += 1
+                    part = remote_write_weave.whole(recipe, base)
+                    return _found(sender, part, b"")
+        return self._missed(frame, resource, base, sender, convert, group)
+
+    def _missed(
+        self,
+        frame: bytes,
+        resource: bytes,
+        base: int,
+        sender: Sender,
+        convert: Convert,
+        group: Callable[[bytes], Group],
+    ) -> Found | None:
+        sender.misses += 1
+        walked = remote_write_units.walk(frame, self._seed)
+        if walked is None or not walked.starts:
+            return None
+        best: tuple[Part, frozenset[int]] | None = None
+        for variant in sender.variants:
+            part = remote_write_weave.rearranged(variant.recipe, walked, base)
+            if part is not None and (best is None or len(part[1]) > len(best[1])):
+                best = part
+        known = len(best[1]) if best else 0
+        # The first time nothing is known; later a lesson is worth it where much is new, ever less
+        # often, for there are senders that never repeat themselves.
+        new = 2 * known < len(walked.starts) and sender.misses & (sender.misses - 1) == 0
+        if new or sender.misses % OFTEN == 0:
+            recipe = self._learn(frame, walked, resource, sender, convert, group)
+            if recipe is not None and recipe.whole:
+                return _found(sender, remote_write_weave.whole(recipe, base), b"")
+        if best is None:
+            return None
+        part, taken = best
+        self.rearranged += 1
+        complete = known == len(walked.starts) and not walked.others
+        left = b"" if complete else remote_write_units.rest(frame, walked, taken)
+        return _found(sender, part, left)
+
+    def _learn(
+        self,
+        frame: bytes,
+        walked: Walk,
+        resource: bytes,
+        sender: Sender,
+        convert: Convert,
+        group: Callable[[bytes], Group],
+    ) -> Recipe | None:
+        recipe = remote_write_recipe.learn(
+            frame, walked, convert, self._max_template, self._seed
+        )
+        if recipe is None:
+            return None
+        self.learnt += 1
+        for variant in sender.variants:
+            recipe = remote_write_recipe.sharing(recipe, variant.recipe.template)
+        said = digest(frame, recipe.slots, self._seed) if recipe.whole else b""
+        sender.group = sender.group or group(resource)
+        learnt = _Variant(len(frame), said, recipe)
+        sender.variants = (learnt, *sender.variants)[:VARIANTS]
+        templates = {id(v.recipe.template): len(v.recipe.template.series) for v in sender.variants}
+        cost = sum(templates.values()) + sum([v.recipe.cost for v in sender.variants])
+        self.senders.put(resource, sender, OVERHEAD + 2 * len(resource) + cost)
+        return recipe
+
+
+def digest(frame: bytes, slots: npt.NDArray[np.intp], seed: int) -> bytes:
+    """Hash *frame* with eight bytes blanked at each of *slots*."""
+    blanked = np.frombuffer(frame, np.uint8).copy()
+    words = np.ndarray((len(frame) - 7,), np.uint64, blanked, strides=(1,))
+    words[slots] = 0
+    return xxhash.xxh3_128_digest(blanked.data, seed)
+
+
+def _found(sender: Sender, part: Part, rest: bytes) -> Found:
+    if sender.group is None:
+        raise RuntimeError("BUG: a sender with recipes has no group")
+    return Found(group=sender.group, part=part, rest=rest)

@@ -1,0 +1,279 @@
+"""What a known shape of a ResourceMetrics becomes: its series as bytes with holes, and what fills them.
+
+A recipe is not written by hand, it is observed. The plain conversion is given the frame with a mark
+in each place where a number stands, and what comes out tells which number goes where: copied, made
+a double, or added up over the buckets of a histogram. So the fast path can do nothing that the
+plain path would not, and what cannot be explained by its marks is left to the plain path.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from common.wire import protobuf, remote_write_series, remote_write_units
+from common.wire.remote_write_requests import Request
+from common.wire.remote_write_terms import Drop
+from common.wire.remote_write_units import DOUBLE, INT, UNSIGNED, Walk
+
+Places: TypeAlias = npt.NDArray[np.int32]
+Convert: TypeAlias = Callable[[bytes], tuple[tuple[Request, ...], Mapping[Drop, int]]]
+"""The plain conversion of one ResourceMetrics, without its target_info."""
+
+SUMS: Final = 3  # the last of the kinds of samples: sums over buckets; see `Recipe.ends`
+GROWTH: Final = 32  # a template may have so many times the bytes of its frame, as the plain path's
+OVERHEAD: Final = 1_500  # bytes of Python objects around a recipe
+
+_NS_PER_MS: Final = 1_000_000
+_FIRST_MS: Final = 1 << 41  # in 2039; times marked so are varints of six bytes, and nobody's guess
+_MARK: Final = 1 << 32  # value of the first role; buckets count 1 each, sums over them stay below
+_SAMPLE: Final = b"\x12\x10\x09"  # in front of a value; 0x10 and six bytes of time follow it
+_SAMPLE_BYTES: Final = 18
+_ANY_DROP: Final = frozenset({Drop.DUPLICATE, Drop.TOO_LARGE})  # depends on more than the shape
+_WORD: Final = struct.Struct("<Q")
+_FLOAT: Final = struct.Struct("<d")
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """TimeSeries messages, each with one sample; shared by recipes that list the same series."""
+
+    series: bytes
+    families: tuple[tuple[str, bytes], ...]
+    """Names, each with its encoded MetricMetadata."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Recipe:
+    """How the units of one shape fill their series.
+
+    Samples are sorted by how their value is made: doubles first, then integers, unsigned integers
+    and sums over buckets; ``ends`` says where each kind ends, and what follows stays as it is in
+    the template.
+    """
+
+    template: Template
+    holes: Places
+    """For each sample, where in the template its eight bytes of value are."""
+    values: Places
+    """For each sample but the constant ones, where in the frame its value is."""
+    times: Places
+    """For each sample, where in the frame its time is, in nanoseconds."""
+    units: Places
+    """For each sample, the unit it belongs to."""
+    ends: tuple[int, int, int, int]
+    firsts: Places
+    """For each sum, the position among the sums of its histogram's first."""
+    starts: Places
+    """Where each unit started in the frame that this was learnt from."""
+    keys: npt.NDArray[np.uint64]
+    """The units' keys, sorted ..."""
+    order: Places
+    """... and the units they belong to."""
+    spans: Places
+    """For each unit, where its series begin in the template, and at the end its length."""
+    slots: npt.NDArray[np.intp]
+    """Every place of the frame where any eight bytes leave its shape the same."""
+    whole: bool
+    """Whether it says all that there is to say about its frame."""
+    points: int
+    dropped: tuple[tuple[Drop, int], ...]
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes of memory this takes, apart from the template, which is shared."""
+        arrays = (self.holes, self.values, self.times, self.units, self.firsts, self.starts,
+                  self.keys, self.order, self.spans, self.slots)  # fmt: skip
+        return OVERHEAD + sum([each.nbytes for each in arrays])
+
+
+def sharing(recipe: Recipe, template: Template) -> Recipe:
+    """Return *recipe* with *template* in the place of its own if they are equal."""
+    own = recipe.template
+    if own is template or own.series != template.series or own.families != template.families:
+        return recipe
+    return replace(recipe, template=template)
+
+
+def learn(frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: int) -> Recipe | None:
+    """Observe what *convert* makes of *frame*, whose units are *walked*.
+
+    ``None`` if there is no unit to speak of, if the series would not fit *max_bytes*, if units
+    share a series, or if points were dropped for more than their shape. *salt*, a secret number,
+    keeps senders from guessing the marks.
+    """
+    if not walked.starts or len(set(walked.keys)) != len(walked.keys):
+        return None
+    units = [remote_write_units.unit(frame, walked, n) for n in range(len(walked.starts))]
+    first_ms = _FIRST_MS + salt % (1 << 40)
+    requests, dropped = convert(_marked(frame, walked, units, first_ms))
+    if len(requests) != 1 or not _ANY_DROP.isdisjoint(dropped):
+        return None
+    request = requests[0]
+    if len(request.body) > min(max_bytes, GROWTH * len(frame)):
+        return None
+    found = _samples(request, walked, units, first_ms)
+    if found is None or not found.series:
+        return None
+    return _recipe(found, walked, units, dropped)
+
+
+def _marked(
+    frame: bytes, walked: Walk, units: list[remote_write_units.Unit], first_ms: int
+) -> bytes:
+    marked = bytearray(frame)
+    for index, (start, unit) in enumerate(zip(walked.starts, units, strict=True)):
+        _WORD.pack_into(marked, start + unit.time, (first_ms + index) * _NS_PER_MS)
+        for role, (place, kind) in enumerate(unit.values):
+            mark = _MARK + role
+            pack = _FLOAT.pack(mark) if kind == DOUBLE else _WORD.pack(mark)
+            marked[start + place : start + place + 8] = pack
+        one = _WORD.pack(1)
+        for n in range(unit.bucket_count):
+            place = start + unit.buckets + 8 * n
+            marked[place : place + 8] = one
+    return bytes(marked)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the plain conversion made: per unit its series, and how each sample's value is made."""
+
+    series: dict[int, list[tuple[bytes, int, int]]]  # unit: (TimeSeries, kind, place of the value)
+    families: list[tuple[str, bytes]]
+    strangers: int  # samples of points that are no units
+
+
+def _samples(
+    request: Request, walked: Walk, units: list[remote_write_units.Unit], first_ms: int
+) -> _Found | None:
+    body = request.body
+    found = _Found({}, [], 0)
+    seen = 0
+    for number, _, tag_at, at, end in protobuf.fields(body):
+        if number == 3:  # WriteRequest.metadata; MetricMetadata.metric_family_name = 2
+            (name,) = [body[a:e] for n, _, _, a, e in protobuf.fields(body, at, end) if n == 2]
+            found.families.append((name.decode(), body[tag_at:end]))
+            continue
+        seen += 1
+        sample = end - _SAMPLE_BYTES
+        if body[sample : sample + 3] != _SAMPLE:
+            found.strangers += 1  # a time that is no varint of six bytes is not one of our marks
+            continue
+        index = remote_write_series.read_stamp(body[end - 7 : end]) - first_ms
+        if not 0 <= index < len(units):
+            found.strangers += 1
+            continue
+        made = _made(body[sample + 3 : sample + 11], units[index], walked.starts[index])
+        if made is None:
+            return None
+        found.series.setdefault(index, []).append((body[tag_at:end], *made))
+    return found if seen == request.samples else None  # else a series has several samples
+
+
+def _made(
+    value: bytes, unit: remote_write_units.Unit, start: int
+) -> tuple[int, int] | None:
+    """Return the kind of a sample and the place of its number in the frame; -1 if constant."""
+    if value == remote_write_series.STALE or not any(value):
+        return SUMS + 1, -1
+    (number,) = _FLOAT.unpack(value)
+    role = number - _MARK
+    if role in range(len(unit.values)):
+        place, kind = unit.values[int(role)]
+        return kind, start + place
+    if number in range(1, unit.bucket_count + 1):
+        return SUMS, start + unit.buckets + 8 * (int(number) - 1)
+    return None
+
+
+def _recipe(
+    found: _Found,
+    walked: Walk,
+    units: list[remote_write_units.Unit],
+    dropped: Mapping[Drop, int],
+) -> Recipe | None:
+    # In the order of their series: however a sender shuffles its points, the template is the same.
+    ranked = sorted(found.series, key=lambda index: found.series[index][0][0])
+    rank_of = {index: rank for rank, index in enumerate(ranked)}
+    pieces: list[bytes] = []
+    samples: list[tuple[int, int, int, int, int]] = []  # kind, hole, value, time, unit
+    spans = [0]
+    size = 0
+    for index in ranked:
+        time = walked.starts[index] + units[index].time
+        for series, kind, place in found.series[index]:
+            size += len(series)
+            pieces.append(_blank(series))
+            hole = size - _SAMPLE_BYTES + len(_SAMPLE)
+            samples.append((kind, hole, place, time, rank_of[index]))
+        spans.append(size)
+    samples.sort(key=lambda sample: (sample[0], sample[4], sample[2]))
+    buckets = [walked.starts[index] + units[index].buckets for index in ranked]
+    firsts = _firsts([sample for sample in samples if sample[0] == SUMS], buckets)
+    if firsts is None:
+        return None
+    kinds = [sample[0] for sample in samples]
+    ends = tuple([sum([kind <= most for kind in kinds]) for most in (DOUBLE, INT, UNSIGNED, SUMS)])
+    array = np.array(samples, np.int32).reshape(-1, 5)
+    keys = np.array([walked.keys[index] for index in ranked], np.uint64)
+    order = np.argsort(keys)
+    silent = len(walked.starts) - len(ranked)
+    return Recipe(
+        template=Template(b"".join(pieces), tuple(sorted(found.families))),
+        holes=array[:, 1].copy(),
+        values=array[: ends[-1], 2].copy(),
+        times=array[:, 3].copy(),
+        units=array[:, 4].copy(),
+        ends=(ends[0], ends[1], ends[2], ends[3]),
+        firsts=np.array(firsts, np.int32),
+        starts=np.array([walked.starts[index] for index in ranked], np.int32),
+        keys=keys[order],
+        order=order.astype(np.int32),
+        spans=np.array(spans, np.int32),
+        slots=_slots(walked, units),
+        whole=not (walked.others or found.strangers) and silent == sum(dropped.values()),
+        points=len(ranked),
+        dropped=tuple(dropped.items()),
+    )
+
+
+def _blank(series: bytes) -> bytes:
+    """Take the marks out again, so that equal series are equal bytes; constants stay."""
+    value = series[-15:-7]
+    if value != remote_write_series.STALE and any(value):
+        value = bytes(8)
+    return b"".join((series[:-15], value, b"\x10", bytes(6)))
+
+
+def _firsts(sums: list[tuple[int, int, int, int, int]], buckets: list[int]) -> list[int] | None:
+    """Return for each sum where those of its unit begin.
+
+    ``None`` unless those of a unit are its buckets from the first on, one after the other.
+    """
+    firsts: list[int] = []
+    for n, (_, _, place, _, unit) in enumerate(sums):
+        begun = n and sums[n - 1][4] == unit
+        if place != (sums[n - 1][2] + 8 if begun else buckets[unit]):
+            return None
+        firsts.append(firsts[-1] if begun else n)
+    return firsts
+
+
+def _slots(walked: Walk, units: list[remote_write_units.Unit]) -> npt.NDArray[np.intp]:
+    places: list[int] = []
+    for start, unit in zip(walked.starts, units, strict=True):
+        places.append(start + unit.time)
+        places += [start + place for place, _ in unit.values]
+        places += [start + place for place in unit.idle]
+        places += range(
+            start + unit.buckets, start + unit.buckets + 8 * unit.bucket_count, 8
+        )
+    return np.array(places, np.intp)

@@ -1,0 +1,292 @@
+"""The data points of a ResourceMetrics by place: what a point says besides its numbers, and where.
+
+Source: opentelemetry/proto/metrics/v1/metrics.proto. Serializers write the fields of a point in the
+order of their numbers, so its times, counts and values lie in front, eight bytes each, and what
+tells its series (attributes, bounds, flags) follows. A point written so is a *unit*: it is known by
+a key, a hash of everything but those numbers, and two units of one key differ in numbers only.
+Points written otherwise, or with exemplars or buckets that are new, are left to the plain path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, final
+
+import xxhash
+
+from common.wire import protobuf
+
+SCOPE_METRICS: Final = 2  # of ResourceMetrics
+SCOPE, METRICS = 1, 2  # of ScopeMetrics
+GAUGE, SUM, HISTOGRAM, SUMMARY = 5, 7, 9, 11  # of Metric
+DATA: Final = frozenset({GAUGE, SUM, HISTOGRAM, 10, SUMMARY})
+DATA_POINTS: Final = 1  # of Gauge, Sum, Histogram, Summary
+
+# Tags of a point's fields of eight bytes: start and time, and for a number its value ...
+START, TIME, AS_DOUBLE, AS_INT = 0x11, 0x19, 0x21, 0x31
+# ... for a histogram or a summary the count and the sum, and what follows them.
+COUNT, TOTAL, PACKED = 0x21, 0x29, 0x32
+MIN, MAX = 0x59, 0x61  # of a histogram; the only ones behind the attributes
+QUANTILE, QUANTILE_VALUE = 0x09, 0x11  # inside of a ValueAtQuantile
+
+DOUBLE, INT, UNSIGNED = range(3)
+Role: TypeAlias = tuple[int, int]
+"""Offset of eight bytes in the point, and how they are read: DOUBLE, INT or UNSIGNED."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A point by its places, all relative to its first byte."""
+
+    time: int
+    values: tuple[Role, ...]
+    """Value, or count, sum and the values of quantiles."""
+    buckets: int = 0
+    """Where the bucket counts lie, eight bytes each."""
+    bucket_count: int = 0
+    idle: tuple[int, ...] = ()
+    """Eight bytes that may be anything and go nowhere: start time, minimum and maximum."""
+    key: int
+    """What the point says apart from all these, hashed with 64 bits."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Spot:
+    """A metric in its frame, with its points as (tag, start, end, unit or -1)."""
+
+    start: int
+    data_tag: int
+    data: int
+    data_end: int
+    end: int
+    scope: bytes
+    kind: int
+    points: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Walk:
+    """The units of a frame, in order: where each starts and ends, its kind and key."""
+
+    resource: bytes  # the field, tag and length included; empty if there is none
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    kinds: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)  # of the unit's metric
+    spots: list[Spot] = field(default_factory=list)
+    others: int = 0  # points and metrics that are no units
+
+
+def walk(frame: bytes, seed: int) -> Walk | None:
+    """List the units of *frame*, a valid ResourceMetrics; ``None`` if its own fields lie oddly.
+
+    *seed* keeps senders from making two series of one key. A metric of an exponential histogram, or
+    with data given twice, is a spot without units.
+    """
+    found: Walk | None = None
+    for number, wire_type, tag_at, at, end in protobuf.fields(frame):
+        if found is None:
+            if number == 1 and wire_type == protobuf.BYTES:
+                found = Walk(frame[tag_at:end])
+                continue
+            found = Walk(b"")
+        if number != SCOPE_METRICS or wire_type != protobuf.BYTES:
+            if number == 1:
+                return None  # a Resource in several parts, or behind its metrics
+            continue  # the schema's URL, or what we do not know: nothing to us
+        if not _scope(frame, at, end, seed, found):
+            return None
+    return found
+
+
+def _scope(frame: bytes, start: int, stop: int, seed: int, found: Walk) -> bool:
+    scope = b""
+    for number, wire_type, tag_at, at, end in protobuf.fields(frame, start, stop):
+        if wire_type != protobuf.BYTES:
+            continue
+        if number == METRICS:
+            _metric(frame, at, end, scope, seed, found)
+        elif number == SCOPE:
+            if scope or tag_at != start:
+                return False
+            scope = frame[tag_at:end]
+    return True
+
+
+def _metric(frame: bytes, start: int, stop: int, scope: bytes, seed: int, found: Walk) -> None:
+    data = [each for each in protobuf.fields(frame, start, stop) if each[0] in DATA]
+    if len(data) != 1 or data[0][1] != protobuf.BYTES:
+        if data:
+            found.others += 1
+            found.spots.append(
+                Spot(start=start, data_tag=stop, data=stop, data_end=stop, end=stop,
+                     scope=scope, kind=0)
+            )  # fmt: skip
+        return
+    kind, _, tag_at, at, end = data[0]
+    spot = Spot(
+        start=start, data_tag=tag_at, data=at, data_end=end, end=stop, scope=scope, kind=kind
+    )
+    found.spots.append(spot)
+    points = protobuf.fields(frame, at, end)
+    # Everything the points have in common: name, unit, description, metadata, temporality, scope.
+    said = [scope, b"\0", frame[start:tag_at], bytes((kind,)), frame[end:stop], b"\0"]
+    said += [frame[each[2] : each[4]] for each in points if each[0] != DATA_POINTS]
+    metric_seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
+    numbers = kind in {GAUGE, SUM}
+    place = spot.points.append
+    for number, wire_type, point_tag, point_at, point_end in points:
+        if number != DATA_POINTS or wire_type != protobuf.BYTES:
+            continue
+        if numbers:
+            key = number_key(frame, point_at, point_end, metric_seed)
+        else:
+            unit = composite(frame, point_at, point_end, kind, metric_seed)
+            key = None if unit is None else unit.key
+        if key is None:
+            found.others += 1
+            place((point_tag, point_at, point_end, -1))
+            continue
+        place((point_tag, point_at, point_end, len(found.starts)))
+        found.starts.append(point_at)
+        found.ends.append(point_end)
+        found.kinds.append(kind)
+        found.keys.append(key)
+        found.seeds.append(metric_seed)
+    if kind not in {GAUGE, SUM, HISTOGRAM, SUMMARY}:
+        found.others += 1
+
+
+def number_key(frame: bytes, at: int, end: int, seed: int) -> int | None:
+    """Return the key of a NumberDataPoint written as usual, else ``None``."""
+    # Most points begin with both times. 18 and 27 bytes: tags and slots up to the tail.
+    try:
+        if frame[at] == START and frame[at + 9] == TIME:
+            tail, value, shape = at + 27, frame[at + 18], 0x80
+        elif frame[at] == TIME:
+            tail, value, shape = at + 18, frame[at + 9], 0
+        else:
+            return None
+    except IndexError:  # a point without a value at the very end of the frame
+        return None
+    if tail > end or (value != AS_DOUBLE and value != AS_INT):  # noqa: PLR1714 - a set is slower
+        return None
+    return xxhash.xxh3_64_intdigest(frame[tail:end], seed ^ value ^ shape)
+
+
+def number(frame: bytes, at: int, key: int) -> Unit:
+    """Return the unit of a NumberDataPoint that has a key."""
+    both = frame[at] == START
+    time, idle = (10, (1,)) if both else (1, ())
+    kind = DOUBLE if frame[at + time + 8] == AS_DOUBLE else INT
+    return Unit(time=time, values=((time + 9, kind),), idle=idle, key=key)
+
+
+def composite(frame: bytes, at: int, end: int, kind: int, seed: int) -> Unit | None:
+    """Return the unit of a HistogramDataPoint or SummaryDataPoint, ``None`` if written unusually.
+
+    The fields must come in the order of their numbers, those of eight bytes once each.
+    """
+    if kind not in {HISTOGRAM, SUMMARY}:
+        return None
+    time = buckets = bucket_count = last = 0
+    values: list[Role] = []
+    idle: list[int] = []
+    said: list[bytes] = []
+    for number, wire_type, tag_at, value_at, behind in protobuf.fields(frame, at, end):
+        tag = frame[tag_at]
+        if number < last or (number == last and wire_type != protobuf.BYTES):
+            return None
+        if tag == PACKED and kind == HISTOGRAM and last == number:
+            return None
+        last = number
+        place = value_at - at
+        if value_at - tag_at == 1 and tag in {START, TIME, COUNT, TOTAL}:
+            if tag == TIME:
+                time = place
+            elif tag == START:
+                idle.append(place)
+            else:
+                values.append((place, UNSIGNED if tag == COUNT else DOUBLE))
+            said.append(frame[tag_at:value_at])
+        elif kind == HISTOGRAM and wire_type == protobuf.FIXED64 and tag in {MIN, MAX}:
+            idle.append(place)
+            said.append(frame[tag_at:value_at])
+        elif kind == HISTOGRAM and tag == PACKED:
+            if (behind - value_at) % 8:
+                return None
+            buckets, bucket_count = place, (behind - value_at) // 8
+            said.append(frame[tag_at:value_at])
+        elif kind == SUMMARY and tag == PACKED:
+            slot = _quantile(frame, value_at, behind)
+            if slot is None:
+                return None
+            if slot:
+                values.append((slot - at, DOUBLE))
+                said.append(frame[tag_at:slot])
+            else:
+                said.append(frame[tag_at:behind])
+        else:
+            said.append(frame[tag_at:behind])
+    if not time:
+        return None
+    # Lengths stand in what is said, so that no two points of different fields spell the same.
+    key = xxhash.xxh3_64_intdigest(b"".join(said), seed)
+    return Unit(
+        time=time,
+        values=tuple(values),
+        buckets=buckets,
+        bucket_count=bucket_count,
+        idle=tuple(idle),
+        key=key,
+    )
+
+
+def _quantile(frame: bytes, at: int, end: int) -> int | None:
+    """Return where the value of a ValueAtQuantile lies, 0 if it has none, ``None`` if oddly."""
+    # message ValueAtQuantile { double quantile = 1; double value = 2; }
+    tags = [frame[tag_at] for _, _, tag_at, _, _ in protobuf.fields(frame, at, end)]
+    if tags == [QUANTILE, QUANTILE_VALUE] and end - at == 18:
+        return at + 10
+    if tags == [QUANTILE_VALUE] and end - at == 9:
+        return at + 1
+    return 0 if tags in ([QUANTILE], []) else None
+
+
+def unit(frame: bytes, walked: Walk, index: int) -> Unit:
+    """Return the unit *index* of *walked*, by its places."""
+    at, kind = walked.starts[index], walked.kinds[index]
+    if kind in {GAUGE, SUM}:
+        return number(frame, at, walked.keys[index])
+    found = composite(frame, at, walked.ends[index], kind, walked.seeds[index])
+    if found is None:
+        raise RuntimeError(f"BUG: the unit at byte {at} is none any more")
+    return found
+
+
+def rest(frame: bytes, walked: Walk, taken: Container[int]) -> bytes:
+    """Return a ResourceMetrics of all that is in *frame* but for the units *taken*."""
+    scopes: list[bytes] = [walked.resource]
+    for spot in walked.spots:
+        left = [each for each in spot.points if each[3] < 0 or each[3] not in taken]
+        if len(left) == len(spot.points):
+            metric = frame[spot.start : spot.end]
+        elif not left:
+            continue
+        else:
+            others = [
+                frame[each[2] : each[4]]
+                for each in protobuf.fields(frame, spot.data, spot.data_end)
+                if each[0] != DATA_POINTS
+            ]
+            inner = b"".join([*others, *[frame[tag:end] for tag, _, end, _ in left]])
+            data = protobuf.framed(spot.kind, inner)
+            metric = b"".join(
+                (frame[spot.start : spot.data_tag], data, frame[spot.data_end : spot.end])
+            )
+        inside = spot.scope + protobuf.framed(METRICS, metric)
+        scopes.append(protobuf.framed(SCOPE_METRICS, inside))
+    return b"".join(scopes)
