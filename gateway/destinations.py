@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
 from common.config import gateway
 from common.exporters import build, delivery
+from common.exporters.outcomes import Recognition
 from common.service import clock
 from common.service.ledger import Ledger
 from common.service.telemetry import Reading
@@ -50,6 +51,7 @@ async def entering(
 def readings(running: Iterable[Entered]) -> Iterable[Reading]:
     """Return the destinations' own metrics."""
     stats = [(r.config.name, r.config, r.destination.stats()) for r in running]
+    yield from _recognition({name: s.recognition for name, _, s in stats if s.recognition})
     for name, words, values in (
         ("queue_bytes", "Bytes that wait or are being sent.", [s.bytes_held for _, _, s in stats]),
         ("queue_limit_bytes", "The most of them.", [c.queue_bytes for _, c, _ in stats]),
@@ -78,6 +80,32 @@ def readings(running: Iterable[Entered]) -> Iterable[Reading]:
             words,
             tuple(({"pipeline": pipeline}, float(value)) for (pipeline, _, _), value in samples),
         )
+
+
+def _recognition(converting: Mapping[str, Recognition]) -> Iterable[Reading]:
+    """Return how the destinations that convert fare with known shapes, by pipeline."""
+    yield Reading(
+        "counter",
+        "headgate_gateway_conversion_frames_total",
+        "Resource frames that were not converted anew: of a known shape, or of a known sender.",
+        tuple(
+            ({"pipeline": pipeline, "how": how}, float(count))
+            for pipeline, r in converting.items()
+            for how, count in (("recognised", r.recognised), ("rearranged", r.rearranged))
+        ),
+    )
+    for name, words, field in (
+        ("learnt", "Shapes learnt.", "learnt"),
+        ("memo_evictions", "Senders forgotten for lack of room.", "evictions"),
+    ):
+        counts = tuple(({"pipeline": p}, float(getattr(r, field))) for p, r in converting.items())
+        yield Reading("counter", f"headgate_gateway_conversion_{name}_total", words, counts)
+    for name, words, field in (
+        ("memo_bytes", "Bytes of remembered series.", "size"),
+        ("memo_limit_bytes", "The most of them.", "max_bytes"),
+    ):
+        sizes = tuple(({"pipeline": p}, float(getattr(r, field))) for p, r in converting.items())
+        yield Reading("gauge", f"headgate_gateway_conversion_{name}", words, sizes)
 
 
 def page(running: Iterable[Entered]) -> dict[str, object]:

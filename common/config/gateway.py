@@ -125,6 +125,8 @@ class RemoteWriteOutput(Section, frozen=True):
     """Send the resource's other attributes as target_info."""
     scope_labels: bool = True
     """Send the scope as otel_scope_name and otel_scope_version."""
+    memo_bytes: shared.Bytes = 128 << 20
+    """Bytes of series to remember, about 300 for each, so that only new ones are converted."""
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 30.0
     """Seconds one attempt may take."""
     tls: shared.Tls = shared.Tls()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import metadata
@@ -21,7 +22,6 @@ _WRITE_USER_AGENT = f"headgate/{_VERSION}"
 # Of one remote-write request before compression, of which snappy leaves about a tenth. Large, since
 # a batch that makes a single request is the one that can be cut when a backend finds it too big.
 _WRITE_BYTES = 8 << 20
-_MEMO_BYTES = 32 << 20  # of what a converter remembers
 
 # RFC 9110, 5.6.2; gRPC allows fewer, reserves a prefix, and wants bytes where a name ends in -bin.
 _HTTP_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
@@ -141,7 +141,7 @@ def _remote_write(
     return remote_write_client.connecting(
         section.url,
         headers=headers,
-        converter=remote_write.Converter(options, _MEMO_BYTES),
+        converter=remote_write.Converter(options, section.memo_bytes, secrets.randbits(64)),
         attempt_timeout=section.timeout,
         tls=section.tls,
         user_agent=_WRITE_USER_AGENT,

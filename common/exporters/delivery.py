@@ -18,6 +18,7 @@ from common.exporters.outcomes import (
     Delivered,
     Encoding,
     Exporter,
+    Recognition,
     Request,
     Retry,
     TooBig,
@@ -42,6 +43,7 @@ class Stats:
     attempts: int  # requests sent so far, repetitions included
     retries: int  # of these, repetitions
     condition: reporting.Condition
+    recognition: Recognition | None  # of the exporter, if it converts
 
 
 class Destination:
@@ -118,6 +120,7 @@ class Destination:
             attempts=self._attempts,
             retries=self._retries,
             condition=self._reporter.condition,
+            recognition=self._exporter.recognition(),
         )
 
     def close(self) -> None:

@@ -75,8 +75,25 @@ class TooBig:
 Verdict: TypeAlias = Delivered | Retry | Refused | TooBig
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognition:
+    """How an exporter that converts fares with shapes it has seen before; counts only grow."""
+
+    recognised: int  # frames of a known shape
+    rearranged: int  # frames of a known sender whose points were found one by one
+    learnt: int  # shapes
+    evictions: int  # senders forgotten for lack of room
+    size: int  # bytes remembered
+    max_bytes: int
+
+
 class Exporter(Protocol):
     """A client of one backend."""
+
+    def recognition(self) -> Recognition | None:
+        """Return how it fares with known shapes; ``None`` if it does not convert."""
+        return None
 
     def encode(self, batch: Batch, /) -> Encoding:
         """Convert and compress *batch*; called once per batch, however often it is sent."""

@@ -18,6 +18,7 @@ from common.exporters.outcomes import (
     Delivered,
     Encoding,
     Exporter,
+    Recognition,
     Refused,
     Request,
     Retry,
@@ -48,6 +49,19 @@ class RemoteWriteExporter(Exporter):
         now: Callable[[], float],
     ) -> None:
         self._poster, self._converter, self._now = poster, converter, now
+
+    @override
+    def recognition(self) -> Recognition:
+        """Return the counters of the converter's memory."""
+        known = self._converter.known
+        return Recognition(
+            recognised=known.recognised,
+            rearranged=known.rearranged,
+            learnt=known.learnt,
+            evictions=known.senders.evictions,
+            size=known.senders.size,
+            max_bytes=known.senders.max_bytes,
+        )
 
     @override
     def encode(self, batch: Batch) -> Encoding:

@@ -22,15 +22,13 @@ from common.wire import (
     otlp,
     protobuf,
     remote_write_catalogue,
-    remote_write_known,
     remote_write_labels,
     remote_write_points,
-    remote_write_series,
     remote_write_shape,
     remote_write_weave,
 )
 from common.wire.prometheus_names import Naming
-from common.wire.remote_write_known import Found, Group, Known
+from common.wire.remote_write_known import Found, Group, Known, Way
 from common.wire.remote_write_origins import Origin
 from common.wire.remote_write_requests import Request
 from common.wire.remote_write_terms import Drop, Options
@@ -133,6 +131,7 @@ class Converter:
             self._add(conversion, protobuf.framed(1, frame))
             return conversion.finish(), conversion.dropped
 
+        way = Way(convert=convert, group=self._group)
         # message ExportMetricsServiceRequest { repeated ResourceMetrics resource_metrics = 1; }
         for number, wire_type, _, start, end in protobuf.fields(body):
             if number != 1 or wire_type != protobuf.BYTES:
@@ -141,7 +140,7 @@ class Converter:
             if start < end and body[start] == 0x0A:  # message ResourceMetrics { Resource = 1; ...
                 size, at = protobuf.read_varint(body, start + 1)
                 resource = body[at : at + size]
-                found = self.known.find(body[start:end], resource, start, convert, self._group)
+                found = self.known.find(body[start:end], resource, start, way)
             yield _Frame(start, end, resource, found)
 
     def _group(self, resource: bytes) -> Group:
@@ -224,13 +223,18 @@ class Converter:
             group = frame.found.group
             at = self._due(group.identity, group.target_info, frame.newest, now_ms)
             if at is not None:
-                extras[frame.part] = remote_write_points.series_of_target_info(group.target_info, at)
+                extras[frame.part] = remote_write_points.series_of_target_info(
+                    group.target_info, at
+                )
         chosen = [frame.part for frame in frames if frame.part >= 0]
         requests = conversion.finish()
         for reason, points in conversion.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + points
         return Converted(
-            requests=(*requests, *weaver.requests(chosen, extras, self._options.max_bytes)),
+            requests=(
+                *requests,
+                *weaver.requests(chosen, extras, self._options.max_bytes),
+            ),
             dropped=dropped,
         )
 
@@ -281,10 +285,10 @@ class Converter:
 
 
 def _in_order(members: Sequence[_Frame], weaver: remote_write_weave.Weaver) -> bool:
-    if any([frame.part < 0 or (frame.found and frame.found.rest) for frame in members]):
+    if any(frame.part < 0 or (frame.found and frame.found.rest) for frame in members):
         return False
     parts = sorted([frame.part for frame in members])
-    return all([weaver.newest[a] < weaver.oldest[b] for a, b in pairwise(parts)])
+    return all(weaver.newest[a] < weaver.oldest[b] for a, b in pairwise(parts))
 
 
 def _entangled(
@@ -297,4 +301,4 @@ def _entangled(
     if not rests:
         return False
     heads = conversion.heads()
-    return any([not heads.isdisjoint(weaver.parts[part].heads()) for part in rests])
+    return any(not heads.isdisjoint(weaver.parts[part].heads()) for part in rests)

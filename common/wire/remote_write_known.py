@@ -9,7 +9,7 @@ where the plain path takes 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xxhash
 
 from common.wire import memo, remote_write_recipe, remote_write_units, remote_write_weave
-from common.wire.remote_write_recipe import Convert, Recipe
+from common.wire.remote_write_recipe import Convert, Families, Recipe
 from common.wire.remote_write_units import Walk
 from common.wire.remote_write_weave import Part
 
@@ -35,6 +35,16 @@ class Group:
     key: Hashable
     identity: tuple[str, str]  # job and instance
     target_info: bytes  # the head; empty if there is none
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """The plain path, for what is to be learnt of it."""
+
+    convert: Convert
+    group: Callable[[bytes], Group]
+    """What the series of a Resource have in common."""
 
 
 @final
@@ -56,7 +66,7 @@ class Sender:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False)  # one per frame, see `Part`
 class Found:
     """A frame whose samples, or some of them, are known."""
 
@@ -77,19 +87,20 @@ class Known:
         self.senders: memo.Memo[bytes, Sender] = memo.Memo(max_bytes)
         self.recognised = self.rearranged = self.learnt = 0
         self._max_template, self._seed = max_template, seed
+        # Replicas have the same metrics. That they share what describes them saves memory, and the
+        # time to look at it again in each frame.
+        self._families: memo.Memo[Families, Families] = memo.Memo(max_bytes // 16)
 
     def find(
         self,
         frame: bytes,
         resource: bytes,
         base: int,
-        convert: Convert,
-        group: Callable[[bytes], Group],
+        way: Way,
     ) -> Found | None:
         """Return what is known of *frame*, a ResourceMetrics at *base* in its body.
 
-        ``None`` if it has to take the plain path. *convert* is that path, and *group* says what the
-        series of *resource* have in common; both are asked when something is learnt.
+        ``None`` if it has to take the plain path, which *way* is.
         """
         if len(frame) < SMALL:
             return None
@@ -104,7 +115,7 @@ class Known:
                     self.recognised += 1
                     part = remote_write_weave.whole(recipe, base)
                     return _found(sender, part, b"")
-        return self._missed(frame, resource, base, sender, convert, group)
+        return self._missed(frame, resource, base, sender, way)
 
     def _missed(
         self,
@@ -112,8 +123,7 @@ class Known:
         resource: bytes,
         base: int,
         sender: Sender,
-        convert: Convert,
-        group: Callable[[bytes], Group],
+        way: Way,
     ) -> Found | None:
         sender.misses += 1
         walked = remote_write_units.walk(frame, self._seed)
@@ -121,15 +131,15 @@ class Known:
             return None
         best: tuple[Part, frozenset[int]] | None = None
         for variant in sender.variants:
-            part = remote_write_weave.rearranged(variant.recipe, walked, base)
-            if part is not None and (best is None or len(part[1]) > len(best[1])):
-                best = part
+            some = remote_write_weave.rearranged(variant.recipe, walked, base)
+            if some is not None and (best is None or len(some[1]) > len(best[1])):
+                best = some
         known = len(best[1]) if best else 0
         # The first time nothing is known; later a lesson is worth it where much is new, ever less
         # often, for there are senders that never repeat themselves.
         new = 2 * known < len(walked.starts) and sender.misses & (sender.misses - 1) == 0
         if new or sender.misses % OFTEN == 0:
-            recipe = self._learn(frame, walked, resource, sender, convert, group)
+            recipe = self._learn(frame, walked, resource, sender, way)
             if recipe is not None and recipe.whole:
                 return _found(sender, remote_write_weave.whole(recipe, base), b"")
         if best is None:
@@ -146,19 +156,23 @@ class Known:
         walked: Walk,
         resource: bytes,
         sender: Sender,
-        convert: Convert,
-        group: Callable[[bytes], Group],
+        way: Way,
     ) -> Recipe | None:
         recipe = remote_write_recipe.learn(
-            frame, walked, convert, self._max_template, self._seed
+            frame, walked, way.convert, self._max_template, self._seed
         )
         if recipe is None:
             return None
         self.learnt += 1
+        families = self._families.get(recipe.template.families)
+        if families is None:
+            families = recipe.template.families
+            self._families.put(families, families, 200 + sum([200 + len(m) for _, m in families]))
+        recipe = replace(recipe, template=replace(recipe.template, families=families))
         for variant in sender.variants:
             recipe = remote_write_recipe.sharing(recipe, variant.recipe.template)
         said = digest(frame, recipe.slots, self._seed) if recipe.whole else b""
-        sender.group = sender.group or group(resource)
+        sender.group = sender.group or way.group(resource)
         learnt = _Variant(len(frame), said, recipe)
         sender.variants = (learnt, *sender.variants)[:VARIANTS]
         templates = {id(v.recipe.template): len(v.recipe.template.series) for v in sender.variants}
@@ -178,4 +192,4 @@ def digest(frame: bytes, slots: npt.NDArray[np.intp], seed: int) -> bytes:
 def _found(sender: Sender, part: Part, rest: bytes) -> Found:
     if sender.group is None:
         raise RuntimeError("BUG: a sender with recipes has no group")
-    return Found(group=sender.group, part=part, rest=rest)
+    return Found(sender.group, part, rest)

@@ -1,4 +1,4 @@
-"""What a known shape of a ResourceMetrics becomes: its series as bytes with holes, and what fills them.
+"""What a known shape of a ResourceMetrics becomes: series with holes, and what fills them.
 
 A recipe is not written by hand, it is observed. The plain conversion is given the frame with a mark
 in each place where a number stands, and what comes out tells which number goes where: copied, made
@@ -22,6 +22,8 @@ from common.wire.remote_write_terms import Drop
 from common.wire.remote_write_units import DOUBLE, INT, UNSIGNED, Walk
 
 Places: TypeAlias = npt.NDArray[np.int32]
+Families: TypeAlias = tuple[tuple[str, bytes], ...]
+"""Names, each with its encoded MetricMetadata."""
 Convert: TypeAlias = Callable[[bytes], tuple[tuple[Request, ...], Mapping[Drop, int]]]
 """The plain conversion of one ResourceMetrics, without its target_info."""
 
@@ -34,6 +36,7 @@ _FIRST_MS: Final = 1 << 41  # in 2039; times marked so are varints of six bytes,
 _MARK: Final = 1 << 32  # value of the first role; buckets count 1 each, sums over them stay below
 _SAMPLE: Final = b"\x12\x10\x09"  # in front of a value; 0x10 and six bytes of time follow it
 _SAMPLE_BYTES: Final = 18
+_MOST_FAMILIES: Final = 1 << 15
 _ANY_DROP: Final = frozenset({Drop.DUPLICATE, Drop.TOO_LARGE})  # depends on more than the shape
 _WORD: Final = struct.Struct("<Q")
 _FLOAT: Final = struct.Struct("<d")
@@ -45,8 +48,7 @@ class Template:
     """TimeSeries messages, each with one sample; shared by recipes that list the same series."""
 
     series: bytes
-    families: tuple[tuple[str, bytes], ...]
-    """Names, each with its encoded MetricMetadata."""
+    families: Families
 
 
 @final
@@ -79,6 +81,8 @@ class Recipe:
     """... and the units they belong to."""
     spans: Places
     """For each unit, where its series begin in the template, and at the end its length."""
+    kin: npt.NDArray[np.int16]
+    """For each unit, the position of its family."""
     slots: npt.NDArray[np.intp]
     """Every place of the frame where any eight bytes leave its shape the same."""
     whole: bool
@@ -90,7 +94,7 @@ class Recipe:
     def cost(self) -> int:
         """About how many bytes of memory this takes, apart from the template, which is shared."""
         arrays = (self.holes, self.values, self.times, self.units, self.firsts, self.starts,
-                  self.keys, self.order, self.spans, self.slots)  # fmt: skip
+                  self.keys, self.order, self.spans, self.kin, self.slots)  # fmt: skip
         return OVERHEAD + sum([each.nbytes for each in arrays])
 
 
@@ -120,7 +124,7 @@ def learn(frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: in
     if len(request.body) > min(max_bytes, GROWTH * len(frame)):
         return None
     found = _samples(request, walked, units, first_ms)
-    if found is None or not found.series:
+    if found is None or not found.series or len(found.families) > _MOST_FAMILIES:
         return None
     return _recipe(found, walked, units, dropped)
 
@@ -148,6 +152,7 @@ class _Found:
 
     series: dict[int, list[tuple[bytes, int, int]]]  # unit: (TimeSeries, kind, place of the value)
     families: list[tuple[str, bytes]]
+    family: dict[int, str]  # of each unit
     strangers: int  # samples of points that are no units
 
 
@@ -155,12 +160,16 @@ def _samples(
     request: Request, walked: Walk, units: list[remote_write_units.Unit], first_ms: int
 ) -> _Found | None:
     body = request.body
-    found = _Found({}, [], 0)
+    found = _Found({}, [], {}, 0)
     seen = 0
+    fresh: list[int] = []  # units since the last metadata, which follow the series of their family
     for number, _, tag_at, at, end in protobuf.fields(body):
         if number == 3:  # WriteRequest.metadata; MetricMetadata.metric_family_name = 2
             (name,) = [body[a:e] for n, _, _, a, e in protobuf.fields(body, at, end) if n == 2]
-            found.families.append((name.decode(), body[tag_at:end]))
+            family = name.decode()
+            found.families.append((family, body[tag_at:end]))
+            found.family |= dict.fromkeys(fresh, family)
+            fresh = []
             continue
         seen += 1
         sample = end - _SAMPLE_BYTES
@@ -174,13 +183,12 @@ def _samples(
         made = _made(body[sample + 3 : sample + 11], units[index], walked.starts[index])
         if made is None:
             return None
+        fresh.append(index)
         found.series.setdefault(index, []).append((body[tag_at:end], *made))
     return found if seen == request.samples else None  # else a series has several samples
 
 
-def _made(
-    value: bytes, unit: remote_write_units.Unit, start: int
-) -> tuple[int, int] | None:
+def _made(value: bytes, unit: remote_write_units.Unit, start: int) -> tuple[int, int] | None:
     """Return the kind of a sample and the place of its number in the frame; -1 if constant."""
     if value == remote_write_series.STALE or not any(value):
         return SUMS + 1, -1
@@ -226,8 +234,11 @@ def _recipe(
     keys = np.array([walked.keys[index] for index in ranked], np.uint64)
     order = np.argsort(keys)
     silent = len(walked.starts) - len(ranked)
+    told = frozenset(found.family.values())  # without those that strangers only belong to
+    families = tuple(sorted([each for each in found.families if each[0] in told]))
+    position = {name: n for n, (name, _) in enumerate(families)}
     return Recipe(
-        template=Template(b"".join(pieces), tuple(sorted(found.families))),
+        template=Template(b"".join(pieces), families),
         holes=array[:, 1].copy(),
         values=array[: ends[-1], 2].copy(),
         times=array[:, 3].copy(),
@@ -238,6 +249,7 @@ def _recipe(
         keys=keys[order],
         order=order.astype(np.int32),
         spans=np.array(spans, np.int32),
+        kin=np.array([position[found.family[index]] for index in ranked], np.int16),
         slots=_slots(walked, units),
         whole=not (walked.others or found.strangers) and silent == sum(dropped.values()),
         points=len(ranked),
@@ -273,7 +285,5 @@ def _slots(walked: Walk, units: list[remote_write_units.Unit]) -> npt.NDArray[np
         places.append(start + unit.time)
         places += [start + place for place, _ in unit.values]
         places += [start + place for place in unit.idle]
-        places += range(
-            start + unit.buckets, start + unit.buckets + 8 * unit.bucket_count, 8
-        )
+        places += range(start + unit.buckets, start + unit.buckets + 8 * unit.bucket_count, 8)
     return np.array(places, np.intp)

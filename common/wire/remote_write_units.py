@@ -9,8 +9,9 @@ Points written otherwise, or with exemplars or buckets that are new, are left to
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, TypeAlias, final
 
 import xxhash
@@ -108,7 +109,7 @@ def _scope(frame: bytes, start: int, stop: int, seed: int, found: Walk) -> bool:
         if wire_type != protobuf.BYTES:
             continue
         if number == METRICS:
-            _metric(frame, at, end, scope, seed, found)
+            _metric(frame, (at, end), scope, seed, found)
         elif number == SCOPE:
             if scope or tag_at != start:
                 return False
@@ -116,7 +117,8 @@ def _scope(frame: bytes, start: int, stop: int, seed: int, found: Walk) -> bool:
     return True
 
 
-def _metric(frame: bytes, start: int, stop: int, scope: bytes, seed: int, found: Walk) -> None:
+def _metric(frame: bytes, span: tuple[int, int], scope: bytes, seed: int, found: Walk) -> None:
+    start, stop = span
     data = [each for each in protobuf.fields(frame, start, stop) if each[0] in DATA]
     if len(data) != 1 or data[0][1] != protobuf.BYTES:
         if data:
@@ -136,7 +138,7 @@ def _metric(frame: bytes, start: int, stop: int, scope: bytes, seed: int, found:
     said = [scope, b"\0", frame[start:tag_at], bytes((kind,)), frame[end:stop], b"\0"]
     said += [frame[each[2] : each[4]] for each in points if each[0] != DATA_POINTS]
     metric_seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
-    numbers = kind in {GAUGE, SUM}
+    numbers, composites = kind in {GAUGE, SUM}, kind in {HISTOGRAM, SUMMARY}
     place = spot.points.append
     for number, wire_type, point_tag, point_at, point_end in points:
         if number != DATA_POINTS or wire_type != protobuf.BYTES:
@@ -144,8 +146,8 @@ def _metric(frame: bytes, start: int, stop: int, scope: bytes, seed: int, found:
         if numbers:
             key = number_key(frame, point_at, point_end, metric_seed)
         else:
-            unit = composite(frame, point_at, point_end, kind, metric_seed)
-            key = None if unit is None else unit.key
+            found_unit = composites and composite(frame, point_at, point_end, kind, metric_seed)
+            key = found_unit.key if found_unit else None
         if key is None:
             found.others += 1
             place((point_tag, point_at, point_end, -1))
@@ -156,7 +158,7 @@ def _metric(frame: bytes, start: int, stop: int, scope: bytes, seed: int, found:
         found.kinds.append(kind)
         found.keys.append(key)
         found.seeds.append(metric_seed)
-    if kind not in {GAUGE, SUM, HISTOGRAM, SUMMARY}:
+    if not (numbers or composites):
         found.others += 1
 
 
@@ -188,72 +190,78 @@ def number(frame: bytes, at: int, key: int) -> Unit:
 def composite(frame: bytes, at: int, end: int, kind: int, seed: int) -> Unit | None:
     """Return the unit of a HistogramDataPoint or SummaryDataPoint, ``None`` if written unusually.
 
-    The fields must come in the order of their numbers, those of eight bytes once each.
+    The fields must come in the order of their numbers, and only messages may repeat.
     """
-    if kind not in {HISTOGRAM, SUMMARY}:
-        return None
-    time = buckets = bucket_count = last = 0
-    values: list[Role] = []
-    idle: list[int] = []
+    last = 0
     said: list[bytes] = []
-    for number, wire_type, tag_at, value_at, behind in protobuf.fields(frame, at, end):
-        tag = frame[tag_at]
+    places: dict[_What, list[int]] = {what: [] for what in _What}
+    values: list[Role] = []
+    for each in protobuf.fields(frame, at, end):
+        number, wire_type, tag_at, _, behind = each
         if number < last or (number == last and wire_type != protobuf.BYTES):
             return None
-        if tag == PACKED and kind == HISTOGRAM and last == number:
+        slots = _slots(frame, each, kind)
+        if slots is None or (slots[1] is _What.BUCKET and number == last):
             return None
         last = number
-        place = value_at - at
-        if value_at - tag_at == 1 and tag in {START, TIME, COUNT, TOTAL}:
-            if tag == TIME:
-                time = place
-            elif tag == START:
-                idle.append(place)
-            else:
-                values.append((place, UNSIGNED if tag == COUNT else DOUBLE))
-            said.append(frame[tag_at:value_at])
-        elif kind == HISTOGRAM and wire_type == protobuf.FIXED64 and tag in {MIN, MAX}:
-            idle.append(place)
-            said.append(frame[tag_at:value_at])
-        elif kind == HISTOGRAM and tag == PACKED:
-            if (behind - value_at) % 8:
-                return None
-            buckets, bucket_count = place, (behind - value_at) // 8
-            said.append(frame[tag_at:value_at])
-        elif kind == SUMMARY and tag == PACKED:
-            slot = _quantile(frame, value_at, behind)
-            if slot is None:
-                return None
-            if slot:
-                values.append((slot - at, DOUBLE))
-                said.append(frame[tag_at:slot])
-            else:
-                said.append(frame[tag_at:behind])
-        else:
-            said.append(frame[tag_at:behind])
-    if not time:
+        found, what = slots
+        # Slots are the end of a field. What is in front of them tells its length, so no two points
+        # of different fields say the same.
+        said.append(frame[tag_at : found[0] if found else behind])
+        places[what] += [slot - at for slot in found]
+        if what in _READ:
+            values += [(slot - at, _READ[what]) for slot in found]
+    times, buckets = places[_What.TIME], places[_What.BUCKET]
+    if not times:
         return None
-    # Lengths stand in what is said, so that no two points of different fields spell the same.
-    key = xxhash.xxh3_64_intdigest(b"".join(said), seed)
     return Unit(
-        time=time,
+        time=times[0],
         values=tuple(values),
-        buckets=buckets,
-        bucket_count=bucket_count,
-        idle=tuple(idle),
-        key=key,
+        buckets=buckets[0] if buckets else 0,
+        bucket_count=len(buckets),
+        idle=tuple(places[_What.IDLE]),
+        key=xxhash.xxh3_64_intdigest(b"".join(said), seed),
     )
 
 
-def _quantile(frame: bytes, at: int, end: int) -> int | None:
-    """Return where the value of a ValueAtQuantile lies, 0 if it has none, ``None`` if oddly."""
+class _What(Enum):
+    """What eight bytes of a point are to us."""
+
+    TIME = auto()
+    IDLE = auto()
+    COUNT = auto()
+    DOUBLE = auto()
+    BUCKET = auto()
+
+
+_READ: Final = {_What.COUNT: UNSIGNED, _What.DOUBLE: DOUBLE}
+_FIXED: Final = {
+    START: _What.IDLE, TIME: _What.TIME, COUNT: _What.COUNT, TOTAL: _What.DOUBLE,
+    MIN: _What.IDLE, MAX: _What.IDLE,
+}  # fmt: skip
+
+
+def _slots(frame: bytes, field: protobuf.Field, kind: int) -> tuple[Sequence[int], _What] | None:
+    """Return where the eight bytes of a field lie, none if it has none; ``None`` if it is odd."""
+    number, wire_type, tag_at, at, behind = field
+    tag = frame[tag_at] if at - tag_at == 1 or wire_type == protobuf.BYTES else 0
+    if tag in _FIXED and (kind == HISTOGRAM or number < SUMMARY):
+        return (at,), _FIXED[tag]
+    if tag == PACKED and kind == HISTOGRAM:
+        whole = (behind - at) % 8 == 0
+        return (range(at, behind, 8), _What.BUCKET) if whole else None
+    if tag == PACKED:
+        return _quantile(frame, at, behind)
+    return (), _What.IDLE
+
+
+def _quantile(frame: bytes, at: int, end: int) -> tuple[Sequence[int], _What] | None:
     # message ValueAtQuantile { double quantile = 1; double value = 2; }
     tags = [frame[tag_at] for _, _, tag_at, _, _ in protobuf.fields(frame, at, end)]
-    if tags == [QUANTILE, QUANTILE_VALUE] and end - at == 18:
-        return at + 10
-    if tags == [QUANTILE_VALUE] and end - at == 9:
-        return at + 1
-    return 0 if tags in ([QUANTILE], []) else None
+    value = end - 8
+    if (tags, end - at) in (([QUANTILE, QUANTILE_VALUE], 18), ([QUANTILE_VALUE], 9)):
+        return (value,), _What.DOUBLE
+    return ((), _What.IDLE) if tags in ([QUANTILE], []) else None
 
 
 def unit(frame: bytes, walked: Walk, index: int) -> Unit:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.wire import remote_write_points, remote_write_series
-from common.wire.remote_write_recipe import Places, Recipe, Template
+from common.wire.remote_write_recipe import Places, Recipe
 from common.wire.remote_write_requests import Request
 from common.wire.remote_write_terms import Drop
 from common.wire.remote_write_units import Walk
@@ -28,7 +28,7 @@ _STAMP: Final = np.uint64(0x10 | 0x0A << 56 | 0x80_80_80_80_80 << 8)
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)  # not frozen: one is made per frame, and that would cost 2 µs more
 class Part:
     """Samples of one frame: where their series and numbers are; see `Recipe` for the arrays.
 
@@ -36,7 +36,7 @@ class Part:
     """
 
     series: bytes
-    template: Template
+    families: tuple[tuple[str, bytes], ...]
     holes: Places
     values: Places
     times: Places
@@ -54,18 +54,12 @@ class Part:
 
 
 def whole(recipe: Recipe, base: int) -> Part:
-    """Return the samples of a frame at *base* in the body that has exactly the shape of *recipe*."""
+    """Return the samples of a frame at *base* in the body, which has the shape of *recipe*."""
+    template = recipe.template
     return Part(
-        series=recipe.template.series,
-        template=recipe.template,
-        holes=recipe.holes,
-        values=recipe.values + base,
-        times=recipe.times + base,
-        ends=recipe.ends,
-        firsts=recipe.firsts,
-        points=recipe.points,
-        dropped=recipe.dropped,
-    )
+        template.series, template.families, recipe.holes, recipe.values + base,
+        recipe.times + base, recipe.ends, recipe.firsts, recipe.points, recipe.dropped,
+    )  # fmt: skip
 
 
 def rearranged(recipe: Recipe, walked: Walk, base: int) -> tuple[Part, frozenset[int]] | None:
@@ -88,7 +82,7 @@ def rearranged(recipe: Recipe, walked: Walk, base: int) -> tuple[Part, frozenset
         moved = shift[recipe.units]
         return Part(
             series=recipe.template.series,
-            template=recipe.template,
+            families=recipe.template.families,
             holes=recipe.holes,
             values=recipe.values + moved[: recipe.ends[-1]],
             times=recipe.times + moved,
@@ -113,7 +107,7 @@ def _some(recipe: Recipe, kept: npt.NDArray[np.bool_], shift: Places) -> Part:
     spans, series = recipe.spans.tolist(), recipe.template.series
     return Part(
         series=b"".join([series[spans[n] : spans[n + 1]] for n in np.flatnonzero(kept).tolist()]),
-        template=recipe.template,
+        families=tuple([recipe.template.families[n] for n in np.unique(recipe.kin[kept]).tolist()]),
         holes=(recipe.holes[chosen] - recipe.spans[units] + begins[units]).astype(np.int32),
         values=recipe.values[valued] + shift[recipe.units[:bound][valued]],
         times=recipe.times[chosen] + shift[units],
@@ -163,18 +157,22 @@ class Weaver:
         """
         group: list[int] = []
         families: dict[str, bytes] = {}
+        seen: set[int] = set()  # what is in there already, by identity: replicas share theirs
         size = 0
         for index in chosen:
             part = self.parts[index]
-            own = len(part.series) + len(extras.get(index, b""))
-            told = part.template.families
-            if index in extras:
-                told = (*told, ("target_info", remote_write_points.TARGET_INFO))
-            new = {name: metadata for name, metadata in told if name not in families}
-            grows = own + sum(map(len, new.values()))
+            grows = own = len(part.series) + len(extras.get(index, b""))
+            told, new = part.families, {}
+            if id(told) not in seen or index in extras:
+                seen.add(id(told))
+                if index in extras:
+                    told = (*told, ("target_info", remote_write_points.TARGET_INFO))
+                new = {name: metadata for name, metadata in told if name not in families}
+                grows += sum(map(len, new.values()))
             if group and size + grows > max_bytes:
                 yield self._request(group, families, extras)
                 group, families, size, new = [], {}, 0, dict(told)
+                seen = {id(part.families)}
                 grows = own + sum(map(len, new.values()))
             families |= new
             group.append(index)
@@ -210,7 +208,7 @@ class Weaver:
     def _fill(
         self, words: npt.NDArray[np.uint64], parts: Sequence[Part], holes: Sequence[Places]
     ) -> None:
-        if all([len(part.times) == part.ends[0] for part in parts]):  # nearly always: doubles only
+        if all(len(part.times) == part.ends[0] for part in parts):  # nearly always: doubles only
             words[np.concatenate(holes)] = self._words[np.concatenate([p.values for p in parts])]
             return
         begin = (0, 0, 0, 0)
@@ -226,7 +224,7 @@ class Weaver:
                     continue
                 sources.append(part.values[chosen])
                 targets.append(places[chosen])
-                if kind == 3:  # noqa: PLR2004 - sums, see `Recipe`
+                if kind == 3:  # sums, see `Recipe`
                     firsts.append(part.firsts + before)
                     before += chosen.stop - chosen.start
             if sources:
@@ -243,7 +241,7 @@ def _made(
         return numbers
     if kind == 1:
         return numbers.view(np.int64).astype(np.float64).view(np.uint64)
-    if kind == 2:  # noqa: PLR2004
+    if kind == 2:
         return numbers.astype(np.float64).view(np.uint64)
     sums = np.cumsum(numbers)
     first = np.concatenate(firsts)

@@ -9,13 +9,13 @@ from agent.scraping import loop as scraping
 from agent.scraping.state import Health
 from common.config import shared
 from common.exporters import delivery
-from common.exporters.outcomes import Batch, Delivered, Encoding, Request, Verdict
+from common.exporters.outcomes import Batch, Delivered, Encoding, Exporter, Request, Verdict
 from common.service.ledger import DropReason, Ledger
 from common.service.telemetry import Reading
 from common.wire import otlp
 
 
-class Backend:
+class Backend(Exporter):
     """Takes everything, but for one point a request."""
 
     def encode(self, batch: Batch) -> Encoding:

@@ -10,7 +10,7 @@ import pytest
 from common.config import gateway, shared
 from common.enrichment import attributes, enricher, pods
 from common.exporters import delivery
-from common.exporters.outcomes import Batch, Delivered, Encoding, Request, Verdict
+from common.exporters.outcomes import Batch, Delivered, Encoding, Exporter, Request, Verdict
 from common.service.ledger import DropReason, Ledger
 from common.service.settings import Problem, SettingsError
 from gateway import pipelines
@@ -25,7 +25,7 @@ def pipeline(name: str = "a", *, port: int = 1, **other) -> gateway.Pipeline:
 
 
 @dataclass
-class Backends:
+class Backends(Exporter):
     """Destinations that are real but for the network; remembers which were entered and left."""
 
     log: list[str] = field(default_factory=list)

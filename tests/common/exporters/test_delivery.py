@@ -15,6 +15,7 @@ from common.exporters.outcomes import (
     Batch,
     Delivered,
     Encoding,
+    Exporter,
     Refused,
     Request,
     Retry,
@@ -29,7 +30,7 @@ QUICK = Batching(max_bytes=1 << 20, linger=1.0)
 PATIENT = Retrying(initial=1.0, max_interval=4.0, max_age=60.0)
 
 
-class Scripted:
+class Scripted(Exporter):
     """Answers from a script, then with success; each attempt takes *seconds*."""
 
     def __init__(self, script: Iterable[Verdict | str] = (), seconds: float = 0.0) -> None:
