@@ -91,6 +91,8 @@ class OtlpOutput(Section, frozen=True):
     """gRPC takes none and gzip."""
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 10.0
     """Seconds one attempt may take."""
+    grpc_client: Literal["lean", "grpcio"] = "lean"
+    """Which implementation speaks gRPC."""
     tls: shared.Tls = shared.Tls()
     """How the backend is verified."""
 
@@ -104,8 +106,12 @@ class OtlpOutput(Section, frozen=True):
                 "compression",
                 f"{self.compression!r} is for protocol http; gRPC takes none or gzip",
             )
-        if self.protocol == "grpc" and self.tls.insecure_skip_verify:
-            yield "tls.insecure_skip_verify", "gRPC always verifies; give ca_file instead"
+        grpcio = self.protocol == "grpc" and self.grpc_client == "grpcio"
+        if grpcio and self.tls.insecure_skip_verify:
+            yield (
+                "tls.insecure_skip_verify",
+                "grpcio always verifies; give ca_file, or set grpc_client: lean",
+            )
 
 
 class RemoteWriteOutput(Section, frozen=True):

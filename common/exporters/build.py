@@ -103,7 +103,15 @@ def _otlp(
 ) -> AbstractAsyncContextManager[Exporter]:
     if section.protocol == "grpc":
         constant = _headers("otlp.headers", section.headers, _GRPC_NAME)
-        return otlp_grpc.connecting(
+        if section.grpc_client == "grpcio":
+            from common.exporters import otlp_grpcio  # noqa: PLC0415 - 20 MB that few ask for
+
+            connecting: Callable[..., AbstractAsyncContextManager[Exporter]] = (
+                otlp_grpcio.connecting
+            )
+        else:
+            connecting = otlp_grpc.connecting
+        return connecting(
             section.endpoint,
             headers=lambda: constant,
             compression=section.compression,

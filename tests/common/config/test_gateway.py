@@ -49,7 +49,7 @@ def test_an_empty_document_is_a_gateway_without_pipelines() -> None:
         (
             (
                 "pipelines: [{name: a, output: {otlp: {endpoint: 'https://x',"
-                " tls: {insecure_skip_verify: true}}}}]"
+                " grpc_client: grpcio, tls: {insecure_skip_verify: true}}}}]"
             ),
             "pipelines[0].output.otlp.tls.insecure_skip_verify",
         ),

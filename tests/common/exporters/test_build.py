@@ -43,7 +43,7 @@ async def test_otlp_over_grpc() -> None:
     assert received.body == BODY
     assert received.headers["x-tenant"] == "shop"
     agent_name = received.headers["user-agent"]
-    assert agent_name.startswith(f"OTel-OTLP-Exporter-python-headgate/{VERSION} ")
+    assert agent_name == f"OTel-OTLP-Exporter-python-headgate/{VERSION}"
 
 
 @pytest.mark.wallclock

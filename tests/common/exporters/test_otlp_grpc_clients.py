@@ -1,4 +1,4 @@
-"""The gRPC client says what it should, and sorts every answer as the specification does."""
+"""Both gRPC clients say what they should, and sort every answer as the specification does."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,20 +8,27 @@ import grpc
 import pytest
 
 from common.config.shared import Tls
-from common.exporters import otlp_grpc
-from common.exporters.outcomes import Batch, Delivered, Refused, Retry, TooBig, Verdict
+from common.exporters import otlp_grpc, otlp_grpcio
+from common.exporters.outcomes import Batch, Delivered, Exporter, Refused, Retry, TooBig, Verdict
 from common.wire import otlp
 from tests.fakes import backends, certificates, points
 from tests.fakes.backends import Hang, Rpc
 
 pytestmark = pytest.mark.wallclock
 
+CLIENTS = {"lean": otlp_grpc, "grpcio": otlp_grpcio}
 Code = grpc.StatusCode
 BODY = points.request([1.0, 2.0])
 
 
+@pytest.fixture(params=CLIENTS)
+def client(request) -> str:
+    return request.param
+
+
 @asynccontextmanager
 async def exporting(
+    client: str,
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
@@ -29,7 +36,7 @@ async def exporting(
     attempt_timeout: float = 5.0,
     tls: Tls | None = None,
 ):
-    async with otlp_grpc.connecting(
+    async with CLIENTS[client].connecting(
         url,
         headers=lambda: headers or {},
         compression=compression,
@@ -40,30 +47,32 @@ async def exporting(
         yield exporter
 
 
-async def send(exporter: otlp_grpc.OtlpGrpcExporter, body: otlp.Encoded = BODY) -> Verdict:
+async def send(exporter: Exporter, body: otlp.Encoded = BODY) -> Verdict:
     (request,) = exporter.encode(Batch(body=body, points=2, oldest=0.0)).requests
     assert request.points == 2
     return await exporter.send(request)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-async def test_the_bytes_arrive_as_they_are_with_the_headers(compression) -> None:
+async def test_the_bytes_arrive_as_they_are_with_the_headers(client, compression) -> None:
     async with (
         backends.otlp_grpc() as backend,
-        exporting(backend.url, headers={"x-tenant": "shop"}, compression=compression) as exporter,
+        exporting(
+            client, backend.url, headers={"x-tenant": "shop"}, compression=compression
+        ) as exporter,
     ):
         assert await send(exporter) == Delivered()
     (received,) = backend.received
     assert received.body == BODY
     assert received.headers["x-tenant"] == "shop"
-    assert received.headers["user-agent"].startswith("headgate-test/1 ")
+    assert received.headers["user-agent"].split(" ")[0] == "headgate-test/1"
 
 
-async def test_headers_are_asked_for_at_every_request() -> None:
+async def test_headers_are_asked_for_at_every_request(client) -> None:
     headers = {"authorization": "Bearer one"}
     async with (
         backends.otlp_grpc() as backend,
-        exporting(backend.url, headers=headers) as exporter,
+        exporting(client, backend.url, headers=headers) as exporter,
     ):
         await send(exporter)
         headers["authorization"] = "Bearer two"
@@ -72,7 +81,7 @@ async def test_headers_are_asked_for_at_every_request() -> None:
     assert sent == ["Bearer one", "Bearer two"]
 
 
-async def test_every_status_is_sorted_by_the_specification_s_table() -> None:
+async def test_every_status_is_sorted_by_the_specification_s_table(client) -> None:
     retryable = {
         Code.CANCELLED,
         Code.DEADLINE_EXCEEDED,
@@ -83,7 +92,7 @@ async def test_every_status_is_sorted_by_the_specification_s_table() -> None:
     }
     codes = [code for code in Code if code is not Code.OK]
     script = [Rpc(code=code, details="why") for code in codes]
-    async with backends.otlp_grpc(script) as backend, exporting(backend.url) as exporter:
+    async with backends.otlp_grpc(script) as backend, exporting(client, backend.url) as exporter:
         verdicts = {code: await send(exporter) for code in codes}
     assert verdicts == {
         code: Retry(f"{code.name}: why")
@@ -95,13 +104,13 @@ async def test_every_status_is_sorted_by_the_specification_s_table() -> None:
     }
 
 
-async def test_retry_info_is_a_lower_bound_and_makes_exhaustion_worth_a_retry() -> None:
+async def test_retry_info_is_a_lower_bound_and_makes_exhaustion_worth_a_retry(client) -> None:
     script = [
         Rpc(code=Code.UNAVAILABLE, retry_after=2.5),
         Rpc(code=Code.RESOURCE_EXHAUSTED, retry_after=7.0),
         Rpc(code=Code.RESOURCE_EXHAUSTED, retry_after=0.0),
     ]
-    async with backends.otlp_grpc(script) as backend, exporting(backend.url) as exporter:
+    async with backends.otlp_grpc(script) as backend, exporting(client, backend.url) as exporter:
         verdicts = [await send(exporter) for _ in script]
     assert verdicts == [
         Retry("UNAVAILABLE", 2.5),
@@ -110,13 +119,13 @@ async def test_retry_info_is_a_lower_bound_and_makes_exhaustion_worth_a_retry() 
     ]
 
 
-async def test_a_partial_success_is_believed_and_a_broken_answer_is_still_a_success() -> None:
+async def test_a_partial_success_is_believed_and_a_broken_answer_is_still_a_success(client) -> None:
     script = [
         Rpc(body=otlp.response(2, "too old")),
         Rpc(body=otlp.response(0, "beware")),
         Rpc(body=b"\x0a\x63"),
     ]
-    async with backends.otlp_grpc(script) as backend, exporting(backend.url) as exporter:
+    async with backends.otlp_grpc(script) as backend, exporting(client, backend.url) as exporter:
         assert await send(exporter) == Delivered(2, "too old")
         assert await send(exporter) == Delivered(0, "beware")
         verdict = await send(exporter)
@@ -124,10 +133,10 @@ async def test_a_partial_success_is_believed_and_a_broken_answer_is_still_a_succ
     assert "status OK" in verdict.message
 
 
-async def test_no_answer_in_time_is_worth_a_retry() -> None:
+async def test_no_answer_in_time_is_worth_a_retry(client) -> None:
     async with (
         backends.otlp_grpc([Hang()]) as backend,
-        exporting(backend.url, attempt_timeout=0.2) as exporter,
+        exporting(client, backend.url, attempt_timeout=0.2) as exporter,
     ):
         verdict = await send(exporter)
     assert isinstance(verdict, Retry)
@@ -135,9 +144,10 @@ async def test_no_answer_in_time_is_worth_a_retry() -> None:
 
 
 async def test_nobody_there_is_worth_a_retry_and_noticed_when_somebody_comes(
+    client,
     unused_tcp_port: int,
 ) -> None:
-    async with exporting(f"http://127.0.0.1:{unused_tcp_port}") as exporter:
+    async with exporting(client, f"http://127.0.0.1:{unused_tcp_port}") as exporter:
         verdict = await send(exporter)
         assert isinstance(verdict, Retry)
         assert verdict.why.startswith("UNAVAILABLE")
@@ -147,22 +157,24 @@ async def test_nobody_there_is_worth_a_retry_and_noticed_when_somebody_comes(
                 await asyncio.sleep(0.05)
 
 
-async def test_a_large_request_is_not_limited_by_the_client() -> None:
+async def test_a_large_request_is_not_limited_by_the_client(client) -> None:
     body = points.request(range(20_000), width=400)
     assert len(body) > 8 << 20
-    async with backends.otlp_grpc() as backend, exporting(backend.url) as exporter:
+    async with backends.otlp_grpc() as backend, exporting(client, backend.url) as exporter:
         assert await send(exporter, body) == Delivered()
     assert backend.received[0].body == body
 
 
-async def test_cancelling_an_attempt_cancels_it() -> None:
-    async with backends.otlp_grpc([Hang()]) as backend, exporting(backend.url) as exporter:
+async def test_cancelling_an_attempt_cancels_it(client) -> None:
+    async with backends.otlp_grpc([Hang()]) as backend, exporting(client, backend.url) as exporter:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await send(exporter)
 
 
-async def test_tls_verifies_the_backend_and_shows_the_client_s_certificate(tmp_path) -> None:
+async def test_tls_verifies_the_backend_and_shows_a_certificate_of_its_own(
+    client, tmp_path
+) -> None:
     files = certificates.write(tmp_path, "backend.test")
     mutual = grpc.ssl_server_credentials(
         [(files.key.read_bytes(), files.certificate.read_bytes())],
@@ -177,19 +189,20 @@ async def test_tls_verifies_the_backend_and_shows_the_client_s_certificate(tmp_p
     )
     async with AsyncExitStack() as stack:
         backend = await stack.enter_async_context(backends.otlp_grpc(credentials=mutual))
-        exporter = await stack.enter_async_context(exporting(backend.url, tls=good))
+        exporter = await stack.enter_async_context(exporting(client, backend.url, tls=good))
         assert await send(exporter) == Delivered()
         stranger = await stack.enter_async_context(
-            exporting(backend.url, tls=Tls(server_name="backend.test"))
+            exporting(client, backend.url, tls=Tls(server_name="backend.test"))
         )
         assert isinstance(await send(stranger), Retry)
 
 
 async def test_a_certificate_file_that_is_none_is_an_error_before_anything_is_sent(
+    client,
     tmp_path,
 ) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate")
     for path in (tmp_path / "ca.pem", tmp_path / "absent.pem"):
         with pytest.raises(OSError):
-            async with exporting("https://127.0.0.1:1", tls=Tls(ca_file=str(path))):
+            async with exporting(client, "https://127.0.0.1:1", tls=Tls(ca_file=str(path))):
                 pytest.fail("a broken file was accepted")
