@@ -119,7 +119,8 @@ def _details(said: Head) -> bytes | None:
     text = said.get(b"grpc-status-details-bin")
     if text is None:
         return None
+    text = text.partition(b",")[0].rstrip(b"=")
     try:  # senders leave the padding out, receivers take it either way
-        return base64.b64decode(text.partition(b",")[0] + b"==")
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         return None

@@ -158,6 +158,7 @@ class Channel:
             self._change.set()
 
     async def _connect(self, place: _Place) -> None:
+        link: Link | None = None
         try:
             async with asyncio.timeout(CONNECT):
                 transport, link = await self._loop.create_connection(
@@ -168,17 +169,18 @@ class Channel:
                     ssl=self._tls,
                     server_hostname=self._name if self._tls else None,
                 )
-            secured = transport.get_extra_info("ssl_object")
-            if secured is not None and secured.selected_alpn_protocol() != "h2":
-                link.abort("it does not speak HTTP/2")
-                raise ConnectionError("it does not speak HTTP/2 over TLS, as gRPC has to")
+                secured = transport.get_extra_info("ssl_object")
+                if secured is not None and secured.selected_alpn_protocol() != "h2":
+                    link.abort("it does not speak HTTP/2 over TLS, as gRPC has to")
+                await link.wait_ready()
         except (OSError, TimeoutError) as error:
             self._failed(place, str(error) or f"no connection within {CONNECT:g} s")
         else:
-            place.link, place.failures, place.error = link, 0, ""
-            if place not in self._places:  # its address is no longer one of the server's
-                link.close()
+            if place in self._places:  # else its address is no longer one of the server's
+                place.link, place.failures, place.error, link = link, 0, "", None
         finally:
+            if link is not None:
+                link.abort("of no use")
             place.connecting = False
             self._change.set()
 

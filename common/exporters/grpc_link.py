@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from typing_extensions import override
 
@@ -16,7 +16,8 @@ from common.wire import http2
 # as many as it has requests in flight.
 LIMITS: Final = http2.Limits(max_queued_bytes=1 << 40)
 
-_LOST = Answer(code=grpc_answers.UNAVAILABLE, message="the connection was lost")
+_Value = TypeVar("_Value")
+_LOST: Final = Answer(code=grpc_answers.UNAVAILABLE, message="the connection was lost")
 
 
 class Link(asyncio.Protocol):
@@ -32,6 +33,7 @@ class Link(asyncio.Protocol):
         self._now = asyncio.get_running_loop().time
         self._calls: dict[int, tuple[Reply, asyncio.Future[Answer]]] = {}
         self._heard = 0.0  # when the server last said anything
+        self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.why = ""  # it is gone, once it is
 
     @property
@@ -43,6 +45,14 @@ class Link(asyncio.Protocol):
     def room(self) -> int:
         """How many calls more the server takes now."""
         return self._http2.room if self.open else 0
+
+    async def wait_ready(self) -> None:
+        """Wait for the server's settings: only who sends them speaks HTTP/2.
+
+        Raises :class:`ConnectionError` if something else comes, or nothing any more.
+        """
+        if not await self._ready:
+            raise ConnectionError(self.why)
 
     async def call(self, block: bytes, prefix: bytes, message: bytes) -> Answer:
         """Send a request of one message behind its *prefix*, and wait for the answer.
@@ -89,6 +99,7 @@ class Link(asyncio.Protocol):
         self.why = self.why or why
         if self._transport is not None:
             self._transport.abort()
+            self._transport = None
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -100,9 +111,10 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.why = self.why or (str(exc) if exc else "the server closed the connection")
+        _settle(self._ready, value=False)
         calls, self._calls = self._calls, {}
         for _, future in calls.values():
-            _settle(future, _LOST)
+            _settle(future, value=_LOST)
         self._changed()
 
     @override
@@ -118,6 +130,8 @@ class Link(asyncio.Protocol):
                     self._ended(stream, head)
                 case http2.StreamReset(stream, code, words):
                     self._settle(stream, grpc_answers.reset(code, words))
+                case http2.SettingsCame():
+                    _settle(self._ready, value=True)
                 case http2.GoingAway():
                     self._left_behind(event)
                 case http2.Failed():
@@ -125,7 +139,7 @@ class Link(asyncio.Protocol):
                     self._write()
                     self.close()
                 case _:
-                    pass  # settings, pings, windows: the core has seen to them
+                    pass  # pings and windows: the core has seen to them
         self._write()
         self._changed()
 
@@ -168,7 +182,7 @@ class Link(asyncio.Protocol):
     def _settle(self, stream: int, answer: Answer) -> None:
         call = self._calls.pop(stream, None)
         if call is not None:
-            _settle(call[1], answer)
+            _settle(call[1], value=answer)
         if not self._calls and self._http2.going_away:
             self.close()
 
@@ -179,6 +193,6 @@ class Link(asyncio.Protocol):
                 self._transport.write(data)
 
 
-def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
+def _settle(future: asyncio.Future[_Value], *, value: _Value) -> None:
     if not future.done():
-        future.set_result(answer)
+        future.set_result(value)
