@@ -137,9 +137,11 @@ class Converter:
             if number != 1 or wire_type != protobuf.BYTES:
                 continue
             resource, found = b"", None
-            if start < end and body[start] == 0x0A:  # message ResourceMetrics { Resource = 1; ...
-                size, at = protobuf.read_varint(body, start + 1)
-                resource = body[at : at + size]
+            # message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics = 2; ... }
+            if start < end and body[start] in {0x0A, 0x12}:
+                if body[start] == 0x0A:
+                    size, at = protobuf.read_varint(body, start + 1)
+                    resource = body[at : at + size]
                 found = self.known.find(body[start:end], resource, start, way)
             yield _Frame(start, end, resource, found)
 

@@ -12,11 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Final, final
 
-import numpy as np
-import numpy.typing as npt
-import xxhash
-
-from common.wire import memo, remote_write_recipe, remote_write_units, remote_write_weave
+from common.wire import memo, remote_write_recipe, remote_write_units, remote_write_weave, shapes
 from common.wire.remote_write_recipe import Convert, Families, Recipe
 from common.wire.remote_write_units import Walk
 from common.wire.remote_write_weave import Part
@@ -24,6 +20,8 @@ from common.wire.remote_write_weave import Part
 SMALL: Final = 512  # bytes of a frame below which the plain path is as cheap
 VARIANTS: Final = 4  # shapes remembered per sender: of one that shuffles, and of one that is split
 OFTEN: Final = 64  # every so many frames of other shapes another one is learnt, were it in vain
+FUTILE: Final = 3  # walks in vain after which a sender's frames are walked ...
+SELDOM: Final = 32  # ... only so often
 OVERHEAD: Final = 700  # bytes of Python objects around a sender
 
 
@@ -51,6 +49,7 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class _Variant:
     length: int
+    mask: shapes.Array
     digest: bytes
     recipe: Recipe
 
@@ -63,6 +62,7 @@ class Sender:
     group: Group | None = None
     variants: tuple[_Variant, ...] = ()
     misses: int = 0  # frames of a shape that is none of these
+    futile: int = 0  # walks in a row that found next to nothing
 
 
 @final
@@ -109,12 +109,14 @@ class Known:
             self.senders.put(resource, Sender(), OVERHEAD + len(resource))
             return None
         for variant in sender.variants:
-            if variant.length == len(frame) and variant.recipe.whole:
-                recipe = variant.recipe
-                if digest(frame, recipe.slots, self._seed) == variant.digest:
-                    self.recognised += 1
-                    part = remote_write_weave.whole(recipe, base)
-                    return _found(sender, part, b"")
+            if (
+                variant.length == len(frame)
+                and variant.recipe.whole
+                and shapes.digest(frame, variant.mask, self._seed) == variant.digest
+            ):
+                self.recognised += 1
+                part = remote_write_weave.whole(variant.recipe, base)
+                return _found(sender, part, b"")
         return self._missed(frame, resource, base, sender, way)
 
     def _missed(
@@ -126,6 +128,8 @@ class Known:
         way: Way,
     ) -> Found | None:
         sender.misses += 1
+        if sender.futile >= FUTILE and sender.misses % SELDOM:
+            return None
         walked = remote_write_units.walk(frame, self._seed)
         if walked is None or not walked.starts:
             return None
@@ -135,6 +139,7 @@ class Known:
             if some is not None and (best is None or len(some[1]) > len(best[1])):
                 best = some
         known = len(best[1]) if best else 0
+        sender.futile = sender.futile + 1 if 4 * known < len(walked.starts) else 0
         # The first time nothing is known; later a lesson is worth it where much is new, ever less
         # often, for there are senders that never repeat themselves.
         new = 2 * known < len(walked.starts) and sender.misses & (sender.misses - 1) == 0
@@ -158,11 +163,12 @@ class Known:
         sender: Sender,
         way: Way,
     ) -> Recipe | None:
-        recipe = remote_write_recipe.learn(
+        lesson = remote_write_recipe.learn(
             frame, walked, way.convert, self._max_template, self._seed
         )
-        if recipe is None:
+        if lesson is None:
             return None
+        recipe, slots = lesson
         self.learnt += 1
         families = self._families.get(recipe.template.families)
         if families is None:
@@ -171,22 +177,17 @@ class Known:
         recipe = replace(recipe, template=replace(recipe.template, families=families))
         for variant in sender.variants:
             recipe = remote_write_recipe.sharing(recipe, variant.recipe.template)
-        said = digest(frame, recipe.slots, self._seed) if recipe.whole else b""
+        mask = shapes.mask_of(len(frame), slots)
+        said = shapes.digest(frame, mask, self._seed)
         sender.group = sender.group or way.group(resource)
-        learnt = _Variant(len(frame), said, recipe)
+        learnt = _Variant(len(frame), mask, said, recipe)
         sender.variants = (learnt, *sender.variants)[:VARIANTS]
         templates = {id(v.recipe.template): len(v.recipe.template.series) for v in sender.variants}
-        cost = sum(templates.values()) + sum([v.recipe.cost for v in sender.variants])
+        cost = sum(templates.values()) + sum(
+            [v.recipe.cost + v.mask.nbytes for v in sender.variants]
+        )
         self.senders.put(resource, sender, OVERHEAD + 2 * len(resource) + cost)
         return recipe
-
-
-def digest(frame: bytes, slots: npt.NDArray[np.intp], seed: int) -> bytes:
-    """Hash *frame* with eight bytes blanked at each of *slots*."""
-    blanked = np.frombuffer(frame, np.uint8).copy()
-    words = np.ndarray((len(frame) - 7,), np.uint64, blanked, strides=(1,))
-    words[slots] = 0
-    return xxhash.xxh3_128_digest(blanked.data, seed)
 
 
 def _found(sender: Sender, part: Part, rest: bytes) -> Found:

@@ -83,8 +83,6 @@ class Recipe:
     """For each unit, where its series begin in the template, and at the end its length."""
     kin: npt.NDArray[np.int16]
     """For each unit, the position of its family."""
-    slots: npt.NDArray[np.intp]
-    """Every place of the frame where any eight bytes leave its shape the same."""
     whole: bool
     """Whether it says all that there is to say about its frame."""
     points: int
@@ -94,7 +92,7 @@ class Recipe:
     def cost(self) -> int:
         """About how many bytes of memory this takes, apart from the template, which is shared."""
         arrays = (self.holes, self.values, self.times, self.units, self.firsts, self.starts,
-                  self.keys, self.order, self.spans, self.kin, self.slots)  # fmt: skip
+                  self.keys, self.order, self.spans, self.kin)  # fmt: skip
         return OVERHEAD + sum([each.nbytes for each in arrays])
 
 
@@ -106,8 +104,12 @@ def sharing(recipe: Recipe, template: Template) -> Recipe:
     return replace(recipe, template=template)
 
 
-def learn(frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: int) -> Recipe | None:
+def learn(
+    frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: int
+) -> tuple[Recipe, list[int]] | None:
     """Observe what *convert* makes of *frame*, whose units are *walked*.
+
+    Returns the recipe, and every place of the frame where any eight bytes leave its shape the same.
 
     ``None`` if there is no unit to speak of, if the series would not fit *max_bytes*, if units
     share a series, or if points were dropped for more than their shape. *salt*, a secret number,
@@ -115,7 +117,7 @@ def learn(frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: in
     """
     if not walked.starts or len(set(walked.keys)) != len(walked.keys):
         return None
-    units = [remote_write_units.unit(frame, walked, n) for n in range(len(walked.starts))]
+    units = remote_write_units.units(frame, walked)
     first_ms = _FIRST_MS + salt % (1 << 40)
     requests, dropped = convert(_marked(frame, walked, units, first_ms))
     if len(requests) != 1 or not _ANY_DROP.isdisjoint(dropped):
@@ -126,7 +128,8 @@ def learn(frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: in
     found = _samples(request, walked, units, first_ms)
     if found is None or not found.series or len(found.families) > _MOST_FAMILIES:
         return None
-    return _recipe(found, walked, units, dropped)
+    recipe = _recipe(found, walked, units, dropped)
+    return None if recipe is None else (recipe, _slots(walked, units))
 
 
 def _marked(
@@ -250,7 +253,6 @@ def _recipe(
         order=order.astype(np.int32),
         spans=np.array(spans, np.int32),
         kin=np.array([position[found.family[index]] for index in ranked], np.int16),
-        slots=_slots(walked, units),
         whole=not (walked.others or found.strangers) and silent == sum(dropped.values()),
         points=len(ranked),
         dropped=tuple(dropped.items()),
@@ -279,11 +281,11 @@ def _firsts(sums: list[tuple[int, int, int, int, int]], buckets: list[int]) -> l
     return firsts
 
 
-def _slots(walked: Walk, units: list[remote_write_units.Unit]) -> npt.NDArray[np.intp]:
+def _slots(walked: Walk, units: list[remote_write_units.Unit]) -> list[int]:
     places: list[int] = []
     for start, unit in zip(walked.starts, units, strict=True):
         places.append(start + unit.time)
         places += [start + place for place, _ in unit.values]
         places += [start + place for place in unit.idle]
         places += range(start + unit.buckets, start + unit.buckets + 8 * unit.bucket_count, 8)
-    return np.array(places, np.intp)
+    return places

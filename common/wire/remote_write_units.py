@@ -53,9 +53,13 @@ class Unit:
     """What the point says apart from all these, hashed with 64 bits."""
 
 
-@dataclass(slots=True, kw_only=True)
+Place: TypeAlias = tuple[int, int, int, int]
+"""A point: where its tag is, where it starts and ends, and its key; -1 if it is no unit."""
+
+
+@dataclass(slots=True, eq=False)
 class Spot:
-    """A metric in its frame, with its points as (tag, start, end, unit or -1)."""
+    """A metric in its frame, with its points."""
 
     start: int
     data_tag: int
@@ -64,21 +68,19 @@ class Spot:
     end: int
     scope: bytes
     kind: int
-    points: list[tuple[int, int, int, int]] = field(default_factory=list)
+    seed: int = 0  # of its points' keys
+    points: list[Place] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Walk:
-    """The units of a frame, in order: where each starts and ends, its kind and key."""
+    """The metrics of a frame, and its units in order: where each starts, and its key."""
 
     resource: bytes  # the field, tag and length included; empty if there is none
-    starts: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    kinds: list[int] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=list)  # of the unit's metric
     spots: list[Spot] = field(default_factory=list)
     others: int = 0  # points and metrics that are no units
+    starts: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
 
 
 def walk(frame: bytes, seed: int) -> Walk | None:
@@ -100,6 +102,10 @@ def walk(frame: bytes, seed: int) -> Walk | None:
             continue  # the schema's URL, or what we do not know: nothing to us
         if not _scope(frame, at, end, seed, found):
             return None
+    if found is not None:
+        points = [place for spot in found.spots for place in spot.points if place[3] >= 0]
+        found.starts = [start for _, start, _, _ in points]
+        found.keys = [key for *_, key in points]
     return found
 
 
@@ -123,47 +129,31 @@ def _metric(frame: bytes, span: tuple[int, int], scope: bytes, seed: int, found:
     if len(data) != 1 or data[0][1] != protobuf.BYTES:
         if data:
             found.others += 1
-            found.spots.append(
-                Spot(start=start, data_tag=stop, data=stop, data_end=stop, end=stop,
-                     scope=scope, kind=0)
-            )  # fmt: skip
+            found.spots.append(Spot(start, stop, stop, stop, stop, scope, 0))
         return
     kind, _, tag_at, at, end = data[0]
-    spot = Spot(
-        start=start, data_tag=tag_at, data=at, data_end=end, end=stop, scope=scope, kind=kind
-    )
+    spot = Spot(start, tag_at, at, end, stop, scope, kind)
     found.spots.append(spot)
     points = protobuf.fields(frame, at, end)
     # Everything the points have in common: name, unit, description, metadata, temporality, scope.
     said = [scope, b"\0", frame[start:tag_at], bytes((kind,)), frame[end:stop], b"\0"]
     said += [frame[each[2] : each[4]] for each in points if each[0] != DATA_POINTS]
-    metric_seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
-    numbers, composites = kind in {GAUGE, SUM}, kind in {HISTOGRAM, SUMMARY}
+    spot.seed = metric_seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
+    key_of = _KEYS.get(kind)
+    if key_of is None:
+        found.others += 1
+        return
     place = spot.points.append
     for number, wire_type, point_tag, point_at, point_end in points:
-        if number != DATA_POINTS or wire_type != protobuf.BYTES:
-            continue
-        if numbers:
-            key = number_key(frame, point_at, point_end, metric_seed)
-        else:
-            found_unit = composites and composite(frame, point_at, point_end, kind, metric_seed)
-            key = found_unit.key if found_unit else None
-        if key is None:
-            found.others += 1
-            place((point_tag, point_at, point_end, -1))
-            continue
-        place((point_tag, point_at, point_end, len(found.starts)))
-        found.starts.append(point_at)
-        found.ends.append(point_end)
-        found.kinds.append(kind)
-        found.keys.append(key)
-        found.seeds.append(metric_seed)
-    if not (numbers or composites):
-        found.others += 1
+        if number == DATA_POINTS and wire_type == protobuf.BYTES:
+            key = key_of(frame, point_at, point_end, metric_seed)
+            place((point_tag, point_at, point_end, key))
+            if key < 0:
+                found.others += 1
 
 
-def number_key(frame: bytes, at: int, end: int, seed: int) -> int | None:
-    """Return the key of a NumberDataPoint written as usual, else ``None``."""
+def _number_key(frame: bytes, at: int, end: int, seed: int) -> int:
+    """Return the key of a NumberDataPoint written as usual, else -1."""
     # Most points begin with both times. 18 and 27 bytes: tags and slots up to the tail.
     try:
         if frame[at] == START and frame[at + 9] == TIME:
@@ -171,27 +161,88 @@ def number_key(frame: bytes, at: int, end: int, seed: int) -> int | None:
         elif frame[at] == TIME:
             tail, value, shape = at + 18, frame[at + 9], 0
         else:
-            return None
+            return -1
     except IndexError:  # a point without a value at the very end of the frame
-        return None
+        return -1
     if tail > end or (value != AS_DOUBLE and value != AS_INT):  # noqa: PLR1714 - a set is slower
-        return None
+        return -1
     return xxhash.xxh3_64_intdigest(frame[tail:end], seed ^ value ^ shape)
 
 
-def number(frame: bytes, at: int, key: int) -> Unit:
-    """Return the unit of a NumberDataPoint that has a key."""
+def _histogram_key(frame: bytes, at: int, end: int, seed: int) -> int:
+    unit = _composite(frame, (at, end), HISTOGRAM, seed)
+    return -1 if unit is None else unit.key
+
+
+def _summary_key(frame: bytes, at: int, end: int, seed: int) -> int:
+    unit = _composite(frame, (at, end), SUMMARY, seed)
+    return -1 if unit is None else unit.key
+
+
+_KEYS: Final = {
+    GAUGE: _number_key, SUM: _number_key, HISTOGRAM: _histogram_key, SUMMARY: _summary_key,
+}  # fmt: skip
+
+
+def units(frame: bytes, walked: Walk) -> list[Unit]:
+    """Return the units of *walked*, by their places."""
+    found: list[Unit] = []
+    for spot in walked.spots:
+        for _, at, end, key in spot.points:
+            if key < 0:
+                continue
+            if spot.kind in {GAUGE, SUM}:
+                found.append(_number(frame, at, key))
+                continue
+            unit = _composite(frame, (at, end), spot.kind, spot.seed)
+            if unit is None:
+                raise RuntimeError(f"BUG: the unit at byte {at} is none any more")
+            found.append(unit)
+    return found
+
+
+def rest(frame: bytes, walked: Walk, taken: Container[int]) -> bytes:
+    """Return a ResourceMetrics of all that is in *frame* but for the units *taken*, by number."""
+    scopes: list[bytes] = [walked.resource]
+    number = 0
+    for spot in walked.spots:
+        left: list[Place] = []
+        for place in spot.points:
+            if place[3] < 0 or number not in taken:
+                left.append(place)
+            number += place[3] >= 0
+        if spot.points and not left:
+            continue
+        metric = frame[spot.start : spot.end]
+        if len(left) < len(spot.points):
+            others = [
+                frame[each[2] : each[4]]
+                for each in protobuf.fields(frame, spot.data, spot.data_end)
+                if each[0] != DATA_POINTS
+            ]
+            inner = b"".join([*others, *[frame[tag:end] for tag, _, end, _ in left]])
+            data = protobuf.framed(spot.kind, inner)
+            metric = b"".join(
+                (frame[spot.start : spot.data_tag], data, frame[spot.data_end : spot.end])
+            )
+        inside = spot.scope + protobuf.framed(METRICS, metric)
+        scopes.append(protobuf.framed(SCOPE_METRICS, inside))
+    return b"".join(scopes)
+
+
+def _number(frame: bytes, at: int, key: int) -> Unit:
     both = frame[at] == START
     time, idle = (10, (1,)) if both else (1, ())
     kind = DOUBLE if frame[at + time + 8] == AS_DOUBLE else INT
     return Unit(time=time, values=((time + 9, kind),), idle=idle, key=key)
 
 
-def composite(frame: bytes, at: int, end: int, kind: int, seed: int) -> Unit | None:
+def _composite(frame: bytes, span: tuple[int, int], kind: int, seed: int) -> Unit | None:
     """Return the unit of a HistogramDataPoint or SummaryDataPoint, ``None`` if written unusually.
 
     The fields must come in the order of their numbers, and only messages may repeat.
     """
+    at, end = span
     last = 0
     said: list[bytes] = []
     places: dict[_What, list[int]] = {what: [] for what in _What}
@@ -262,39 +313,3 @@ def _quantile(frame: bytes, at: int, end: int) -> tuple[Sequence[int], _What] | 
     if (tags, end - at) in (([QUANTILE, QUANTILE_VALUE], 18), ([QUANTILE_VALUE], 9)):
         return (value,), _What.DOUBLE
     return ((), _What.IDLE) if tags in ([QUANTILE], []) else None
-
-
-def unit(frame: bytes, walked: Walk, index: int) -> Unit:
-    """Return the unit *index* of *walked*, by its places."""
-    at, kind = walked.starts[index], walked.kinds[index]
-    if kind in {GAUGE, SUM}:
-        return number(frame, at, walked.keys[index])
-    found = composite(frame, at, walked.ends[index], kind, walked.seeds[index])
-    if found is None:
-        raise RuntimeError(f"BUG: the unit at byte {at} is none any more")
-    return found
-
-
-def rest(frame: bytes, walked: Walk, taken: Container[int]) -> bytes:
-    """Return a ResourceMetrics of all that is in *frame* but for the units *taken*."""
-    scopes: list[bytes] = [walked.resource]
-    for spot in walked.spots:
-        left = [each for each in spot.points if each[3] < 0 or each[3] not in taken]
-        if len(left) == len(spot.points):
-            metric = frame[spot.start : spot.end]
-        elif not left:
-            continue
-        else:
-            others = [
-                frame[each[2] : each[4]]
-                for each in protobuf.fields(frame, spot.data, spot.data_end)
-                if each[0] != DATA_POINTS
-            ]
-            inner = b"".join([*others, *[frame[tag:end] for tag, _, end, _ in left]])
-            data = protobuf.framed(spot.kind, inner)
-            metric = b"".join(
-                (frame[spot.start : spot.data_tag], data, frame[spot.data_end : spot.end])
-            )
-        inside = spot.scope + protobuf.framed(METRICS, metric)
-        scopes.append(protobuf.framed(SCOPE_METRICS, inside))
-    return b"".join(scopes)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar, final
+from typing import Final, Generic, TypeAlias, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ SHAPE_BYTES: Final = 250  # measured: objects of a shape, apart from its value
 
 Value = TypeVar("Value")
 Array = npt.NDArray[np.uint8]
+Slots: TypeAlias = Sequence[int] | npt.NDArray[np.integer]
 
 
 @final
@@ -50,7 +51,7 @@ class Lesson(Generic[Value]):
     that are there, for all that *value* says.
     """
 
-    slots: Sequence[int] | npt.NDArray[np.integer]
+    slots: Slots
     value: Value
     cost: int
 
@@ -158,16 +159,11 @@ class Shapes(Generic[Value]):
     def _remember(
         self, piece: bytes, key: Hashable, known: _Known[Value], lesson: Lesson[Value]
     ) -> None:
-        ones = np.ones(len(piece), np.uint8)
-        if len(lesson.slots):
-            # Eight bytes from every offset on, so that one assignment blanks a slot.
-            words = np.ndarray((len(piece) - 7,), np.uint64, ones, strides=(1,))
-            words[np.asarray(lesson.slots, np.intp)] = 0
-        blanked = np.frombuffer(piece, np.uint8) * ones
-        digest = xxhash.xxh3_128_digest(blanked.data, self._seed)
-        mask = _mask(known, ones if len(piece) <= DENSE else np.packbits(ones))
-        mask.seen.pop(digest, None)
-        mask.values[digest] = lesson.value, lesson.cost
+        ones = mask_of(len(piece), lesson.slots)
+        said = digest(piece, ones, self._seed)
+        mask = _mask(known, ones)
+        mask.seen.pop(said, None)
+        mask.values[said] = lesson.value, lesson.cost
         if len(mask.values) > VALUES:
             del mask.values[next(iter(mask.values))]
         # Summed up anew, because much may have left: lessons are rare, and cost more than this.
@@ -175,6 +171,23 @@ class Shapes(Generic[Value]):
         for mask in known.masks:
             known.size += MASK_BYTES + mask.ones.nbytes + SHAPE_BYTES * len(mask.seen)
             known.size += sum([SHAPE_BYTES + cost for _, cost in mask.values.values()])
+
+
+def mask_of(size: int, slots: Slots) -> Array:
+    """Return the mask of pieces of *size* bytes with eight-byte slots at the offsets *slots*."""
+    ones = np.ones(size, np.uint8)
+    if len(slots):
+        # Eight bytes from every offset on, so that one assignment blanks a slot.
+        words = np.ndarray((size - 7,), np.uint64, ones, strides=(1,))
+        words[np.asarray(slots, np.intp)] = 0
+    return ones if size <= DENSE else np.packbits(ones)
+
+
+def digest(piece: bytes, mask: Array, seed: int) -> bytes:
+    """Hash what *piece* says outside of the slots of *mask*, which was made for its size."""
+    size = len(piece)
+    ones = mask if size <= DENSE else np.unpackbits(mask, None, size)
+    return xxhash.xxh3_128_digest((np.frombuffer(piece, np.uint8) * ones).data, seed)
 
 
 def _saw(known: _Known[Value], mask: _Mask[Value], digest: bytes) -> None:
