@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
+from common.service import files
 from common.service.settings import Problem, SettingsError
 from common.service.telemetry import Reading
 from gateway import settings
 
 log = logging.getLogger("headgate.gateway.reload")
 
-EVERY: Final = 0.5  # seconds; with the second look at files written in place, live within 1.5 s
-RETRY: Final = 10  # looks until what was refused is tried again although no known file changed
-
 Load: TypeAlias = Callable[[], settings.Loaded]
 Apply: TypeAlias = Callable[[settings.Loaded], Awaitable[None]]
-Prints: TypeAlias = dict[Path, tuple[int, int, int, int] | None]
 
 
 class Reload:
@@ -37,11 +33,9 @@ class Reload:
         self.waiting: tuple[str, ...] = ()  # sections that take effect at the next start only
         self._first = current.config
         self._load, self._apply = load, apply
-        # Empty, so that the first look loads once more: the files may have changed while the
-        # process started.
-        self._seen: Prints = {}
-        self._settling: Prints | None = None
-        self._retry_in = 0  # looks; 0: nothing was refused
+        # Has seen nothing, so that the first look loads once more: the files may have changed while
+        # the process started.
+        self._watch = files.Watch()
 
     @property
     def status(self) -> str:
@@ -56,26 +50,13 @@ class Reload:
     async def follow(self) -> None:
         """Look at the files now and then, for ever."""
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(files.EVERY)
             await self.look()
 
     async def look(self) -> None:
-        """Look at the files once, and reload if they changed.
-
-        A file that was replaced (as ConfigMaps and good editors do) is read at once. One that was
-        written in place may be half done, so it has to look the same twice.
-        """
-        now = _prints(self.current.files)
-        if now == self._seen:
-            self._settling = None
-            self._retry_in -= self._retry_in > 0
-            if not self.problems or self._retry_in:
-                return
-        elif now != self._settling and _in_place(self._seen, now):
-            self._settling = now
-            return
-        self._seen, self._settling = now, None
-        await self._reload()
+        """Look at the files once, and reload if they changed."""
+        if self._watch.due(self.current.files):
+            await self._reload()
 
     async def _reload(self) -> None:
         try:
@@ -89,7 +70,7 @@ class Reload:
 
     def _refused(self, error: SettingsError) -> None:
         # A file that is referred to may yet appear, a destination be emptied: it is tried again.
-        self._retry_in = RETRY
+        self._watch.refused()
         if error.problems == self.problems:
             return
         self.problems = error.problems
@@ -99,8 +80,7 @@ class Reload:
 
     def _applied(self, loaded: settings.Loaded) -> None:
         mended, self.problems = bool(self.problems), ()
-        # What is new was not looked at before it was read, so the next look loads once more.
-        self._seen = {file: self._seen[file] for file in loaded.files if file in self._seen}
+        self._watch.accepted(loaded.files)
         if loaded == self.current:
             if mended:
                 log.info("configuration is what runs already", extra={"status": self.status})
@@ -127,22 +107,3 @@ class Reload:
             "What is wrong with the configuration file as it is now.",
             (({}, float(len(self.problems))),),
         )
-
-
-def _prints(files: Iterable[Path]) -> Prints:
-    """Look at files through symbolic links; a stat takes microseconds, so the loop does it."""
-    return {file: _print(file) for file in files}
-
-
-def _print(file: Path) -> tuple[int, int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _in_place(before: Prints, after: Prints) -> bool:
-    """Say whether a file changed that still is the same file."""
-    pairs = [(before.get(file), new) for file, new in after.items()]
-    return any(old and new and old != new and old[:2] == new[:2] for old, new in pairs)

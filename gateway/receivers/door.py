@@ -59,6 +59,14 @@ class Traffic:
     requests: dict[str, int] = field(default_factory=dict)  # by the code they were answered with
     wire_bytes: int = 0  # of bodies, as they were sent
     inflated_bytes: int = 0
+    connections: int = 0  # open now; `listening` keeps this and the next
+    refused_connections: int = 0  # closed at once, there being too many
+    hostile: dict[str, int] = field(default_factory=dict)  # what no client in good faith does
+    timeouts: dict[str, int] = field(
+        default_factory=dict
+    )  # clients that took too long, by what for
+    tls_reload_errors: int = 0  # new certificates that could not be used
+    tls_not_after: float = 0.0  # seconds since the Unix epoch; 0: no TLS
 
     def answered(self, code: str) -> None:
         """Count one answer; *code* comes from a fixed list, never from a client."""
@@ -104,6 +112,7 @@ def readings(doors: Iterable[Traffic], admission: Admission) -> Iterable[Reading
             words,
             tuple(({"transport": d.transport}, float(getattr(d, field_name))) for d in doors),
         )
+    yield from _connections(doors)
     yield Reading(
         "gauge",
         "headgate_gateway_in_flight_bytes",
@@ -116,4 +125,45 @@ def readings(doors: Iterable[Traffic], admission: Admission) -> Iterable[Reading
         "Requests told to come again later, by what had its fill: the process, their sender's "
         "address, or the memory that the cgroup allows.",
         tuple(({"cause": cause}, float(n)) for cause, n in admission.refused.items()),
+    )
+
+
+def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
+    yield Reading(
+        "gauge",
+        "headgate_gateway_connections",
+        "Connections open now, those that are shaking hands included.",
+        tuple(({"transport": d.transport}, float(d.connections)) for d in doors),
+    )
+    for name, words, number in (
+        ("refused_connections", "Connections closed at once, there being too many.",
+         "refused_connections"),
+        ("tls_reload_errors", "New certificates that could not be used; the old ones go on.",
+         "tls_reload_errors"),
+    ):  # fmt: skip
+        yield Reading(
+            "counter",
+            f"headgate_gateway_{name}_total",
+            words,
+            tuple(({"transport": d.transport}, float(getattr(d, number))) for d in doors),
+        )
+    for name, words in (
+        ("hostile", "What no client in good faith does, by kind."),
+        ("timeouts", "Clients that took too long, by what for."),
+    ):
+        yield Reading(
+            "counter",
+            f"headgate_gateway_{name}_total",
+            words,
+            tuple(
+                ({"transport": d.transport, "kind": kind}, float(n))
+                for d in doors
+                for kind, n in getattr(d, name).items()
+            ),
+        )
+    yield Reading(
+        "gauge",
+        "headgate_gateway_tls_not_after_seconds",
+        "When the certificate that is served ends, in seconds since the Unix epoch.",
+        tuple(({"transport": d.transport}, d.tls_not_after) for d in doors if d.tls_not_after),
     )

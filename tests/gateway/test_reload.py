@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from common.service import files
 from common.service.settings import Problem, SettingsError
 from common.service.telemetry import Telemetry
 from gateway import reload as module, settings
@@ -152,12 +153,12 @@ async def test_what_could_not_be_applied_is_tried_again_now_and_then(
 ) -> None:
     watched.refusal = SettingsError([Problem("pipelines", "still being emptied")])
     watched.replace(GOOD.format(name="b"))
-    for _ in range(3 * module.RETRY):
+    for _ in range(3 * files.RETRY):
         await watched.reload.look()
     assert watched.reload.status.endswith("pipelines: still being emptied")
     assert (watched.reload.failures, len(caplog.records)) == (1, 1)
     watched.refusal = None
-    for _ in range(module.RETRY):
+    for _ in range(files.RETRY):
         await watched.reload.look()
     assert watched.names == ["b"]
 
