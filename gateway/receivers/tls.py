@@ -23,6 +23,10 @@ MAX_BYTES: Final = 1 << 20  # of a PEM file; authorities of a whole country fit
 # Those of TLS 1.3 are all of that kind.
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_STRANGERS: Final = frozenset({
+    "KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH",
+    "NO_CERTIFICATE_ASSIGNED",  # an RSA key and an EC certificate
+})  # fmt: skip
 _WEAK: Final = frozenset({"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"})
 
 
@@ -102,7 +106,7 @@ def _context(tls: ServerTls, alpn: tuple[str, ...]) -> ssl.SSLContext:
 
 def _of_pair(tls: ServerTls, error: OSError) -> Problem:
     reason = _reason(error)
-    if reason == "KEY_VALUES_MISMATCH":
+    if reason in _STRANGERS:
         words = f"{tls.key_file} is not the key of the certificate in {tls.cert_file}"
         return _problem("key_file", words)
     if reason in _WEAK:

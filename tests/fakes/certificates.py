@@ -20,7 +20,7 @@ class Files:
     key: Path
 
 
-def write(folder: Path, name: str) -> Files:
+def write(folder: Path, name: str, *, hours: int = 1) -> Files:
     """Make an authority, and a certificate of it for the DNS name *name*, in *folder*."""
     authority_key, key = (
         ec.generate_private_key(ec.SECP256R1()),
@@ -34,7 +34,7 @@ def write(folder: Path, name: str) -> Files:
         .sign(authority_key, hashes.SHA256())
     )
     certificate = (
-        _begun(subject, issuer, key.public_key())
+        _begun(subject, issuer, key.public_key(), hours)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
@@ -51,7 +51,7 @@ def write(folder: Path, name: str) -> Files:
 
 
 def _begun(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, hours: int = 1
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -61,5 +61,5 @@ def _begun(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=hours))
     )

@@ -24,3 +24,26 @@ def test_doors_and_admission_are_own_metrics() -> None:
         'headgate_gateway_overload_refusals_total{cause="bytes"} 1.0',
     ):
         assert line in shown
+
+
+def test_connections_are_told_by_transport_and_kind() -> None:
+    traffic = door.Traffic("grpc")
+    traffic.connections, traffic.refused_connections, traffic.tls_reload_errors = 3, 4, 5
+    traffic.hostile["proxy_header"] = 6
+    traffic.timeouts["tls_handshake"] = 7
+    telemetry = Telemetry(process=False)
+    telemetry.add(lambda: door.readings((traffic, door.Traffic("http")), Admission(10)))
+    shown = telemetry.render().decode()
+    for line in (
+        'headgate_gateway_connections{transport="grpc"} 3.0',
+        'headgate_gateway_connections{transport="http"} 0.0',
+        'headgate_gateway_refused_connections_total{transport="grpc"} 4.0',
+        'headgate_gateway_tls_reload_errors_total{transport="grpc"} 5.0',
+        'headgate_gateway_hostile_total{kind="proxy_header",transport="grpc"} 6.0',
+        'headgate_gateway_timeouts_total{kind="tls_handshake",transport="grpc"} 7.0',
+    ):
+        assert line in shown.splitlines()
+    assert "tls_not_after_seconds{" not in shown
+    traffic.tls_not_after = 1.5
+    shown = telemetry.render().decode()
+    assert 'headgate_gateway_tls_not_after_seconds{transport="grpc"} 1.5' in shown
