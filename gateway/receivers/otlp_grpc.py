@@ -1,20 +1,28 @@
 """The door for OTLP over gRPC, on grpcio; encoded messages pass through it as bytes.
 
-grpcio hands a message over when all of it has arrived, so admission here bounds what is worked on;
-what is being read is bounded by grpcio's flow control and the message limit. Messages are inflated
-by us, with a limit: grpcio's own inflation (``grpc.per_message_decompression``) is off. It does not
-tell then how a message was compressed, so that is read off its first bytes, which is certain: a
-request begins with 0x0a, gzip with 0x1f8b, which no protobuf message does; a zlib header could be
-an unknown varint field, but what follows would not pass its checksum.
+Methods are registered as taking a stream, for then a call begins with its headers: who may not
+send, or has to wait, is told so before the message is read. grpcio hands a message over when all of
+it has arrived; what is being read is bounded by its flow control and the message limit.
+
+Messages are inflated by us, with a limit: grpcio's own inflation
+(``grpc.per_message_decompression``) is off. It does not tell then how a message was compressed, so
+that is read off its first bytes, which is certain: a request begins with 0x0a, gzip with 0x1f8b,
+which no protobuf message does; a zlib header could be an unknown varint field, but what follows
+would not pass its checksum. Calls with a ``grpc-encoding`` that grpcio does not know (zstd, snappy)
+never reach us: it answers INTERNAL, where the specification of gRPC has UNIMPLEMENTED.
+
+Neither the PROXY protocol nor the oldest version of TLS can be set here, which the settings refuse;
+connections beyond the limit are closed without being counted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias, cast
 from urllib.parse import unquote
 
 import grpc
@@ -22,17 +30,20 @@ from typing_extensions import override
 
 from common.service import address
 from common.wire import compression, errors, otlp, protobuf
-from gateway.receivers import door, status
+from gateway.receivers import door, peers, status, tls
 
 EXPORT: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 MAX_STREAMS: Final = 256  # of one connection at a time; more wait on the client's side
 MAX_METADATA: Final = 16 << 10  # bytes of a request's headers
+ESTIMATE: Final = 64 << 10  # bytes a call is admitted with until its message is here
+NEVER_MS: Final = 0x7FFF_FFFF  # what grpcio takes for never
 PING_MS: Final = 10_000  # how often clients may ping; SDKs in the field do so every 10 to 30 s
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse { ServingStatus status = 1; }
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
-Method: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
+Method: TypeAlias = Callable[[object, Context], Awaitable[bytes]]
+"""Answers a call; its first argument is another way to read, which nobody takes."""
 
 
 @asynccontextmanager
@@ -42,24 +53,34 @@ async def serving(
     """Serve on *listen* (``host:port``); yields the address bound.
 
     Leaving lets requests in flight finish for ``terms.drain`` seconds. Raises :class:`OSError` when
-    the address cannot be bound.
+    the address cannot be bound, and :class:`~common.service.settings.SettingsError` for
+    certificates that cannot be used.
     """
     server = grpc.aio.server(options=_options(terms))
     exporting = _Export(terms, traffic)
     methods: dict[str, Method] = {EXPORT: exporting.export, HEALTH: _health(terms.healthy)}
     server.add_generic_rpc_handlers((_Methods(methods),))
     where = address.parse(listen)
+    secure = terms.listen.tls
+    certificates = tls.Certificates(secure, ("h2",), traffic) if secure.cert_file else None
     try:
-        port = server.add_insecure_port(str(where))
+        if certificates is None:
+            port = server.add_insecure_port(str(where))
+        else:
+            port = server.add_secure_port(str(where), _credentials(certificates))
     except RuntimeError as error:
         raise OSError(
             errno.EADDRINUSE, f"cannot listen on {where} for OTLP gRPC; is the port in use?"
         ) from error
-    await server.start()
-    try:
-        yield address.Address(where.host, port)
-    finally:
-        await server.stop(terms.drain)
+    async with AsyncExitStack() as stack:
+        if certificates is not None:
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            stack.callback(tasks.create_task(certificates.follow()).cancel)
+        await server.start()
+        try:
+            yield address.Address(where.host, port)
+        finally:
+            await server.stop(terms.drain)
 
 
 def _options(terms: door.Terms) -> list[tuple[str, int]]:
@@ -70,10 +91,47 @@ def _options(terms: door.Terms) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", MAX_STREAMS),
         ("grpc.max_metadata_size", MAX_METADATA),
         ("grpc.so_reuseport", 0),  # a port in use is an error, not a coin toss
-        ("grpc.max_connection_idle_ms", max(1000, int(limits.idle_timeout * 1000))),
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        ("grpc.server_handshake_timeout_ms", _ms(limits.header_timeout)),
+        ("grpc.max_connection_idle_ms", max(1000, _ms(limits.idle_timeout))),
+        # grpcio itself makes the age a tenth more or less.
+        ("grpc.max_connection_age_ms", _ms(limits.max_connection_age) or NEVER_MS),
+        ("grpc.max_connection_age_grace_ms", _ms(limits.connection_grace)),
+        ("grpc.keepalive_time_ms", _ms(limits.keepalive_interval) or NEVER_MS),
+        ("grpc.keepalive_timeout_ms", _ms(limits.keepalive_timeout)),
+        ("grpc.http2.ping_timeout_ms", _ms(limits.keepalive_timeout)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", PING_MS),
     ]
+
+
+def _ms(seconds: float) -> int:
+    return min(NEVER_MS, int(seconds * 1000))
+
+
+def _credentials(certificates: tls.Certificates) -> grpc.ServerCredentials:
+    """Make credentials that follow *certificates* from one handshake to the next."""
+    served = certificates.current
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        # Called in a thread of grpcio's before each handshake; None: as before.
+        nonlocal served
+        current = certificates.current
+        if current is served:
+            return None
+        served = current
+        return _configuration(current)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(served),
+        fetch,  # type: ignore[arg-type]  # its type forgets None
+        require_client_authentication=served.client_ca is not None,
+    )
+
+
+def _configuration(identity: tls.Identity) -> grpc.ServerCertificateConfiguration:
+    pairs = [(identity.key, identity.chain)]
+    return grpc.ssl_server_certificate_configuration(pairs, root_certificates=identity.client_ca)
 
 
 class _Methods(grpc.GenericRpcHandler):
@@ -81,7 +139,7 @@ class _Methods(grpc.GenericRpcHandler):
 
     def __init__(self, methods: dict[str, Method]) -> None:
         self._methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            path: grpc.unary_unary_rpc_method_handler(method) for path, method in methods.items()
+            path: grpc.stream_unary_rpc_method_handler(method) for path, method in methods.items()
         }
 
     @override
@@ -96,39 +154,97 @@ class _Export:
 
     def __init__(self, terms: door.Terms, traffic: door.Traffic) -> None:
         self._terms, self._traffic = terms, traffic
-        self._trusting = terms.trust
-        self._limit = terms.limits.max_request_bytes
+        self._limit, self._patience = terms.limits.max_request_bytes, terms.limits.read_timeout
+        proxies = terms.listen.proxies
+        self._networks = peers.networks(proxies.trusted) if proxies.forwarded_for else ()
 
-    async def export(self, message: bytes, context: Context) -> bytes:
+    async def export(self, _: object, context: Context) -> bytes:
         traffic, admission, intake = self._traffic, self._terms.admission, self._terms.intake
-        traffic.wire_bytes += len(message)
-        held = len(message)
+        peer, trusted = await self._let_in(context)
         overloaded = intake.overloaded()
         if overloaded is not None:
             await self._come_again(context, overloaded.after)
-        if not admission.admit(held):
+        held = ESTIMATE
+        if not admission.admit(held, peer):
             await self._come_again(context, admission.retry_after())
         try:
+            message = await self._message(context)
+            traffic.wire_bytes += len(message)
+            if not admission.correct(held, len(message), peer):
+                await self._come_again(context, admission.retry_after())
+            held = len(message)
             body = _inflated(message, self._limit)
             if body is not message:
-                if not admission.correct(held, len(message) + len(body)):
+                if not admission.correct(held, len(message) + len(body), peer):
                     await self._come_again(context, admission.retry_after())
                 held = len(message) + len(body)
             traffic.inflated_bytes += len(body)
-            trusted = bool(self._trusting) and self._trusting.accepts(_authorization(context))
-            answer = intake.take(body, _address(context.peer()), trusted=trusted)
+            answer = intake.take(body, peer, trusted=trusted)
         except errors.Malformed as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except errors.TooLarge as error:
             await self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         finally:
-            admission.release(held)
+            admission.release(held, peer)
         if isinstance(answer, door.Overloaded):
             await self._come_again(context, answer.after)
         traffic.answered("ok")
         if not answer.rejected and not answer.message:
             return b""  # ExportMetricsServiceResponse: full success leaves partial_success unset
         return otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
+
+    async def _let_in(self, context: Context) -> tuple[str | None, bool]:
+        """Return the client's address and whether it is an agent, unless it may not send at all.
+
+        Whoever is an agent by its token may; anybody else needs one for clients, if there are any.
+        """
+        shown, forwarded = _metadata(context)
+        agents, clients = self._terms.trust, self._terms.clients
+        trusted = bool(agents) and agents.accepts(shown)
+        if clients and not trusted and not clients.accepts(shown):
+            words = (
+                "a bearer token is needed; send it as authorization: Bearer <token>"
+                if shown is None
+                else "the bearer token is not known here; is it the current one?"
+            )
+            await self._refuse(context, grpc.StatusCode.UNAUTHENTICATED, words)
+        return peers.forwarded(forwarded, _address(context.peer()), self._networks), trusted
+
+    async def _message(self, context: Context) -> bytes:
+        """Read the only message of a call."""
+        try:
+            async with asyncio.timeout(self._patience):
+                message = await _read(context)
+                more = None if message is None else await _read(context)
+        except TimeoutError:
+            self._traffic.timeouts["body"] = self._traffic.timeouts.get("body", 0) + 1
+            words = (
+                f"the request was not complete after {self._patience:g} s; "
+                "send it faster, or smaller ones"
+            )
+            await self._refuse(context, grpc.StatusCode.DEADLINE_EXCEEDED, words)
+        if message is None:
+            await self._end(context)
+        if more is not None:
+            words = "the request has several messages; a unary call has one"
+            await self._refuse(context, grpc.StatusCode.UNIMPLEMENTED, words)
+        return message
+
+    async def _end(self, context: Context) -> NoReturn:
+        """End a call without a message: its sender forgot it, unless the call is over anyway.
+
+        It is when the sender gave up, and when the message was larger than the limit, which grpcio
+        answers by itself (RESOURCE_EXHAUSTED): both count as ``cancelled``.
+        """
+        words = "the request has no message; a unary call has one"
+        try:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, words)
+        except grpc.aio.AbortError:
+            self._traffic.answered("unimplemented")
+            raise
+        except (grpc.aio.InternalError, asyncio.CancelledError) as error:
+            self._traffic.answered("cancelled")
+            raise asyncio.CancelledError from error  # which grpcio does not log as an error of ours
 
     async def _come_again(self, context: Context, after: float) -> NoReturn:
         message = f"too much is waiting; come again in {after:.1f} s"
@@ -158,11 +274,22 @@ def _inflated(message: bytes, limit: int) -> bytes:
     return message
 
 
-def _authorization(context: Context) -> str | bytes | None:
+async def _read(context: Context) -> bytes | None:
+    """Read the next message of a call; ``None``: there is none."""
+    received: object = await context.read()  # its type forgets the end
+    return None if received is grpc.aio.EOF else cast("bytes", received)
+
+
+def _metadata(context: Context) -> tuple[str | bytes | None, list[str]]:
+    """Return the token shown, if any, and for whom balancers say that they call."""
+    shown: str | bytes | None = None
+    forwarded: list[str] = []
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
-            return value
-    return None
+            shown = value
+        elif key == "x-forwarded-for":
+            forwarded.append(value if isinstance(value, str) else value.decode("latin-1"))
+    return shown, forwarded
 
 
 @lru_cache(maxsize=4096)  # connections live long, and parsing costs 1 µs a request
@@ -171,13 +298,15 @@ def _address(peer: str) -> str | None:
     family, _, rest = peer.partition(":")
     if family not in {"ipv4", "ipv6"}:
         return None
-    host = unquote(rest).rpartition(":")[0].strip("[]").partition("%")[0]
-    return host.removeprefix("::ffff:") if "." in host else host
+    return peers.canonical(unquote(rest).rpartition(":")[0].strip("[]"))
 
 
 def _health(healthy: Callable[[], bool]) -> Method:
-    async def check(message: bytes, context: Context) -> bytes:
+    async def check(_: object, context: Context) -> bytes:
         # message HealthCheckRequest { string service = 1; }
+        message = await _read(context)
+        if message is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the request has no message")
         try:
             found = [
                 message[at:end] for number, _, _, at, end in protobuf.fields(message) if number == 1
