@@ -126,6 +126,8 @@ class Listen(Section, frozen=True):
         yield from shared.listens(grpc=self.grpc, http=self.http)
         if self.grpc_door == "grpcio" and self.proxies.proxy_protocol:
             yield "grpc_door", "grpcio knows no PROXY protocol; set grpc_door: lean"
+        if self.grpc_door == "grpcio" and self.tls.cert_file and self.tls.min_version != "1.2":
+            yield "grpc_door", "grpcio always speaks TLS 1.2 as well; set grpc_door: lean"
 
 
 class Limits(Section, frozen=True):
