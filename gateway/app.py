@@ -14,7 +14,7 @@ from typing import Final
 
 from common.enrichment.enricher import Enricher
 from common.exporters.delivery import Destination
-from common.service import health, lifecycle
+from common.service import health, lifecycle, memory
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from common.wire import layout
@@ -25,6 +25,7 @@ from gateway.receivers import door, otlp_grpc, otlp_http
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
 from gateway.reload import Reload
+from gateway.scarcity import Scarcity
 
 log = logging.getLogger("headgate.gateway")
 
@@ -118,10 +119,11 @@ async def _run(
             telemetry.add(lambda: readings.of_enricher(enricher))
             telemetry.add(lambda: readings.of_recogniser(recogniser))
             telemetry.add(lambda: destinations.readings(running.running))
-            for source in (accounts.readings, reload.readings, known.readings):
+            scarcity = Scarcity(terms.admission, config.limits.memory_fraction, memory.Meter().read)
+            for source in (accounts.readings, reload.readings, known.readings, scarcity.readings):
                 telemetry.add(source)
             async with (
-                _beside(reload.follow(), _audit(accounts, known)),
+                _beside(reload.follow(), _audit(accounts, known), scarcity.follow()),
                 otlp_grpc.serving(config.listen.grpc, terms, traffic[0]) as grpc,
                 otlp_http.serving(config.listen.http, terms, traffic[1]) as http,
             ):
