@@ -145,6 +145,12 @@ class Limits(Section, frozen=True):
     """Connections open at once, of each door; further ones are closed."""
     idle_timeout: shared.Seconds = 300.0
     """Seconds until an idle connection is closed."""
+    max_header_bytes: Count = 16 << 10
+    """Bytes of the head of an HTTP/1.1 request: its first line and its headers."""
+    max_headers: Count = 100
+    """Headers of an HTTP/1.1 request."""
+    header_memo_bytes: shared.Bytes = 1 << 20
+    """Bytes of such heads to remember, so that only new ones are parsed."""
     header_timeout: shared.Seconds = 10.0
     """Seconds a client may take for its handshake, and for the headers of a request."""
     read_timeout: shared.Seconds = 30.0

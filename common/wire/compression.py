@@ -64,8 +64,17 @@ def deflate(data: bytes, encoding: str) -> bytes:
     return _named(_DEFLATERS, encoding)(data)
 
 
+def known(encoding: str) -> bool:
+    """Say whether `inflate` knows *encoding*."""
+    return _normal(encoding) in _INFLATERS
+
+
+def _normal(encoding: str) -> str:
+    return encoding.strip().lower() or "identity"
+
+
 def _named(table: Mapping[str, _T], encoding: str) -> _T:
-    found = table.get(encoding.strip().lower() or "identity")
+    found = table.get(_normal(encoding))
     if found is None:
         raise UnknownEncoding(
             f"unknown encoding {encoding[:40]!r}; use one of {', '.join(sorted(table))}"

@@ -24,8 +24,8 @@ class Admission:
     """
 
     __slots__ = (
-        "_by_peer", "admitted", "in_flight", "max_bytes", "max_peer_bytes", "refused", "scarce",
-        "turned_away",
+        "_by_peer", "admitted", "cause", "in_flight", "max_bytes", "max_peer_bytes", "refused",
+        "scarce", "turned_away",
     )  # fmt: skip
 
     def __init__(self, max_bytes: int, share: float = 1.0) -> None:
@@ -34,6 +34,7 @@ class Admission:
         self.scarce = False
         self.in_flight = 0  # bytes
         self.admitted = 0  # requests, ever
+        self.cause: Cause = "bytes"  # why the last one was turned away
         self.refused: dict[Cause, int] = {"bytes": 0, "peer": 0, "memory": 0}  # requests, ever
         self.turned_away = 0  # requests since one was last admitted
         self._by_peer: dict[str | None, int] = {}  # bytes; only of peers that have any
@@ -101,6 +102,7 @@ class Admission:
             self._by_peer.pop(peer, None)
 
     def _turn_away(self, cause: Cause) -> Literal[False]:
+        self.cause = cause
         self.refused[cause] += 1
         self.turned_away += 1
         return False

@@ -1,0 +1,129 @@
+"""What the connections of one HTTP door share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from common.config.doors import Limits
+from common.wire.memo import Memo
+from gateway.receivers import cors, door, http_answers, http_request
+from gateway.receivers.http_answers import Answer
+from gateway.receivers.http_export import Export
+from gateway.receivers.http_request import Request
+from gateway.receivers.refusals import PROTOBUF
+
+MIN_PERIOD: Final = 0.02  # seconds: no deadline is looked at more often
+MAX_REMEMBERED: Final = 4096  # bytes of a head; longer ones are hardly sent twice
+REMEMBERING: Final = 700  # bytes that one costs beside its own
+TAKEN: Final = Answer(status=200, kind=PROTOBUF)
+
+
+class Closable(Protocol):
+    """A connection, to whoever closes the door."""
+
+    def leave(self) -> None:
+        """Close, if idle at once, else after the next answer."""
+        ...
+
+    def abort(self) -> None:
+        """Close now."""
+        ...
+
+
+class Door:
+    """Terms, traffic, memories and the open connections of one door.
+
+    *wall* tells the time of day in Unix seconds, *chance* a number from 0 up to 1.
+    """
+
+    def __init__(
+        self,
+        terms: door.Terms,
+        traffic: door.Traffic,
+        *,
+        wall: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        limits = terms.limits
+        self.limits, self.traffic = limits, traffic
+        self.export = Export(terms, traffic)
+        self.leaving = False
+        self.period = max(MIN_PERIOD, min(_patience(limits)))  # seconds, see `watch.Watch`
+        self._rules = http_request.Rules(
+            max_bytes=limits.max_request_bytes,
+            max_head_bytes=limits.max_header_bytes,
+            max_headers=limits.max_headers,
+            pages=cors.Policy(terms.listen.cors),
+        )
+        self._memo: Memo[bytes, Request] = Memo(limits.header_memo_bytes)
+        self._wall, self._chance = wall, chance
+        self._open: set[Closable] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._date_until = float("-inf")
+        self._date = self._taken = b""
+
+    def read(self, head: bytes) -> Request:
+        """Understand *head*, or remember what it meant; see `http_request.read`."""
+        request = self._memo.get(head)
+        if request is None:
+            request = http_request.read(head, self._rules)
+            if len(head) <= MAX_REMEMBERED:
+                self._memo.put(head, request, len(head) + REMEMBERING)
+        return request
+
+    def date(self, now: float) -> bytes:
+        """Return the line of the date; *now* is the loop's time."""
+        if now >= self._date_until:
+            self._date = http_answers.date_line(self._wall())
+            self._date_until = now + 1.0
+            self._taken = http_answers.encoded(TAKEN, date=self._date)
+        return self._date
+
+    def taken(self, now: float) -> bytes:
+        """Return the most common answer, ready to be written."""
+        if now >= self._date_until:
+            self.date(now)
+        return self._taken
+
+    def age(self) -> float:
+        """Return how many seconds a connection may last: spread, so that not all come back at once.
+
+        Infinite if there is no limit.
+        """
+        age = self.limits.max_connection_age
+        return age * (0.9 + 0.2 * self._chance()) if age else float("inf")
+
+    def opened(self, connection: Closable) -> None:
+        """Count *connection*."""
+        self._open.add(connection)
+        self.traffic.connections += 1
+        self._empty.clear()
+
+    def closed(self, connection: Closable) -> None:
+        """Forget *connection*."""
+        self._open.discard(connection)
+        self.traffic.connections -= 1
+        if not self._open:
+            self._empty.set()
+
+    async def drain(self, patience: float) -> None:
+        """Close the idle connections at once, others after their answer, all after *patience*."""
+        self.leaving = True
+        for connection in tuple(self._open):
+            connection.leave()
+        try:
+            async with asyncio.timeout(patience):
+                await self._empty.wait()
+        except TimeoutError:
+            for connection in tuple(self._open):
+                connection.abort()
+            await self._empty.wait()
+
+
+def _patience(limits: Limits) -> tuple[float, ...]:
+    """Return how long, in seconds, clients are waited for, for whatever it may be."""
+    age = (0.9 * limits.max_connection_age,) if limits.max_connection_age else ()
+    return (limits.header_timeout, limits.read_timeout, limits.idle_timeout, *age)

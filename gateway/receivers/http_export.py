@@ -1,0 +1,105 @@
+"""What becomes of a request to the HTTP door: admitted, inflated, handed over, answered."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from common.wire import compression, errors, otlp, otlp_json
+from gateway.receivers import door, refusals
+from gateway.receivers.admission import Admission
+from gateway.receivers.http_answers import Answer
+from gateway.receivers.http_request import Request
+from gateway.receivers.refusals import JSON, Refusal
+
+ESTIMATE: Final = 64 << 10  # bytes reserved for a body of unknown length, until it is known better
+
+
+@final
+class Ticket:
+    """The bytes a request from *peer* was admitted with; owed back, once, by whoever holds it."""
+
+    __slots__ = ("_admission", "peer", "size", "trusted")
+
+    def __init__(self, admission: Admission, size: int, *, peer: str | None, trusted: bool) -> None:
+        if not admission.admit(size, peer):
+            raise _full(admission)
+        self._admission = admission
+        self.size, self.peer, self.trusted = size, peer, trusted
+
+    def grow(self, size: int) -> None:
+        """Correct the estimate to *size*; raises `Refusal`, and is still owed then."""
+        if not self._admission.correct(self.size, size, self.peer):
+            raise _full(self._admission)
+        self.size = size
+
+    def release(self) -> None:
+        """Give the bytes back."""
+        self._admission.release(self.size, self.peer)
+
+
+class Export:
+    """POST /v1/metrics. Both steps are synchronous, and raise `Refusal` for what is not taken."""
+
+    __slots__ = ("_clients", "_max_bytes", "_terms", "_traffic", "_trust")
+
+    def __init__(self, terms: door.Terms, traffic: door.Traffic) -> None:
+        self._terms, self._traffic = terms, traffic
+        self._trust, self._clients = terms.trust, terms.clients
+        self._max_bytes = terms.limits.max_request_bytes
+
+    def admit(self, request: Request, peer: str | None) -> Ticket:
+        """Let the body of *request* in, before any of it is read.
+
+        Whoever is an agent by its token may send; anybody else needs one for clients, if there are
+        any.
+        """
+        shown = request.authorization
+        trusted = bool(self._trust) and self._trust.accepts(shown)
+        if self._clients and not trusted and not self._clients.accepts(shown):
+            raise refusals.unauthenticated(shown=shown is not None)
+        overloaded = self._terms.intake.overloaded()
+        if overloaded is not None:
+            raise refusals.come_again(overloaded.after)
+        size = ESTIMATE if request.length is None else request.length
+        return Ticket(self._terms.admission, size, peer=peer, trusted=trusted)
+
+    def check(self, ticket: Ticket, size: int) -> None:
+        """Correct what *ticket* was given for, now that *size* bytes have come."""
+        if size > self._max_bytes:
+            raise refusals.too_large(f"more than {self._max_bytes} bytes", self._max_bytes)
+        if size > ticket.size:
+            ticket.grow(max(size, min(2 * ticket.size, self._max_bytes)))
+
+    def take(self, request: Request, body: bytes, ticket: Ticket) -> Answer | None:
+        """Take the whole *body*; return what there is to say, ``None`` for plain success."""
+        traffic = self._traffic
+        traffic.wire_bytes += len(body)
+        try:
+            if request.encoding:
+                inflated = compression.inflate(body, request.encoding, self._max_bytes)
+                ticket.grow(len(body) + len(inflated))
+                body = inflated
+            traffic.inflated_bytes += len(body)
+            if request.kind == JSON:
+                body = otlp_json.to_protobuf(body)
+            answer = self._terms.intake.take(body, ticket.peer, trusted=ticket.trusted)
+        except errors.Malformed as error:
+            raise refusals.bad(str(error)) from error
+        except errors.TooLarge as error:
+            raise refusals.inflates_too_far(str(error)) from error
+        if isinstance(answer, door.Overloaded):
+            raise refusals.come_again(answer.after)
+        if request.kind == JSON:
+            said = otlp_json.response(answer.rejected, answer.message[: door.MAX_REASON])
+            return Answer(status=200, kind=JSON, body=said)
+        if not answer.rejected and not answer.message:
+            return None  # ExportMetricsServiceResponse: full success leaves partial_success unset
+        said = otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
+        return Answer(status=200, kind=request.kind, body=said)
+
+
+def _full(admission: Admission) -> Refusal:
+    after = admission.retry_after()
+    if admission.cause == "peer":
+        return refusals.one_at_a_time(after)
+    return refusals.come_again(after)
