@@ -67,6 +67,8 @@ class Traffic:
     )  # clients that took too long, by what for
     tls_reload_errors: int = 0  # new certificates that could not be used
     tls_not_after: float = 0.0  # seconds since the Unix epoch; 0: no TLS
+    heads_parsed: int = 0  # of HTTP/1.1 requests; the others were remembered
+    heads_forgotten: int = 0  # for lack of room
 
     def answered(self, code: str) -> None:
         """Count one answer; *code* comes from a fixed list, never from a client."""
@@ -140,6 +142,10 @@ def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
          "refused_connections"),
         ("tls_reload_errors", "New certificates that could not be used; the old ones go on.",
          "tls_reload_errors"),
+        ("heads_parsed", "Heads of HTTP/1.1 requests parsed; the others were remembered.",
+         "heads_parsed"),
+        ("heads_forgotten", "Remembered heads of requests forgotten for lack of room.",
+         "heads_forgotten"),
     ):  # fmt: skip
         yield Reading(
             "counter",

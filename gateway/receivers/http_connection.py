@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from enum import Enum
-from typing import Final, final
+from typing import Final, cast, final
 
 from typing_extensions import override
 
@@ -70,9 +70,7 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"BUG: {transport!r} cannot be both read and written")
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
         self._door.opened(self)
         self._wait(self._door.limits.header_timeout)
         if self._door.leaving:
@@ -146,8 +144,8 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _read_head(self, data: bytes, at: int) -> int:
-        while data[at] in {13, 10}:  # empty lines before a request: RFC 9112, section 2.2
-            at += 1
+        if data[at] in {13, 10}:  # empty lines before a request: RFC 9112, section 2.2
+            at = len(data) - len(data[at:].lstrip(b"\r\n"))
             if at == len(data):
                 return at
         end = data.find(http1.END, at, at + self._head_bytes)
@@ -286,11 +284,6 @@ class Connection(asyncio.Protocol):
     def _give_up(self, refusal: Refusal) -> None:
         """Answer what cannot be read to its end, and close."""
         self._release()
-        if self._phase is REFUSED or self._phase is CLOSING:  # it has its answer
-            self._linger(pending=True)
-            return
-        if self._phase is not BODY:
-            self._request = UNREAD
         self._say(refusals.response(refusal, self._request.kind), closes=True)
         self._linger(pending=True)
 
@@ -315,6 +308,9 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         self._phase, self._request = SILENT, UNREAD
+        if self._leaving:
+            self._hang_up()
+            return
         self._wait(min(self._door.limits.idle_timeout, self._retires - self._now))
 
     def _linger(self, *, pending: bool) -> None:
@@ -332,7 +328,7 @@ class Connection(asyncio.Protocol):
 
     def _hang_up(self) -> None:
         self._phase = CLOSING
-        self._wait(LINGER)
+        self._wait(self._door.limits.read_timeout)  # for what is still to be written
         self._transport.close()
 
     def _wait(self, patience: float) -> None:
@@ -357,8 +353,11 @@ class Connection(asyncio.Protocol):
             if self._now < self._retires:
                 self._late("idle")
             self._hang_up()
-        else:  # it had LINGER seconds to see its answer
+        elif self._transport.is_closing():
+            self._late("write")
             self._transport.abort()
+        else:  # it had LINGER seconds to see its answer
+            self._hang_up()
 
     def _late(self, what: str) -> None:
         timeouts = self._door.traffic.timeouts

@@ -16,7 +16,7 @@ from gateway.receivers.refusals import PROTOBUF
 
 MIN_PERIOD: Final = 0.02  # seconds: no deadline is looked at more often
 MAX_REMEMBERED: Final = 4096  # bytes of a head; longer ones are hardly sent twice
-REMEMBERING: Final = 700  # bytes that one costs beside its own
+REMEMBERING: Final = 1000  # bytes that one costs beside its own
 TAKEN: Final = Answer(status=200, kind=PROTOBUF)
 
 
@@ -68,10 +68,13 @@ class Door:
     def read(self, head: bytes) -> Request:
         """Understand *head*, or remember what it meant; see `http_request.read`."""
         request = self._memo.get(head)
-        if request is None:
-            request = http_request.read(head, self._rules)
-            if len(head) <= MAX_REMEMBERED:
-                self._memo.put(head, request, len(head) + REMEMBERING)
+        if request is not None:
+            return request
+        self.traffic.heads_parsed += 1
+        request = http_request.read(head, self._rules)
+        if len(head) <= MAX_REMEMBERED:
+            self._memo.put(head, request, len(head) + REMEMBERING)
+            self.traffic.heads_forgotten = self._memo.evictions
         return request
 
     def date(self, now: float) -> bytes:

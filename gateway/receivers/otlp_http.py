@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, cast, final
 
 from typing_extensions import override
 
@@ -83,8 +83,7 @@ class _Arriving(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"BUG: {transport!r} cannot be both read and written")
+        transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
         if self._traffic.connections >= self._sockets.max_connections:
             self._traffic.refused_connections += 1
             transport.write(self._sockets.full)
