@@ -222,15 +222,16 @@ class Connection(asyncio.Protocol):
         return end
 
     def _read_chunks(self, data: bytes, at: int) -> int:
-        chunks = self._chunks
+        chunks, ticket = self._chunks, self._ticket
+        if ticket is None:
+            raise RuntimeError("BUG: a body is read that was not admitted")
         try:
             at = chunks.feed(data, at)
         except errors.Malformed as error:
+            self._door.export.check(ticket, chunks.body.size)  # was it too large before?
             self._count("malformed_chunks")
             raise refusals.bad(str(error), closes=True) from error
-        if self._ticket is None:
-            raise RuntimeError("BUG: a body is read that was not admitted")
-        self._door.export.check(self._ticket, chunks.body.size)
+        self._door.export.check(ticket, chunks.body.size)
         if chunks.complete:
             self._chunks = chunked.Chunks()
             self._complete(chunks.body.whole())

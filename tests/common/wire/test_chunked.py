@@ -76,7 +76,21 @@ class Oracle:
 @given(
     st.lists(
         st.sampled_from(
-            [b"0", b"1", b"3", b"a", b"\r\n", b"\r", b"\n", b";x", b"abc", b" ", b"\t", b"X: y", b":"]
+            [
+                b"0",
+                b"1",
+                b"3",
+                b"a",
+                b"\r\n",
+                b"\r",
+                b"\n",
+                b";x",
+                b"abc",
+                b" ",
+                b"\t",
+                b"X: y",
+                b":",
+            ]
         ),
         max_size=10,
     ).map(b"".join)

@@ -16,7 +16,9 @@ def test_a_head_is_its_first_line_and_its_headers_with_small_names() -> None:
 
 
 def test_an_upgrade_is_read_as_any_other_request() -> None:
-    text = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\n"
+    text = (
+        POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\n"
+    )
     assert http1.parse_head(text).method == b"POST"
     assert http1.parse_head(b"CONNECT a:443 HTTP/1.1\r\nHost: x\r\n\r\n").method == b"CONNECT"
 
@@ -60,7 +62,7 @@ def test_what_is_ambiguous_or_no_http_at_all_is_malformed(text: bytes) -> None:
 def test_a_beginning_is_checked_as_far_as_it_goes() -> None:
     for size in range(len(POST)):
         http1.check_beginning(POST[:size])
-    with pytest.raises(errors.Malformed, match="not a request of HTTP/1.1: "):
+    with pytest.raises(errors.Malformed, match=r"not a request of HTTP/1\.1: "):
         http1.check_beginning(b"\x16\x03\x01")
     with pytest.raises(errors.Malformed):
         http1.check_beginning(POST.replace(b"\r\n", b"\n"))

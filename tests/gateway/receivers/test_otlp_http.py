@@ -10,6 +10,7 @@ import zlib
 import aiohttp
 import cramjam
 import pytest
+import uvloop
 from google.rpc import status_pb2
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -353,6 +354,91 @@ async def test_a_bug_behind_the_door_is_in_the_log_and_a_500(
         assert "BUG" not in await response.text()
     assert "BUG: nobody knows" in caplog.text
     assert terms.admission.in_flight == 0
+
+
+async def test_one_noisy_sender_is_told_429_while_others_are_served() -> None:
+    terms = samples.terms(samples.Remembering(), max_in_flight_bytes=1000, peer_share=0.5)
+    assert terms.admission.admit(499, "127.0.0.1")
+    async with opened(terms) as session:
+        code, said = await refused(session, data=samples.request())
+        assert (code, said.code) == (429, 8)
+        terms.admission.release(499, "127.0.0.1")
+        assert terms.admission.admit(499, "10.0.0.1")
+        async with session.post("/v1/metrics", data=samples.request(), headers=PROTOBUF) as answer:
+            assert answer.status == 200
+    terms.admission.release(499, "10.0.0.1")
+    assert terms.admission.in_flight == 0
+
+
+async def test_a_client_that_is_still_sending_sees_why_it_is_refused() -> None:
+    terms = samples.terms(samples.Remembering(), max_request_bytes=1000)
+    async with raw(terms) as (reader, writer):
+        writer.write(
+            b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 900000000\r\n\r\n" + bytes(300_000)
+        )
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"Connection: close" in answer
+
+
+async def test_leaving_closes_idle_connections_and_waits_for_answers() -> None:
+    intake, body = samples.Remembering(), samples.request()
+    terms = samples.terms(intake)
+    closing = asyncio.Event()
+
+    async def served(host: str, port: int) -> None:
+        idle, quiet = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(
+            b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+            b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        closing.set()
+        assert await idle.read() == b""
+        writer.write(body)
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert b"Connection: close" in answer
+        await hung_up(writer)
+        await hung_up(quiet)
+
+    async with (
+        asyncio.TaskGroup() as tasks,
+        otlp_http.serving("127.0.0.1:0", terms, door.Traffic("http")) as bound,
+    ):
+        tasks.create_task(served(*bound))
+        await closing.wait()
+    assert [taken for taken, _, _ in intake.taken] == [body]
+
+
+def test_it_serves_on_the_loop_that_the_gateway_runs_on() -> None:
+    intake, traffic, body = samples.Remembering(), door.Traffic("http"), samples.request()
+    request = (
+        b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+
+    async def asked() -> None:
+        terms = samples.terms(intake, max_connections=1)
+        async with otlp_http.serving("127.0.0.1:0", terms, traffic) as (host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            for n in range(0, len(request), 10):
+                writer.write(request[n : n + 10])
+                await writer.drain()
+            writer.write(request * 2 + b"nonsense\r\n\r\n")
+            other, also = await asyncio.open_connection(host, port)
+            assert (await other.read()).startswith(b"HTTP/1.1 503 ")
+            said = await reader.read()
+            assert [said.count(code) for code in (b" 200 OK", b" 400 Bad")] == [3, 1]
+            await hung_up(writer)
+            await hung_up(also)
+
+    uvloop.run(asked())
+    assert [taken for taken, _, _ in intake.taken] == [body] * 3
+    assert traffic.hostile == {"malformed_head": 1}
+    assert (traffic.connections, traffic.refused_connections) == (0, 1)
 
 
 async def test_a_port_in_use_is_an_error() -> None:

@@ -1,0 +1,553 @@
+"""One connection, without a socket: every answer in its order, every end in its time."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from common.config.doors import Cors, Listen
+from common.wire import compression
+from gateway.receivers import door, http_export
+from gateway.receivers.http_connection import LINGER, LINGER_BYTES, Connection
+from gateway.receivers.http_door import Door
+from tests.fakes.transports import Wire
+from tests.gateway import samples
+
+BODY = samples.request(points=3)
+TYPE = b"Content-Type: application/x-protobuf\r\n"
+
+
+def post(body: bytes = BODY, *headers: bytes, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    head = (
+        b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\n" + TYPE + b"".join(h + b"\r\n" for h in headers)
+    )
+    return head + b"Content-Length: %d\r\n\r\n" % size + body
+
+
+def chunked(*pieces: bytes, headers: bytes = b"") -> bytes:
+    head = b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\n" + TYPE + headers
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces)
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+
+
+GET = b"GET /v1/metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@dataclass
+class Scene:
+    """A door with one connection."""
+
+    door: Door
+    terms: door.Terms
+    intake: samples.Remembering
+    wire: Wire
+
+    @property
+    def traffic(self) -> door.Traffic:
+        return self.door.traffic
+
+    def statuses(self) -> list[int]:
+        return [int(code) for code in re.findall(rb"HTTP/1.1 ([0-9]{3}) ", self.wire.written)]
+
+    def another(self) -> Wire:
+        return Wire(Connection(self.door, "10.0.0.2"))
+
+
+def scene(*, chance: float = 0.5, half_closes: bool = True, **how) -> Scene:
+    intake = samples.Remembering()
+    terms = samples.terms(intake, **how)
+    opened = Door(terms, door.Traffic("http"), wall=lambda: 0.0, chance=lambda: chance)
+    wire = Wire(Connection(opened, "10.0.0.1"), half_closes=half_closes)
+    return Scene(opened, terms, intake, wire)
+
+
+async def ended(at: Scene) -> None:
+    """Let the end be told, and check that nothing is left behind."""
+    await asyncio.sleep(0)
+    assert at.terms.admission.in_flight == at.terms.admission.peers == 0
+    if at.wire.lost:
+        assert at.traffic.connections == 0
+
+
+async def test_requests_are_answered_in_order_and_the_connection_goes_on() -> None:
+    at = scene()
+    at.wire.receive(post() + GET + post(b"") + chunked(BODY[:5], BODY[5:]) + post(b"\xff"))
+    assert at.statuses() == [200, 405, 200, 200, 400]
+    assert [body for body, _, _ in at.intake.taken] == [BODY, b"", BODY]
+    assert {peer for _, peer, _ in at.intake.taken} == {"10.0.0.1"}
+    assert at.traffic.requests == {"200": 3, "405": 1, "400": 1}
+    assert not at.wire.closing
+    await ended(at)
+
+
+async def test_the_common_answer_is_one_line_and_three_headers() -> None:
+    at = scene()
+    at.wire.receive(post())
+    assert at.wire.written == (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n"
+        b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n"
+    )
+
+
+async def test_admission_comes_before_the_body_and_ends_with_the_answer() -> None:
+    at = scene()
+    request = post()
+    at.wire.receive(request[: -len(BODY)])
+    assert at.terms.admission.in_flight == len(BODY)
+    at.wire.receive(BODY[:-1])
+    assert at.statuses() == []
+    at.wire.receive(BODY[-1:])
+    assert at.statuses() == [200]
+    await ended(at)
+
+
+async def test_a_body_of_unknown_length_is_reserved_by_estimate() -> None:
+    at = scene()
+    at.wire.receive(chunked(BODY)[: -len(BODY)])
+    assert at.terms.admission.in_flight == http_export.ESTIMATE
+    at.wire.hang_up()
+    await ended(at)
+
+
+async def test_a_refused_body_that_is_short_is_passed_over() -> None:
+    at = scene()
+    at.intake.busy = door.Overloaded(2.0)
+    request = post()
+    at.wire.receive(request[:-5])
+    assert at.statuses() == [503], "before the body has come"
+    at.intake.busy = None
+    at.wire.receive(request[-5:] + post())
+    assert at.statuses() == [503, 200]
+    assert len(at.intake.taken) == 1
+    await ended(at)
+
+
+async def test_a_refused_body_that_does_not_end_is_not_waited_for(clock) -> None:
+    at = scene()
+    at.intake.busy = door.Overloaded(2.0)
+    at.wire.receive(post()[:-5])
+    await at.wire.closed.wait()
+    assert LINGER <= clock() < LINGER + 0.2
+    await ended(at)
+
+
+@pytest.mark.parametrize("half_closes", [True, False], ids=["tcp", "tls"])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(b"", length=LINGER_BYTES + 1),
+        chunked(BODY),
+        post(b"", b"Expect: 100-continue", length=9),
+    ],
+    ids=["long", "chunked", "asked"],
+)
+async def test_a_refused_body_of_any_length_gets_its_answer_and_some_time(
+    clock,
+    request_: bytes,
+    half_closes: bool,  # noqa: FBT001
+) -> None:
+    at = scene(half_closes=half_closes)
+    at.intake.busy = door.Overloaded(2.0)
+    at.wire.receive(request_)
+    assert at.statuses() == [503]
+    assert b"Connection: close\r\n" in at.wire.written
+    assert (at.wire.ended, at.wire.closing) == (half_closes, False)
+    at.wire.receive(post())
+    assert at.statuses() == [503], "what follows is thrown away"
+    await at.wire.closed.wait()
+    assert LINGER <= clock() < LINGER + 0.2
+    await ended(at)
+
+
+async def test_only_so_much_of_a_refused_body_is_read() -> None:
+    at = scene()
+    at.intake.busy = door.Overloaded(2.0)
+    at.wire.receive(post(b"", length=1 << 25))
+    at.wire.receive(bytes(LINGER_BYTES - 1))
+    assert not at.wire.closing
+    at.wire.receive(bytes(2))
+    assert at.wire.closing
+    await ended(at)
+
+
+async def test_a_client_that_waits_for_a_word_gets_it_when_it_is_admitted() -> None:
+    at = scene()
+    at.wire.receive(post(b"", b"Expect: 100-continue", length=len(BODY)))
+    assert at.wire.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert at.terms.admission.in_flight == len(BODY)
+    at.wire.receive(BODY)
+    assert at.statuses() == [100, 200]
+
+
+async def test_http_1_0_is_answered_and_closed_unless_it_asks_otherwise() -> None:
+    at = scene()
+    old = b"POST /v1/metrics HTTP/1.0\r\n" + TYPE + b"Content-Length: %d\r\n" % len(BODY)
+    at.wire.receive(old + b"Connection: keep-alive\r\n\r\n" + BODY)
+    assert at.wire.written.count(b"Connection: keep-alive") == 1
+    assert not at.wire.closing
+    at.wire.receive(old + b"\r\n" + BODY)
+    assert at.wire.written.count(b"Connection: close") == 1
+    assert at.wire.closing
+    assert at.statuses() == [200, 200]
+    await ended(at)
+
+
+async def test_who_closes_is_answered_once_more_and_not_read_further() -> None:
+    at = scene()
+    at.wire.receive(post(BODY, b"Connection: close") + post())
+    assert at.statuses() == [200]
+    assert b"Connection: close" in at.wire.written
+    assert at.wire.closing
+    await ended(at)
+
+
+async def test_an_offer_to_upgrade_is_passed_over_politely() -> None:
+    at = scene()
+    offer = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAA")
+    at.wire.receive(post(BODY, *offer) + post())
+    assert at.statuses() == [200, 200]
+
+
+async def test_head_is_answered_without_a_body() -> None:
+    at = scene()
+    at.wire.receive(b"HEAD /v1/metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert at.wire.written.endswith(b"\r\n\r\n")
+    assert at.wire.written.count(b"\r\n\r\n") == 1
+    assert b"Content-Length: 0" not in at.wire.written
+
+
+async def test_pages_see_answers_and_refusals() -> None:
+    at = scene(listen=Listen(cors=Cors(allowed_origins=("https://*.a",))))
+    at.wire.receive(
+        b"OPTIONS /v1/metrics HTTP/1.1\r\nHost: x\r\nOrigin: https://b.a\r\n"
+        b"Access-Control-Request-Method: POST\r\n\r\n"
+        + post(BODY, b"Origin: https://b.a")
+        + post(b"\xff", b"Origin: https://b.a")
+        + post(BODY, b"Origin: https://c")
+    )
+    assert at.statuses() == [204, 200, 400, 200]
+    assert at.wire.written.count(b"Access-Control-Allow-Origin: https://b.a\r\n") == 3
+    assert at.wire.written.count(b"Access-Control-Allow-Credentials: true\r\n") == 3
+    assert at.wire.written.count(b"Vary: Origin\r\n") == 4
+
+
+async def test_a_token_is_asked_for_before_anything_is_read() -> None:
+    at = scene(client_tokens="secret")
+    at.wire.receive(post()[: -len(BODY)])
+    assert at.statuses() == [401]
+    assert b"WWW-Authenticate: Bearer\r\n" in at.wire.written
+    assert at.terms.admission.in_flight == 0
+    at.wire.receive(BODY + post(BODY, b"Authorization: Bearer secret"))
+    assert at.statuses() == [401, 200]
+
+
+HOSTILE = {
+    "binary": (b"\x00\x01\x02", 400, "malformed_head"),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00", 400, "malformed_head"),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed_head"),
+    "bare line feeds": (b"GET / HTTP/1.1\nHost: x\n\n", 400, "malformed_head"),
+    "two framings": (
+        post(b"", b"Transfer-Encoding: chunked"),
+        400,
+        "malformed_head",
+    ),
+    "another coding": (
+        GET[:-2] + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        501,
+        "malformed_head",
+    ),
+    "another version": (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505, "malformed_head"),
+    "an endless header": (GET[:-2] + b"X: " + b"y" * 20_000, 431, "large_head"),
+    "a long header": (GET[:-2] + b"X: " + b"y" * 20_000 + b"\r\n\r\n", 431, "large_head"),
+    "many headers": (GET[:-2] + b"X: y\r\n" * 200 + b"\r\n", 431, "large_head"),
+    "a bad chunk": (chunked()[:-5] + b"zz\r\n", 400, "malformed_chunks"),
+    "an endless chunk line": (chunked()[:-5] + b"3;" + b"x" * 5000, 400, "malformed_chunks"),
+    "endless trailers": (chunked()[:-2] + b"X: y\r\n" * 5000, 400, "malformed_chunks"),
+}
+
+
+@pytest.mark.parametrize(("text", "status", "cause"), HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("step", [1 << 20, 7], ids=["at once", "in pieces"])
+async def test_hostile_bytes_are_answered_closed_and_counted(
+    text: bytes, status: int, cause: str, step: int
+) -> None:
+    at = scene()
+    at.wire.receive(post())
+    for n in range(0, len(text), step):
+        at.wire.receive(text[n : n + step])
+    at.wire.receive(post())
+    assert at.statuses() == [200, status]
+    assert at.traffic.hostile == {cause: 1}
+    assert b"Connection: close" in at.wire.written
+    at.wire.hang_up()
+    await ended(at)
+
+
+async def test_empty_lines_before_a_request_are_passed_over() -> None:
+    at = scene()
+    for data in (b"\r\n", b"\r", b"\n\r\n" + post(), b"\r\n" * 1000, post()):
+        at.wire.receive(data)
+    assert at.statuses() == [200, 200]
+
+
+async def test_a_chunked_body_beyond_the_limit_is_given_up() -> None:
+    at = scene(max_request_bytes=100)
+    at.wire.receive(chunked(bytes(60), bytes(60)))
+    assert at.statuses() == [413]
+    await asyncio.sleep(LINGER + 0.1)
+    assert at.wire.closing
+    await ended(at)
+
+
+async def test_a_body_that_breaks_off_is_not_taken() -> None:
+    at = scene()
+    at.wire.receive(post()[:-1])
+    at.wire.hang_up()
+    assert at.statuses() == [400]
+    assert at.traffic.hostile == {"cut_body": 1}
+    await ended(at)
+    reset = at.another()
+    reset.receive(post()[:-1])
+    reset.abort()
+    await ended(at)
+    assert at.traffic.hostile == {"cut_body": 2}
+    assert not at.intake.taken
+
+
+async def test_a_head_that_breaks_off_is_told_so() -> None:
+    at = scene()
+    at.wire.receive(GET[:9])
+    at.wire.hang_up()
+    assert at.statuses() == [400]
+    assert at.traffic.hostile == {"cut_head": 1}
+    await ended(at)
+
+
+async def closed(at: Scene) -> float:
+    """Wait until the connection is closed; return when that was."""
+    await at.wire.closed.wait()
+    await ended(at)
+    return asyncio.get_running_loop().time()
+
+
+async def test_silence_from_the_start_lasts_as_long_as_a_head_may() -> None:
+    at = scene(header_timeout=3.0)
+    assert 3.0 <= await closed(at) < 3.3
+    assert at.traffic.timeouts == {"head": 1}
+    assert at.statuses() == []
+
+
+async def test_a_head_in_drops_does_not_last_longer() -> None:
+    at = scene(header_timeout=3.0)
+    for drop in GET[:20]:
+        at.wire.receive(bytes([drop]))
+        await asyncio.sleep(0.2)
+    assert at.wire.closing
+    assert at.traffic.timeouts == {"head": 1}
+    await ended(at)
+
+
+async def test_the_time_for_a_later_head_begins_with_its_first_byte() -> None:
+    at = scene(header_timeout=3.0, idle_timeout=100.0)
+    at.wire.receive(post())
+    await asyncio.sleep(50)
+    at.wire.receive(GET[:5])
+    assert 53.0 <= await closed(at) < 53.3
+    assert at.traffic.timeouts == {"head": 1}
+
+
+@pytest.mark.parametrize("request_", [post(), chunked(BODY)], ids=["declared", "chunked"])
+async def test_a_slow_body_is_given_up_and_told_so(request_: bytes) -> None:
+    at = scene(read_timeout=5.0)
+    for drop in request_[:-30], *[b""] * 20:
+        at.wire.receive(drop)
+        await asyncio.sleep(0.3)
+    assert at.statuses() == [408]
+    assert b"longer than 5 s" in at.wire.written
+    assert at.terms.admission.in_flight == 0
+    assert 5.0 + LINGER <= await closed(at) < 8.5
+    assert at.traffic.timeouts == {"body": 1}
+
+
+async def test_idle_connections_are_closed_in_time() -> None:
+    at = scene(idle_timeout=20.0)
+    for _ in range(5):
+        await asyncio.sleep(5)
+        at.wire.receive(post())
+    assert 45.0 <= await closed(at) < 45.3
+    assert at.traffic.timeouts == {"idle": 1}
+
+
+async def test_an_old_connection_ends_with_an_answer_or_when_idle() -> None:
+    at = scene(max_connection_age=10.0, chance=1.0, idle_timeout=2.5)
+    idle = at.another()
+    idle.receive(post())
+    for _ in range(6):
+        at.wire.receive(post())
+        await asyncio.sleep(2)
+    assert not at.wire.lost or at.wire.closing
+    assert at.wire.closing
+    assert at.statuses()[:5] == [200] * 5
+    assert idle.closing
+    await ended(at)
+
+
+async def test_the_last_answer_of_an_old_connection_says_so() -> None:
+    at = scene(max_connection_age=10.0, chance=0.0)
+    at.wire.receive(post()[:-1])
+    await asyncio.sleep(9.5)
+    at.wire.receive(BODY[-1:])
+    assert at.statuses() == [200]
+    assert b"Connection: close" in at.wire.written
+    assert at.wire.closing
+    assert at.traffic.timeouts == {}
+    await ended(at)
+
+
+async def test_who_does_not_read_is_not_read_from_and_closed() -> None:
+    at = scene(read_timeout=5.0)
+    at.wire.room = 300
+    at.wire.receive(post() * 10)
+    assert at.wire.paused
+    assert at.statuses() == [200] * 10
+    await asyncio.sleep(6)
+    assert at.wire.aborted
+    assert at.traffic.timeouts == {"write": 1}
+    await ended(at)
+
+
+async def test_who_reads_after_all_is_read_from_again() -> None:
+    at = scene(read_timeout=5.0)
+    at.wire.room = 100
+    at.wire.receive(post())
+    await asyncio.sleep(4)
+    at.wire.drained()
+    assert not at.wire.paused
+    await asyncio.sleep(20)
+    at.wire.receive(post())
+    assert at.statuses() == [200, 200]
+    assert at.traffic.timeouts == {}
+
+
+async def test_an_answer_that_nobody_fetches_does_not_hold_the_connection_open() -> None:
+    at = scene(read_timeout=5.0)
+    at.wire.room = 10
+    at.wire.receive(post(BODY, b"Connection: close"))
+    assert (at.wire.closing, at.wire.lost) == (True, False)
+    await asyncio.sleep(16)
+    assert at.wire.aborted
+    await ended(at)
+
+
+async def test_leaving_closes_the_idle_at_once_and_others_after_their_answer() -> None:
+    at = scene()
+    idle, refused = at.another(), at.another()
+    at.wire.receive(post()[:-1])
+    at.intake.busy = door.Overloaded(1.0)
+    refused.receive(post()[:-1])
+    at.intake.busy = None
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(at.door.drain(5.0))
+        await asyncio.sleep(1)
+        assert idle.closing
+        assert not at.wire.closing
+        refused.receive(b"x")
+        assert refused.closing
+        at.wire.receive(BODY[-1:])
+        assert at.wire.closing
+        late = at.another()
+        assert late.closing
+    assert b"Connection: close" in at.wire.written
+    assert asyncio.get_running_loop().time() < 1.5
+    await ended(at)
+
+
+async def test_leaving_does_not_wait_longer_than_it_may(clock) -> None:
+    at = scene()
+    at.wire.receive(post()[:-1])
+    await at.door.drain(5.0)
+    assert clock() == 5.0
+    assert at.wire.aborted
+    await ended(at)
+
+
+async def test_a_bomb_ends_the_connection_and_what_was_piled_up_behind_it() -> None:
+    at = scene(max_request_bytes=100_000)
+    bomb = compression.deflate(bytes(1_000_000), "zstd")
+    at.wire.receive(post(bomb, b"Content-Encoding: zstd") * 50)
+    assert at.statuses() == [413]
+    assert at.wire.closing
+    await ended(at)
+
+
+async def test_a_bug_is_told_as_500_and_releases_what_was_held(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    at = scene()
+    at.intake.answer = RuntimeError("BUG: nobody knows")
+    at.wire.receive(post() + post())
+    assert at.statuses() == [500]
+    assert "BUG: nobody knows" in caplog.text
+    assert b"BUG" not in at.wire.written
+    at.wire.hang_up()
+    await ended(at)
+
+
+def run(reads: list[bytes], **how) -> tuple[bytes, list[bytes], bool, dict[str, int]]:
+    """What a door says to *reads*, what it takes, and whether it closes."""
+
+    async def played() -> tuple[bytes, list[bytes], bool, dict[str, int]]:
+        at = scene(**how)
+        for read in reads:
+            at.wire.receive(read)
+        said, closing = at.wire.written, at.wire.closing or at.wire.ended
+        at.wire.hang_up()
+        await ended(at)
+        assert at.wire.lost
+        return said, [body for body, _, _ in at.intake.taken], closing, at.traffic.hostile
+
+    return asyncio.run(played())
+
+
+def split(text: bytes, cuts: list[int]) -> list[bytes]:
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {len(text)})
+    return [text[a:b] for a, b in zip([0, *ends], ends, strict=False) if a < b]
+
+
+MESSAGES = [
+    post(), GET, post(b""), chunked(BODY[:3], BODY[3:]), post(b"\xff"), b"\r\n",
+    chunked(BODY, headers=b"Content-Encoding: identity\r\n"), post(BODY, b"Content-Encoding: br"),
+    post(BODY, b"Connection: close"), post(BODY, b"Connection: Upgrade", b"Upgrade: h2c"),
+    post(BODY, b"Expect: 100-continue"), b"POST /v1/logs HTTP/1.1\r\nHost: x\r\n\r\n", b"\x00",
+    b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", chunked()[:-5] + b"zz\r\n",
+    post(BODY, b"X: " + b"y" * 900), post(bytes(600)), chunked(bytes(300), bytes(300)),
+]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=5).map(b"".join),
+    st.lists(st.integers(0, 2000), max_size=12),
+)
+def test_however_bytes_are_cut_the_answers_are_the_same(text: bytes, cuts: list[int]) -> None:
+    limits = {"max_request_bytes": 500, "max_header_bytes": 800}
+    assert run(split(text, cuts), **limits) == run([text], **limits)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(MESSAGES),
+    st.binary(min_size=1, max_size=6),
+    st.integers(0, 300),
+    st.lists(st.integers(0, 500), max_size=4),
+)
+def test_hostile_bytes_end_in_an_answer_or_a_close(
+    text: bytes, noise: bytes, where: int, cuts: list[int]
+) -> None:
+    spoiled = text[:where] + noise + text[where + len(noise) :]
+    said, _, _, _ = run(split(spoiled, cuts))
+    codes = {int(code) for code in re.findall(rb"HTTP/1.1 ([0-9]{3}) ", said)}
+    assert codes <= {100, 200, 400, 404, 405, 408, 413, 415, 431, 501, 505}
