@@ -7,10 +7,8 @@ the parser sees heads only (`common.wire.http1`), and only those that are not re
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from enum import Enum
-from typing import Final, cast, final
+from typing import Final, final
 
 from typing_extensions import override
 
@@ -19,62 +17,38 @@ from gateway.receivers import http_answers, refusals
 from gateway.receivers.http_answers import Answer
 from gateway.receivers.http_door import TAKEN, Door
 from gateway.receivers.http_export import Ticket
+from gateway.receivers.http_line import (
+    BODY,
+    HEAD,
+    LINGER,
+    LINGER_BYTES,
+    REFUSED,
+    SILENT,
+    Line,
+)
 from gateway.receivers.http_request import Request
 from gateway.receivers.refusals import Refusal
-from gateway.receivers.watch import Watch
-
-LINGER: Final = 2.0  # seconds a refused body is still read, so that the client sees the answer
-LINGER_BYTES: Final = 1 << 20  # of it that are read
 
 log = logging.getLogger("headgate.gateway.http")
 
 
-@final
-class Phase(Enum):
-    """What the next bytes are."""
-
-    SILENT = "silent"  # a head, of which nothing has come
-    HEAD = "head"  # the rest of one
-    BODY = "body"  # of a request that was admitted
-    REFUSED = "refused"  # a body that nobody wants, but short enough to wait for what follows
-    CLOSING = "closing"  # of no interest: the last answer has been given
-
-
-SILENT, HEAD, BODY, REFUSED, CLOSING = Phase
 UNREAD: Final = Request(kind="", length=None, persists=False)
 
 
 @final
-class Connection(asyncio.Protocol):
+class Connection(Line):
     """Speaks HTTP/1.1 with one client, whose address is *peer*."""
 
     def __init__(self, door: Door, peer: str | None) -> None:
-        loop = asyncio.get_running_loop()
-        limits = door.limits
-        self._door, self._peer = door, peer
-        self._time = loop.time
-        self._head_bytes = limits.max_header_bytes
-        self._transport = asyncio.Transport()  # until there is one, one that can do nothing
-        self._phase = SILENT
-        self._fresh = True  # nothing has been asked yet
+        super().__init__(door)
+        self._peer = peer
+        self._head_bytes = door.limits.max_header_bytes
         self._rest = b""  # the beginning of a head
         self._request = UNREAD
+        self._length: int | None = 0  # bytes of its body; `None`: it is chunked
         self._ticket: Ticket | None = None  # held while a body is read
-        self._missing = 0  # bytes of a body, or of what is thrown away
         self._pieces = chunked.Pieces()
         self._chunks = chunked.Chunks()
-        self._leaving = self._stalled = False
-        self._now = loop.time()
-        self._retires = self._now + door.age()
-        self._watch = Watch(loop, door.period, self._expired)
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
-        self._door.opened(self)
-        self._wait(self._door.limits.header_timeout)
-        if self._door.leaving:
-            self.leave()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -111,37 +85,8 @@ class Connection(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._phase is BODY:
-            self._count("cut_body")
+        super().connection_lost(exc)
         self._release()
-        self._watch.stop()
-        self._door.closed(self)
-
-    @override
-    def pause_writing(self) -> None:
-        # Who does not read the answers is not read from.
-        self._stalled = True
-        self._transport.pause_reading()
-        self._watch.deadline = self._time() + self._door.limits.read_timeout
-
-    @override
-    def resume_writing(self) -> None:
-        self._stalled = False
-        limits = self._door.limits
-        self._now = self._time()
-        self._wait(limits.idle_timeout if self._phase is SILENT else limits.read_timeout)
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def leave(self) -> None:
-        """Close, if idle at once, else after the next answer."""
-        self._leaving = True
-        if self._phase is SILENT:
-            self._hang_up()
-
-    def abort(self) -> None:
-        """Close now, whatever has not been sent."""
-        self._transport.abort()
 
     def _read_head(self, data: bytes, at: int) -> int:
         if data[at] in {13, 10}:  # empty lines before a request: RFC 9112, section 2.2
@@ -153,12 +98,12 @@ class Connection(asyncio.Protocol):
             return self._keep_head(data, at)
         end += 4
         try:
-            request = self._door.read(data[at:end])
+            request, length = self._door.read(data[at:end])
         except Refusal as refusal:
             self._count("large_head" if refusal.http == 431 else "malformed_head")
             raise
         self._fresh = False
-        self._begin(request)
+        self._begin(request, length)
         return end
 
     def _keep_head(self, data: bytes, at: int) -> int:
@@ -179,42 +124,42 @@ class Connection(asyncio.Protocol):
                 self._wait(self._door.limits.header_timeout)
         return len(data)
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: Request, length: int | None) -> None:
         """Admit *request*, or answer it now."""
-        self._request = request
+        self._request, self._length = request, length
         answer = request.answer
         if answer is None:
             try:
-                self._ticket = self._door.export.admit(request, self._peer)
+                self._ticket = self._door.export.admit(request, length, self._peer)
             except Refusal as refusal:
                 answer = refusals.response(refusal, request.kind)
         if answer is not None:
             self._decline(answer)
-        elif request.length == 0:
+        elif length == 0:
             self._complete(b"")
         else:
             self._phase = BODY
-            if request.length is None:
+            if length is None:
                 self._chunks = chunked.Chunks()
             else:
-                self._missing = request.length
+                self._missing = length
             self._wait(self._door.limits.read_timeout)
             if request.expects:
                 self._transport.write(http_answers.CONTINUE)
 
     def _read_body(self, data: bytes, at: int) -> int:
-        request, missing = self._request, self._missing
-        if request.length is None:
+        length, missing = self._length, self._missing
+        if length is None:
             return self._read_chunks(data, at)
         end = at + missing
         if len(data) < end:
-            if missing == request.length:
+            if missing == length:
                 self._pieces = chunked.Pieces()
             self._pieces.add(data[at:])
             self._missing = end - len(data)
             return len(data)
         body = data[at:end]
-        if missing < request.length:
+        if missing < length:
             self._pieces.add(body)
             body = self._pieces.whole()
             self._pieces = chunked.Pieces()
@@ -271,22 +216,25 @@ class Connection(asyncio.Protocol):
 
     def _decline(self, answer: Answer) -> None:
         """Answer before the body has come; it is read and thrown away if it is short."""
-        request = self._request
-        length = request.length
+        request, length = self._request, self._length
         short = length is not None and length <= LINGER_BYTES and not request.expects
         if not self._say(answer, closes=not short and length != 0):
-            self._linger(pending=length != 0)
+            if length == 0:
+                self._hang_up()
+            else:
+                self._linger()
         elif length:
             self._phase, self._missing = REFUSED, length
             self._watch.hasten(self._now + LINGER)
         else:
             self._next()
 
+    @override
     def _give_up(self, refusal: Refusal) -> None:
         """Answer what cannot be read to its end, and close."""
         self._release()
         self._say(refusals.response(refusal, self._request.kind), closes=True)
-        self._linger(pending=True)
+        self._linger()
 
     def _say(self, answer: Answer, *, closes: bool) -> bool:
         """Write *answer*; return whether the connection goes on after it."""
@@ -312,63 +260,9 @@ class Connection(asyncio.Protocol):
         if self._leaving:
             self._hang_up()
             return
-        self._wait(min(self._door.limits.idle_timeout, self._retires - self._now))
-
-    def _linger(self, *, pending: bool) -> None:
-        """Close; while the client may be sending, not before it had time to see the answer.
-
-        A closed socket answers what still arrives with a reset, which may overtake the answer.
-        """
-        if not pending:
-            self._hang_up()
-            return
-        self._phase, self._missing = CLOSING, LINGER_BYTES
-        self._watch.hasten(self._now + LINGER)
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def _hang_up(self) -> None:
-        self._phase = CLOSING
-        self._wait(self._door.limits.read_timeout)  # for what is still to be written
-        self._transport.close()
-
-    def _wait(self, patience: float) -> None:
-        """Give the client *patience* seconds from now, unless it is waited for already."""
-        if not self._stalled:
-            self._watch.deadline = self._now + patience
-
-    def _expired(self) -> None:
-        """End what took too long."""
-        self._now = self._time()
-        phase = self._phase
-        if self._stalled:
-            self._late("write")
-            self._transport.abort()
-        elif phase is BODY:
-            self._late("body")
-            self._give_up(refusals.too_slow(self._door.limits.read_timeout))
-        elif phase is HEAD or (phase is SILENT and self._fresh):
-            self._late("head")
-            self._hang_up()
-        elif phase is SILENT:
-            if self._now < self._retires:
-                self._late("idle")
-            self._hang_up()
-        elif self._transport.is_closing():
-            self._late("write")
-            self._transport.abort()
-        else:  # it had LINGER seconds to see its answer
-            self._hang_up()
-
-    def _late(self, what: str) -> None:
-        timeouts = self._door.traffic.timeouts
-        timeouts[what] = timeouts.get(what, 0) + 1
+        self._wait_for_request()
 
     def _release(self) -> None:
         ticket, self._ticket = self._ticket, None
         if ticket is not None:
             ticket.release()
-
-    def _count(self, cause: str) -> None:
-        hostile = self._door.traffic.hostile
-        hostile[cause] = hostile.get(cause, 0) + 1

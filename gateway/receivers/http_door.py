@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -17,6 +18,7 @@ from gateway.receivers.refusals import PROTOBUF
 MIN_PERIOD: Final = 0.02  # seconds: no deadline is looked at more often
 MAX_REMEMBERED: Final = 4096  # bytes of a head; longer ones are hardly sent twice
 REMEMBERING: Final = 1000  # bytes that one costs beside its own
+_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,15})\r\n")
 TAKEN: Final = Answer(status=200, kind=PROTOBUF)
 
 
@@ -52,10 +54,7 @@ class Door:
         self.leaving = False
         self.period = max(MIN_PERIOD, min(_patience(limits)))  # seconds, see `watch.Watch`
         self._rules = http_request.Rules(
-            max_bytes=limits.max_request_bytes,
-            max_head_bytes=limits.max_header_bytes,
-            max_headers=limits.max_headers,
-            pages=cors.Policy(terms.listen.cors),
+            max_headers=limits.max_headers, pages=cors.Policy(terms.listen.cors)
         )
         self._memo: Memo[bytes, Request] = Memo(limits.header_memo_bytes)
         self._wall, self._chance = wall, chance
@@ -65,17 +64,29 @@ class Door:
         self._date_until = float("-inf")
         self._date = self._taken = b""
 
-    def read(self, head: bytes) -> Request:
-        """Understand *head*, or remember what it meant; see `http_request.read`."""
-        request = self._memo.get(head)
-        if request is not None:
-            return request
-        self.traffic.heads_parsed += 1
-        request = http_request.read(head, self._rules)
-        if len(head) <= MAX_REMEMBERED:
-            self._memo.put(head, request, len(head) + REMEMBERING)
-            self.traffic.heads_forgotten = self._memo.evictions
-        return request
+    def read(self, head: bytes) -> tuple[Request, int | None]:
+        """Understand *head*, or remember what it meant; see `http_request.read`.
+
+        Returns the length of the body beside it (``None``: it is chunked), since heads are
+        remembered but for that: those of compressed bodies differ in nothing else.
+        """
+        # What is remembered was found valid, hence has one length; a head that is the same but for
+        # the digits is as valid. No head can be taken for one without digits: the key of those ends
+        # before the empty line, with which all others end.
+        found = _LENGTH.search(head)
+        if found is None:
+            key = head
+        else:
+            start, end = found.span(1)
+            key = head[:start] + head[end:-4]
+        request = self._memo.get(key)
+        if request is None:
+            self.traffic.heads_parsed += 1
+            request = http_request.read(head, self._rules)
+            if len(key) <= MAX_REMEMBERED:
+                self._memo.put(key, request, len(key) + REMEMBERING)
+                self.traffic.heads_forgotten = self._memo.evictions
+        return request, request.length if found is None else int(found[1])
 
     def date(self, now: float) -> bytes:
         """Return the line of the date; *now* is the loop's time."""

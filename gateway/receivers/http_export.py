@@ -47,8 +47,8 @@ class Export:
         self._trust, self._clients = terms.trust, terms.clients
         self._max_bytes = terms.limits.max_request_bytes
 
-    def admit(self, request: Request, peer: str | None) -> Ticket:
-        """Let the body of *request* in, before any of it is read.
+    def admit(self, request: Request, length: int | None, peer: str | None) -> Ticket:
+        """Let the body of *request*, of *length* bytes if that is known, in, before it is read.
 
         Whoever is an agent by its token may send; anybody else needs one for clients, if there are
         any.
@@ -57,10 +57,12 @@ class Export:
         trusted = bool(self._trust) and self._trust.accepts(shown)
         if self._clients and not trusted and not self._clients.accepts(shown):
             raise refusals.unauthenticated(shown=shown is not None)
+        size = ESTIMATE if length is None else length
+        if length is not None and length > self._max_bytes:
+            raise refusals.too_large(f"{length} bytes", self._max_bytes)
         overloaded = self._terms.intake.overloaded()
         if overloaded is not None:
             raise refusals.come_again(overloaded.after)
-        size = ESTIMATE if request.length is None else request.length
         return Ticket(self._terms.admission, size, peer=peer, trusted=trusted)
 
     def check(self, ticket: Ticket, size: int) -> None:

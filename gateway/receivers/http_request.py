@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 from urllib.parse import unquote_to_bytes
@@ -30,9 +29,6 @@ Fields: TypeAlias = dict[bytes, bytes]
 class Rules:
     """What requests are measured by."""
 
-    max_bytes: int
-    """Of a body."""
-    max_head_bytes: int
     max_headers: int
     pages: cors.Policy
 
@@ -50,7 +46,7 @@ class Request:
     """Whether the connection may serve another request after this one."""
     answer: Answer | None = None
     encoding: str = ""
-    authorization: bytes | None = None
+    authorization: str | None = None
     forwarded_for: bytes | None = None
     expects: bool = False
     """The client waits for a word before it sends the body."""
@@ -84,11 +80,12 @@ def read(text: bytes, rules: Rules) -> Request:
     kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
     length = None if chunked else int(fields.get(b"content-length", b"0"))
     headers = rules.pages.answer(_origin(fields))
+    shown = fields.get(b"authorization")
     encoding, answer = "", None
     try:
         answer = _directed(head, fields, rules.pages)
         if answer is None:
-            encoding = _body_of(fields, kind, length, rules.max_bytes)
+            encoding = _body_of(fields, kind)
     except Refusal as refusal:
         answer = refusals.response(refusal, kind)
     return Request(
@@ -97,7 +94,7 @@ def read(text: bytes, rules: Rules) -> Request:
         persists=persists,
         answer=answer,
         encoding=encoding,
-        authorization=fields.get(b"authorization"),
+        authorization=None if shown is None else shown.decode("utf-8", "surrogateescape"),
         forwarded_for=fields.get(b"x-forwarded-for"),
         expects=not old and fields.get(b"expect", b"").lower() == b"100-continue",
         headers=headers,
@@ -191,8 +188,8 @@ def _directed(head: http1.Head, fields: Fields, pages: cors.Policy) -> Answer | 
     )
 
 
-def _body_of(fields: Fields, kind: str, length: int | None, max_bytes: int) -> str:
-    """Return the encoding ("" for none) of a body that is of a kind and size we take."""
+def _body_of(fields: Fields, kind: str) -> str:
+    """Return the encoding ("" for none) of a body that is of a kind we take."""
     if kind not in {PROTOBUF, JSON}:
         raise Refusal(
             http=415,
@@ -208,8 +205,6 @@ def _body_of(fields: Fields, kind: str, length: int | None, max_bytes: int) -> s
         raise refusals.unknown_encoding(
             f"unknown encoding {encoding[:40]!r}; use one of {refusals.ENCODINGS}"
         )
-    if length is not None and length > max_bytes:
-        raise refusals.too_large(f"{length} bytes", max_bytes)
     return "" if encoding == "identity" else encoding
 
 
@@ -231,7 +226,3 @@ def _origin(fields: Fields) -> str:
 
 def _shown(text: bytes) -> str:
     return repr(text[:100].decode("ascii", "backslashreplace"))
-
-
-Read: TypeAlias = Callable[[bytes], Request]
-"""`read` with its rules, and perhaps a memory."""

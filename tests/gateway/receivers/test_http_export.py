@@ -20,13 +20,13 @@ def export(
     return http_export.Export(terms, traffic), terms, traffic
 
 
-def request(kind: str = refusals.PROTOBUF, length: int | None = 10, **fields) -> Request:
-    return Request(kind=kind, length=length, persists=True, **fields)
+def request(kind: str = refusals.PROTOBUF, **fields) -> Request:
+    return Request(kind=kind, length=None, persists=True, **fields)
 
 
 def test_what_is_declared_is_reserved_and_an_estimate_where_nothing_is() -> None:
     subject, terms, _ = export()
-    tickets = [subject.admit(request(length=10), "a"), subject.admit(request(length=None), "b")]
+    tickets = [subject.admit(request(), 10, "a"), subject.admit(request(), None, "b")]
     assert terms.admission.in_flight == 10 + http_export.ESTIMATE
     for ticket in tickets:
         ticket.release()
@@ -35,7 +35,7 @@ def test_what_is_declared_is_reserved_and_an_estimate_where_nothing_is() -> None
 
 def test_an_estimate_grows_with_what_comes_up_to_the_limit() -> None:
     subject, terms, _ = export(max_request_bytes=150_000)
-    ticket = subject.admit(request(length=None), "a")
+    ticket = subject.admit(request(), None, "a")
     subject.check(ticket, http_export.ESTIMATE)
     assert ticket.size == http_export.ESTIMATE
     subject.check(ticket, http_export.ESTIMATE + 1)
@@ -49,15 +49,24 @@ def test_an_estimate_grows_with_what_comes_up_to_the_limit() -> None:
     assert terms.admission.in_flight == 0
 
 
+def test_a_declared_length_is_held_against_the_limit() -> None:
+    subject, terms, _ = export(max_request_bytes=1000)
+    with pytest.raises(refusals.Refusal, match="1001 bytes, the limit is 1000") as caught:
+        subject.admit(request(), 1001, "a")
+    assert caught.value.http == 413
+    subject.admit(request(), 1000, "a").release()
+    assert terms.admission.in_flight == 0
+
+
 def test_the_senders_own_share_is_429_and_the_processs_is_503() -> None:
     subject, terms, _ = export(max_in_flight_bytes=100, peer_share=0.5)
-    held = subject.admit(request(length=50), "a")
+    held = subject.admit(request(), 50, "a")
     with pytest.raises(refusals.Refusal) as own:
-        subject.admit(request(length=10), "a")
+        subject.admit(request(), 10, "a")
     assert (own.value.http, own.value.after) == (429, 1.0)
-    other = subject.admit(request(length=45), "b")
+    other = subject.admit(request(), 45, "b")
     with pytest.raises(refusals.Refusal) as everybody:
-        subject.admit(request(length=10), "c")
+        subject.admit(request(), 10, "c")
     assert everybody.value.http == 503
     assert terms.admission.refused == {"peer": 1, "bytes": 1, "memory": 0}
     for ticket in (held, other):
@@ -69,7 +78,7 @@ def test_what_it_inflates_to_counts_too_and_may_be_too_much() -> None:
     packed = gzip.compress(BODY)
     subject, terms, traffic = export(max_in_flight_bytes=len(packed) + len(BODY) + 5)
     assert terms.admission.admit(6, "other")
-    ticket = subject.admit(request(length=len(packed), encoding="gzip"), "a")
+    ticket = subject.admit(request(encoding="gzip"), len(packed), "a")
     with pytest.raises(refusals.Refusal) as caught:
         subject.take(request(encoding="gzip"), packed, ticket)
     assert caught.value.http == 503
@@ -84,7 +93,7 @@ def test_what_it_inflates_to_counts_too_and_may_be_too_much() -> None:
 def test_a_bomb_is_413_and_the_end_of_the_connection() -> None:
     subject, _, _ = export(max_request_bytes=1000)
     packed = gzip.compress(bytes(100_000))
-    ticket = subject.admit(request(length=len(packed), encoding="gzip"), "a")
+    ticket = subject.admit(request(encoding="gzip"), len(packed), "a")
     with pytest.raises(refusals.Refusal) as caught:
         subject.take(request(encoding="gzip"), packed, ticket)
     assert (caught.value.http, caught.value.closes) == (413, True)
@@ -97,10 +106,10 @@ def test_clients_need_a_token_where_there_are_any_and_agents_have_their_own() ->
         (b"bearer new", False),
         (b"Bearer agent", True),
     ):
-        assert subject.admit(request(authorization=shown), "a").trusted is trusted
-    for shown in (None, b"Bearer other", b"Basic client", b"Bearer \xff", b""):
+        assert subject.admit(request(authorization=shown), 10, "a").trusted is trusted
+    for shown in (None, "Bearer other", "Basic client", "Bearer \udcff", ""):
         with pytest.raises(refusals.Refusal) as caught:
-            subject.admit(request(authorization=shown), "a")
+            subject.admit(request(authorization=shown), 10, "a")
         assert caught.value.http == 401
 
 
@@ -109,10 +118,10 @@ def test_who_is_not_let_in_takes_nothing() -> None:
     subject, terms, _ = export(intake, client_tokens="x")
     intake.busy = door.Overloaded(3.0)
     with pytest.raises(refusals.Refusal) as caught:
-        subject.admit(request(), "a")
+        subject.admit(request(), 10, "a")
     assert caught.value.http == 401, "a stranger is not told how we are"
     with pytest.raises(refusals.Refusal) as caught:
-        subject.admit(request(authorization=b"Bearer x"), "a")
+        subject.admit(request(authorization="Bearer x"), 10, "a")
     assert (caught.value.http, caught.value.after) == (503, 3.0)
     assert terms.admission.in_flight == 0
 
@@ -121,7 +130,7 @@ def test_json_is_answered_in_json_and_protobuf_by_nothing_if_all_is_well() -> No
     intake = samples.Remembering()
     subject, _, traffic = export(intake)
     text = json.dumps({"resourceMetrics": []}).encode()
-    ticket = subject.admit(request(refusals.JSON), "a")
+    ticket = subject.admit(request(refusals.JSON), 10, "a")
     answer = subject.take(request(refusals.JSON), text, ticket)
     assert (answer.status, answer.kind, answer.body) == (200, refusals.JSON, otlp_json.response())
     assert subject.take(request(), BODY, ticket) is None
