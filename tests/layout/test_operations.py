@@ -63,6 +63,7 @@ def logged() -> Iterator[tuple[str, str | None]]:
                         args=[message, *_],
                     ):
                         constant = isinstance(message, ast.Constant)
+                        level = "error" if level == "exception" else level
                         yield level, message.value.replace("%s", "…") if constant else None
                     case _:
                         continue

@@ -100,3 +100,13 @@ def test_in_flight_is_what_was_agreed_and_within_the_bound(script: list[tuple[st
             admission.release(agreed.pop())
         assert admission.in_flight == sum(agreed)
         assert admission.in_flight <= 10 or sum(map(bool, agreed)) == 1
+
+
+def test_the_last_one_turned_away_can_be_told_why() -> None:
+    admission = Admission(100, share=0.5)
+    assert admission.admit(50, "a")
+    assert not admission.admit(1, "a")
+    assert admission.cause == "peer"
+    assert admission.admit(50, "b")
+    assert not admission.admit(1, "c")
+    assert admission.cause == "bytes"

@@ -14,6 +14,9 @@ def test_doors_and_admission_are_own_metrics() -> None:
     traffic[1].wire_bytes, traffic[1].inflated_bytes = 5, 50
     assert admission.admit(8)
     assert not admission.admit(8)
+    traffic[1].connections, traffic[1].refused_connections = 3, 2
+    traffic[1].heads_parsed, traffic[1].heads_forgotten = 7, 1
+    traffic[1].hostile["malformed_head"] = traffic[1].timeouts["body"] = 4
     shown = telemetry.render().decode()
     for line in (
         'headgate_gateway_requests_total{code="ok",transport="grpc"} 2.0',
@@ -22,6 +25,12 @@ def test_doors_and_admission_are_own_metrics() -> None:
         'headgate_gateway_received_inflated_bytes_total{transport="http"} 50.0',
         "headgate_gateway_in_flight_bytes 8.0",
         'headgate_gateway_overload_refusals_total{cause="bytes"} 1.0',
+        'headgate_gateway_connections{transport="http"} 3.0',
+        'headgate_gateway_refused_connections_total{transport="http"} 2.0',
+        'headgate_gateway_heads_parsed_total{transport="http"} 7.0',
+        'headgate_gateway_heads_forgotten_total{transport="http"} 1.0',
+        'headgate_gateway_hostile_total{kind="malformed_head",transport="http"} 4.0',
+        'headgate_gateway_timeouts_total{kind="body",transport="http"} 4.0',
     ):
         assert line in shown
 

@@ -10,7 +10,7 @@ from common.config.doors import Cors, Listen
 from common.wire import compression
 from gateway.receivers import door, http_export
 from gateway.receivers.http_line import LINGER, LINGER_BYTES
-from tests.gateway.receivers.scenes import BODY, GET, chunked, ended, post, scene
+from tests.gateway.receivers.scenes import BODY, GET, TYPE, chunked, ended, post, scene
 
 
 async def test_requests_are_answered_in_order_and_the_connection_goes_on() -> None:
