@@ -130,7 +130,8 @@ class Connection(Line):
         answer = request.answer
         if answer is None:
             try:
-                self._ticket = self._door.export.admit(request, length, self._peer)
+                sender = self._door.sender(request, self._peer)
+                self._ticket = self._door.export.admit(request, length, sender)
             except Refusal as refusal:
                 answer = refusals.response(refusal, request.kind)
         if answer is not None:

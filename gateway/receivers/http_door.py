@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from common.config.doors import Limits
 from common.wire.memo import Memo
-from gateway.receivers import cors, door, http_answers, http_request
+from gateway.receivers import cors, door, http_answers, http_request, peers
 from gateway.receivers.http_answers import Answer
 from gateway.receivers.http_export import Export
 from gateway.receivers.http_request import Request
@@ -56,6 +56,8 @@ class Door:
         self._rules = http_request.Rules(
             max_headers=limits.max_headers, pages=cors.Policy(terms.listen.cors)
         )
+        proxies = terms.listen.proxies
+        self._networks = peers.networks(proxies.trusted) if proxies.forwarded_for else ()
         self._memo: Memo[bytes, Request] = Memo(limits.header_memo_bytes)
         self._wall, self._chance = wall, chance
         self._open: set[Closable] = set()
@@ -88,6 +90,13 @@ class Door:
                 self.traffic.heads_forgotten = self._memo.evictions
         return request, request.length if found is None else int(found[1])
 
+    def sender(self, request: Request, peer: str | None) -> str | None:
+        """Return the address of who sent *request* over the connection of *peer*."""
+        values = request.forwarded_for
+        if values is None or not self._networks:
+            return peer
+        return peers.forwarded((values,), peer, self._networks)
+
     def date(self, now: float) -> bytes:
         """Return the line of the date; *now* is the loop's time."""
         if now >= self._date_until:
@@ -111,15 +120,13 @@ class Door:
         return age * (0.9 + 0.2 * self._chance()) if age else float("inf")
 
     def opened(self, connection: Closable) -> None:
-        """Count *connection*."""
+        """Take note of *connection*."""
         self._open.add(connection)
-        self.traffic.connections += 1
         self._empty.clear()
 
     def closed(self, connection: Closable) -> None:
         """Forget *connection*."""
         self._open.discard(connection)
-        self.traffic.connections -= 1
         if not self._open:
             self._empty.set()
 

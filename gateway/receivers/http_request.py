@@ -47,7 +47,8 @@ class Request:
     answer: Answer | None = None
     encoding: str = ""
     authorization: str | None = None
-    forwarded_for: bytes | None = None
+    forwarded_for: str | None = None
+    """The values of X-Forwarded-For, as one list."""
     expects: bool = False
     """The client waits for a word before it sends the body."""
     headers: cors.Headers = ()
@@ -80,7 +81,7 @@ def read(text: bytes, rules: Rules) -> Request:
     kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
     length = None if chunked else int(fields.get(b"content-length", b"0"))
     headers = rules.pages.answer(_origin(fields))
-    shown = fields.get(b"authorization")
+    shown, hops = fields.get(b"authorization"), fields.get(b"x-forwarded-for")
     encoding, answer = "", None
     try:
         answer = _directed(head, fields, rules.pages)
@@ -95,7 +96,7 @@ def read(text: bytes, rules: Rules) -> Request:
         answer=answer,
         encoding=encoding,
         authorization=None if shown is None else shown.decode("utf-8", "surrogateescape"),
-        forwarded_for=fields.get(b"x-forwarded-for"),
+        forwarded_for=None if hops is None else hops.decode("latin-1"),
         expects=not old and fields.get(b"expect", b"").lower() == b"100-continue",
         headers=headers,
         connection="keep-alive" if old and persists else "",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import ssl
 import threading
 import zlib
 
@@ -18,9 +19,12 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
+from common.config.doors import Listen, Proxies, ServerTls
 from common.wire import compression, errors
 from gateway.receivers import door, otlp_http
+from tests.fakes import certificates
 from tests.gateway import samples
+from tests.gateway.receivers import connecting
 from tests.gateway.samples import hung_up
 
 pytestmark = pytest.mark.wallclock
@@ -469,3 +473,49 @@ async def test_the_opentelemetry_sdk_pushes_to_it(compressed: Compression) -> No
         thread.start()
         await asyncio.to_thread(thread.join)
     assert "pushed" in samples.names(intake.taken[0][0])
+
+
+@pytest.mark.parametrize("loop", connecting.LOOPS)
+def test_within_tls_and_behind_a_balancer_it_is_the_same_door(loop: str, tmp_path) -> None:
+    files = certificates.write(tmp_path, "gateway")
+    trusting = ssl.create_default_context(cafile=str(files.authority))
+    trusting.set_alpn_protocols(["h2", "http/1.1"])
+    settings = Listen(
+        tls=ServerTls(cert_file=str(files.certificate), key_file=str(files.key)),
+        proxies=Proxies(trusted=("127.0.0.1",), proxy_protocol=True),
+    )
+    intake, body = samples.Remembering(), samples.request(points=5000)
+    head = (
+        b"POST /v1/metrics HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+        b"Content-Length: %d\r\n\r\n"
+    )
+
+    async def asked() -> None:
+        terms = samples.terms(intake, listen=settings, max_request_bytes=len(body))
+        async with otlp_http.serving("127.0.0.1:0", terms, door.Traffic("http")) as bound:
+            said = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 4318\r\n"
+            async with connecting.connected(bound.port, context=trusting, first=said) as (r, w):
+                assert w.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+                for _ in range(2):
+                    w.write(head % len(body) + body)
+                    assert (await r.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+                w.write(head % (1 << 30) + body)
+                answer = await r.readuntil(b"\r\n\r\n")
+                assert answer.startswith(b"HTTP/1.1 413 ")
+                assert b"Connection: close" in answer
+        assert terms.admission.in_flight == 0
+
+    connecting.run(loop, asked)
+    assert intake.taken == [(body, "192.0.2.7", False)] * 2
+
+
+async def test_a_balancer_that_is_trusted_tells_who_sends() -> None:
+    intake = samples.Remembering()
+    settings = Listen(proxies=Proxies(trusted=("127.0.0.0/8",), forwarded_for=True))
+    headers = PROTOBUF | {"X-Forwarded-For": "10.9.9.9, 192.0.2.7"}
+    async with (
+        opened(samples.terms(intake, listen=settings)) as session,
+        session.post("/v1/metrics", data=samples.request(), headers=headers) as response,
+    ):
+        assert response.status == 200
+    assert intake.taken[0][1] == "192.0.2.7"
