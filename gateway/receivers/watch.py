@@ -31,8 +31,9 @@ class Watch:
         self._arm()
 
     def stop(self) -> None:
-        """Never call again."""
+        """Never call again, and forget whom: else connection and watch would keep each other."""
         self._timer.cancel()
+        self._expired = _nothing
 
     def _look(self) -> None:
         self._arm()  # first, so that `stop` and `hasten` from within are not undone
@@ -43,3 +44,7 @@ class Watch:
         ahead = self.deadline - self._loop.time()
         wait = ahead if 0 < ahead < self._period else self._period
         self._timer = self._loop.call_later(wait, self._look)
+
+
+def _nothing() -> None:
+    """Do nothing."""

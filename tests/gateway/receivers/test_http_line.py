@@ -1,6 +1,8 @@
 """A connection ends in its time: silent, slow, stalled, old, or because the door closes."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -155,3 +157,18 @@ async def test_leaving_does_not_wait_longer_than_it_may(clock) -> None:
     assert clock() == 5.0
     assert at.wire.aborted
     await ended(at)
+
+
+async def test_a_connection_that_is_over_is_forgotten_at_once() -> None:
+    at = scene()
+    at.wire.receive(post() + post()[:-1])
+    at.wire.abort()
+    await ended(at)
+    gone = weakref.ref(at.wire.protocol)
+    gc.disable()
+    try:
+        del at.wire.protocol
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
