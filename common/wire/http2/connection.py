@@ -32,6 +32,9 @@ class Connection(Control):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
+        # When what is unfinished now began, in the time of `receive`: a header block, or a frame
+        # other than DATA. The shell bounds how long that may take.
+        self.unfinished_since: float | None = None
         self._tail = b""  # the beginning of a frame whose end has not come
         self._open: Stream | None = None  # of the DATA frame that is coming in pieces
         self._open_left = 0  # bytes of that frame to come; 0: none is
@@ -39,15 +42,11 @@ class Connection(Control):
         self._block: list[bytes] = []  # of the header block that waits for CONTINUATION
         self._block_stream = 0  # whose it is; 0: none waits
         self._block_bytes = 0
+        self._block_since = 0.0
         self._block_ends = False
         self._block_depends = 0  # the stream it depends on; 0: it does not say
         self._receive_window = max(frames.DEFAULT_WINDOW, limits.connection_window_bytes)
         self._frame_limit = limits.max_frame_bytes
-
-    @property
-    def in_header_block(self) -> bool:
-        """Whether a header block, or a frame other than DATA, has begun and not ended."""
-        return bool(self._block_stream or self._tail)
 
     def receive(self, data: bytes, now: float) -> list[events.Event]:
         """Take *data*, read at the time *now* (seconds, any clock), and return what happened.
@@ -70,6 +69,13 @@ class Connection(Control):
         else:
             if at < len(data):
                 self._tail = data[at:] if at else data
+            elif not self._block_stream:
+                self.unfinished_since = None
+                return found
+            if self._block_stream:
+                self.unfinished_since = self._block_since
+            elif at or self.unfinished_since is None:
+                self.unfinished_since = now
         return found
 
     @abstractmethod
@@ -202,6 +208,7 @@ class Connection(Control):
             return
         self._block, self._block_stream, self._block_bytes = [payload], number, len(payload)
         self._block_ends, self._block_depends = bool(flags & frames.END_STREAM), depends
+        self._block_since = self._now
 
     def _continuation(self, number: int, flags: int, payload: bytes) -> None:
         if not self._block_stream:

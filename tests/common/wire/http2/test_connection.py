@@ -59,11 +59,29 @@ def test_a_block_may_come_in_pieces() -> None:
     server = wire.server()
     sent = frame(1, 1, 1, GET[:5]) + frame(9, 0, 1, GET[5:9]) + frame(9, 4, 1, GET[9:])
     assert server.receive(sent[:20], 0.0) == []
-    assert server.in_header_block
     (event,) = server.receive(sent[20:], 0.0)
     assert event.head.path == b"/service/Method"
     assert event.ended
-    assert not server.in_header_block
+
+
+def test_it_is_known_since_when_something_is_unfinished() -> None:
+    server = wire.server()
+    assert server.unfinished_since is None
+    block = frame(1, 1, 1, GET[:5])
+    for now, sent, since in (
+        (1.0, block[:3], 1.0),
+        (2.0, block[3:11], 1.0),
+        (3.0, block[11:], 3.0),
+        (4.0, frame(9, 0, 1, GET[5:9])[:4], 3.0),
+        (5.0, frame(9, 0, 1, GET[5:9])[4:], 3.0),
+        (6.0, frame(9, 4, 1, GET[9:]), None),
+        (7.0, wire.headers(3) + wire.data(3, b"abc")[:-1], None),
+        (8.0, b"c" + frame(6, 0, 0, bytes(8))[:-1], 8.0),
+        (9.0, b"\0" + frame(6, 0, 0, bytes(8))[:-1], 9.0),
+        (9.5, b"\0", None),
+    ):
+        server.receive(sent, now)
+        assert server.unfinished_since == since
 
 
 def test_padding_and_priority_are_taken_off() -> None:
