@@ -11,6 +11,11 @@ from common.wire.http2.limits import Limits
 from common.wire.http2.streams import Stream
 
 
+def farewell(words: str) -> bytes:
+    """Return all that a server says to a client it has no room for: GOAWAY, with *words*."""
+    return frames.settings(()) + frames.goaway(0, Code.NO_ERROR, words.encode())
+
+
 class Server(Connection):
     """A connection that a client opened; see `Connection`.
 
