@@ -71,21 +71,22 @@ class Connection(asyncio.Protocol):
         clock.heard = now
         begun: http2.HeadCame | None = None  # the head of the event before, its body still to come
         for event in self._core.receive(data, now):
-            kind = type(event)
+            if isinstance(event, http2.DataCame):
+                if begun is None:
+                    self._data(event)
+                elif event.ended and event.stream == begun.stream:
+                    self._whole(begun, event)
+                    begun = None
+                else:
+                    self._begin(begun, now)
+                    begun = None
+                    self._data(event)
+                continue
             if begun is not None:
-                head, begun = begun, None
-                if (
-                    kind is http2.DataCame
-                    and event.stream == head.stream  # type: ignore[union-attr]  # told by `kind`
-                    and event.ended  # type: ignore[union-attr]
-                ):
-                    self._whole(head, cast("http2.DataCame", event))
-                    continue
-                self._begin(head, now)
-            if kind is http2.HeadCame:
-                begun = cast("http2.HeadCame", event)
-            elif kind is http2.DataCame:
-                self._data(cast("http2.DataCame", event))
+                self._begin(begun, now)
+                begun = None
+            if isinstance(event, http2.HeadCame):
+                begun = event
             else:
                 self._other(event)
         if begun is not None:

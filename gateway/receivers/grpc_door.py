@@ -52,9 +52,12 @@ class Door:
 
     def asked(self, head: Head) -> Asked | Answered:
         """Return what *head* asks for; worked out once for all requests that share it."""
-        asked = head.note
-        if not isinstance(asked, Asked | Answered):
-            head.note = asked = grpc_request.read(head, self.methods)
+        note = head.note
+        if isinstance(note, Asked):
+            return note
+        if isinstance(note, Answered):
+            return note
+        head.note = asked = grpc_request.read(head, self.methods)
         return asked
 
     def age(self) -> float:

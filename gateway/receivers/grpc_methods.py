@@ -84,11 +84,10 @@ class Export:
             admission.release(held, peer)
 
     def _let_in(self, asked: Asked) -> None:
-        authorization = asked.authorization
-        if self._clients and not self._clients.accepts(authorization):
+        if self._clients and not self._clients.accepts(asked.authorization):
             words = (
                 "a bearer token is needed; send it as authorization: Bearer <token>"
-                if authorization is None
+                if asked.authorization is None
                 else "the bearer token is not known here; is it the current one?"
             )
             raise Refused(status.UNAUTHENTICATED, words)

@@ -29,21 +29,10 @@ class Server(Connection):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self.refused = 0  # streams beyond `Limits.max_concurrent_streams`, ever
-        self._preface = frames.PREFACE  # what is still to come of it
+        self._preface = frames.PREFACE
         self._highest = 0  # stream that the client opened
         self._last_taken = frames.MAX_STREAM  # the highest that we said we would look at
         self._out.append(settings.ours(limits, server=True))
-
-    @override
-    def receive(self, data: bytes, now: float) -> list[events.Event]:
-        if self._preface and self.failed is None:
-            size = min(len(data), len(self._preface))
-            if data[:size] != self._preface[:size]:
-                self._events = []
-                self.fail(Code.PROTOCOL_ERROR, "not the preface of HTTP/2")
-                return self._events
-            self._preface, data = self._preface[size:], data[size:]
-        return super().receive(data, now)
 
     def drain(self) -> None:
         """Ask the client to open no more streams; those on their way are still looked at."""
