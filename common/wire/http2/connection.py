@@ -86,8 +86,9 @@ class Connection(Blocks):
     def _walk(self, data: bytes, at: int) -> int:  # noqa: C901, PLR0912 - a walker
         """Take every whole frame from *at* on, and what there is of DATA; return the new offset.
 
-        The usual frames (all of a header block; DATA with nothing odd about it) are taken on the
-        spot: that halves what a small request costs here, 5.7 to 3 µs (bench/test_http2.py).
+        The usual frames (a whole header block, DATA with nothing odd about it) are taken on the
+        spot: that takes a request of 6.7 KB and its answer from 5.7 to 4.0 µs, one of 126 KB from
+        42 to 24 µs.
         """
         end, streams, found = len(data), self.streams, self._events
         while end - at >= 9:
@@ -215,11 +216,6 @@ class Connection(Blocks):
             self.credit(number, padding)
         if body or ended:
             self._events.append(events.DataCame(number, body, ended))
-
-    def _end_remote(self, state: Stream) -> None:
-        state.remote_open = False
-        if not state.local_open and not state.queue:
-            self._finish(state)
 
 
 _FRAMES: Final = {

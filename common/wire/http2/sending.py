@@ -233,6 +233,11 @@ class Sending:
         if not state.remote_open and not state.queue:
             self._finish(state)
 
+    def _end_remote(self, state: Stream) -> None:
+        state.remote_open = False
+        if not state.local_open and not state.queue:
+            self._finish(state)
+
     def _finish(self, state: Stream) -> None:
         """Both sides have ended."""
         del self.streams[state.number]
