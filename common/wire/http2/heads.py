@@ -42,9 +42,7 @@ class Head:
     )  # fmt: skip
 
     def __init__(self, fields: Fields) -> None:
-        self.fields: tuple[tuple[bytes, bytes], ...] = tuple(
-            (bytes(name), bytes(value)) for name, value in fields
-        )
+        self.fields: tuple[tuple[bytes, bytes], ...] = tuple(fields)
         self.size = sum(len(name) + len(value) + OVERHEAD for name, value in self.fields)
         self.method = self.scheme = self.path = self.authority = b""
         self.status = 0
