@@ -50,6 +50,7 @@ class Asked:
     timeout: float | None = None  # seconds the client will wait
     length: int | None = None  # bytes of the whole body, if the client said
     authorization: bytes | None = None
+    forwarded: tuple[str, ...] = ()  # for whom balancers say that they call
 
 
 @final
@@ -71,7 +72,7 @@ class Call:
 
     __slots__ = (
         "_pieces", "_prefix", "agreed", "asked", "compressed", "length", "peer", "since", "size",
-        "stream", "until", "weighed",
+        "stream", "trusted", "until", "weighed",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +84,7 @@ class Call:
         self.agreed = 0
         self.length = -1
         self.compressed = self.weighed = False
+        self.trusted = False  # the sender is an agent
         self.size = 0  # bytes of the message that are here
         self._prefix = b""  # what there is of it
         self._pieces: list[bytes | bytearray] = []

@@ -97,8 +97,8 @@ class Connection(asyncio.Protocol):
         """See whether anything has taken too long, see `grpc_door.Watched`."""
         for call in tuple(self._calls.values()):
             if now >= call.until:
-                self._refuse(call.stream, grpc_answers.too_slow(now - call.since))
-                self._traffic.timed_out("request")
+                self._refuse(call.stream, grpc_answers.too_slow(call.until - call.since))
+                self._traffic.timed_out("body")
             elif call.weighed:
                 self._grant(call)  # the acknowledgement of SETTINGS may have taken some away
         verdict = self._clock.look(now, self._core, busy=bool(self._calls))
@@ -113,24 +113,26 @@ class Connection(asyncio.Protocol):
             case "handshake" | "headers":
                 words = f"the {verdict} took too long; send faster"
                 self._core.fail(Code.SETTINGS_TIMEOUT, words)
+            case "keepalive":
+                self._core.fail(Code.NO_ERROR, "ping_timeout")
             case "idle":
-                self.leave(now)
+                self.leave(now, "max_idle")
             case "age":
                 self._traffic.aged += 1
-                self.leave(now)
+                self.leave(now, "max_age")
             case "ask":
                 self._core.ping(ALIVE)
             case "stop":
                 self._core.stop()
-            case "keepalive" | "unread" | "close":
+            case "unread" | "close":
                 self.abort()
 
-    def leave(self, now: float) -> None:
+    def leave(self, now: float, why: str = "closing") -> None:
         """Close in good order: GOAWAY, requests that are here or on their way, GOAWAY, close."""
         if self._clock.leaving_since is not None:
             return
         self._clock.leaving_since = now
-        self._core.drain()
+        self._core.drain(why)
         if self._core.heard:
             self._core.ping(LEAVING)
         else:
@@ -173,7 +175,7 @@ class Connection(asyncio.Protocol):
         try:
             if asked.timeout == 0:
                 raise grpc_answers.too_slow(0)
-            answer = asked.method.whole(body, self._peer, asked)
+            answer = asked.method.whole(body, self._door.sender(self._peer, asked), asked)
         except Refused as refused:
             self._refuse(stream, refused)
             return
@@ -190,7 +192,8 @@ class Connection(asyncio.Protocol):
         patience = limits.read_timeout
         if asked.timeout is not None and asked.timeout < patience:
             patience = asked.timeout
-        call = Call(stream, self._peer, asked, now, now + patience)
+        sender = self._door.sender(self._peer, asked)
+        call = Call(stream, sender, asked, now, now + patience)
         self._clock.busy = now
         try:
             asked.method.enter(call, window if asked.length is None else asked.length)
@@ -240,7 +243,7 @@ class Connection(asyncio.Protocol):
         stream = call.stream
         try:
             if self._clock.heard >= call.until:
-                raise grpc_answers.too_slow(self._clock.heard - call.since)
+                raise grpc_answers.too_slow(call.until - call.since)
             answer = call.asked.method.answer(call)
         except Refused as refused:
             self._refuse(stream, refused)

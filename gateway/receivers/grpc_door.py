@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from common.wire.http2 import Head, Limits
-from gateway.receivers import door, grpc_request
+from gateway.receivers import door, grpc_request, peers
 from gateway.receivers.grpc_call import Answered, Asked, Method
 from gateway.receivers.grpc_methods import EXPORT, HEALTH, Export, Health
 
@@ -44,6 +44,8 @@ class Door:
             EXPORT: Export(terms, traffic),
             HEALTH: Health(terms.healthy),
         }
+        proxies = terms.listen.proxies
+        self._networks = peers.networks(proxies.trusted) if proxies.forwarded_for else ()
         self.period = _period(terms)  # seconds between two looks at all connections
         self._chance = chance
         self._open: set[Watched] = set()
@@ -60,6 +62,10 @@ class Door:
         head.note = asked = grpc_request.read(head, self.methods)
         return asked
 
+    def sender(self, peer: str | None, asked: Asked) -> str | None:
+        """Return who sends a request on a connection from *peer*, balancers being believed."""
+        return peers.forwarded(asked.forwarded, peer, self._networks) if self._networks else peer
+
     def age(self) -> float:
         """Return how many seconds a connection may last: spread, so that not all come back at once.
 
@@ -71,13 +77,11 @@ class Door:
     def opened(self, connection: Watched) -> None:
         """Look after *connection* from now on."""
         self._open.add(connection)
-        self.traffic.connections += 1
         self._empty.clear()
 
     def closed(self, connection: Watched) -> None:
         """Forget *connection*."""
         self._open.discard(connection)
-        self.traffic.connections -= 1
         if not self._open:
             self._empty.set()
 

@@ -31,7 +31,7 @@ class Export:
 
     def enter(self, call: Call, estimate: int) -> None:
         """See `Method`; *estimate* is admitted."""
-        self._let_in(call.asked)
+        call.trusted = self._let_in(call.asked)
         if estimate > self._limit + PREFIX:
             raise grpc_answers.too_large(estimate - PREFIX, self._limit)
         if not self._admission.admit(estimate, call.peer):
@@ -51,7 +51,7 @@ class Export:
         if call.compressed:
             body = self._inflated(message, call.asked.encoding)
             self._agree(call, len(message) + len(body))
-        return self._hand_over(body, call.peer, call.asked)
+        return self._hand_over(body, call.peer, trusted=call.trusted)
 
     def leave(self, call: Call) -> None:
         """See `Method`."""
@@ -60,7 +60,7 @@ class Export:
 
     def whole(self, data: bytes, peer: str | None, asked: Asked) -> bytes:
         """See `Method`; admitted with its true length at once."""
-        self._let_in(asked)
+        trusted = self._let_in(asked)
         if len(data) < PREFIX:
             raise grpc_call.cut_short(0, -1) if data else grpc_call.none_came()
         length, compressed = grpc_call.prefix(data)
@@ -79,12 +79,15 @@ class Export:
                 if not admission.correct(held, length + len(body), peer):
                     raise grpc_answers.come_again(admission.retry_after())
                 held = length + len(body)
-            return self._hand_over(body, peer, asked)
+            return self._hand_over(body, peer, trusted=trusted)
         finally:
             admission.release(held, peer)
 
-    def _let_in(self, asked: Asked) -> None:
-        if self._clients and not self._clients.accepts(asked.authorization):
+    def _let_in(self, asked: Asked) -> bool:
+        """Return whether the sender is an agent, unless it may not send at all, or not now."""
+        # Whoever is an agent by its token may send, too.
+        trusted = bool(self._trust) and self._trust.accepts(asked.authorization)
+        if self._clients and not trusted and not self._clients.accepts(asked.authorization):
             words = (
                 "a bearer token is needed; send it as authorization: Bearer <token>"
                 if asked.authorization is None
@@ -94,6 +97,7 @@ class Export:
         overloaded = self._intake.overloaded()
         if overloaded is not None:
             raise grpc_answers.come_again(overloaded.after)
+        return trusted
 
     def _check(self, length: int, encoding: str, *, compressed: bool) -> None:
         if length > self._limit:
@@ -123,9 +127,8 @@ class Export:
         except errors.TooLarge as error:
             raise Refused(status.RESOURCE_EXHAUSTED, str(error)) from error
 
-    def _hand_over(self, body: bytes, peer: str | None, asked: Asked) -> bytes:
+    def _hand_over(self, body: bytes, peer: str | None, *, trusted: bool) -> bytes:
         self._traffic.inflated_bytes += len(body)
-        trusted = bool(self._trust) and self._trust.accepts(asked.authorization)
         try:
             answer = self._intake.take(body, peer, trusted=trusted)
         except errors.Malformed as error:

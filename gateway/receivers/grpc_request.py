@@ -44,6 +44,9 @@ def read(head: Head, methods: Mapping[bytes, Method]) -> Asked | Answered:
         timeout=timeout,
         length=head.content_length,
         authorization=head.get(b"authorization"),
+        forwarded=tuple(
+            value.decode("latin-1") for name, value in head.fields if name == b"x-forwarded-for"
+        ),
     )
 
 

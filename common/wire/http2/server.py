@@ -34,9 +34,9 @@ class Server(Connection):
         self._last_taken = frames.MAX_STREAM  # the highest that we said we would look at
         self._out.append(settings.ours(limits, server=True))
 
-    def drain(self) -> None:
-        """Ask the client to open no more streams; those on their way are still looked at."""
-        self._out.append(frames.goaway(frames.MAX_STREAM, Code.NO_ERROR))
+    def drain(self, words: str = "") -> None:
+        """Ask the client to open no more streams, *words* say why; what is on its way is taken."""
+        self._out.append(frames.goaway(frames.MAX_STREAM, Code.NO_ERROR, words.encode()))
 
     def stop(self) -> None:
         """Take no more streams; a round trip after `drain` (see `ping`), so that none is lost."""

@@ -178,14 +178,6 @@ def test_it_runs_on_uvloop_as_well() -> None:
     uvloop.run(main())
 
 
-@pytest.mark.parametrize(
-    ("host", "known"),
-    [("::ffff:10.1.2.3", "10.1.2.3"), ("fe80::1%eth0", "fe80::1"), ("10.1.2.3", "10.1.2.3")],
-)
-def test_addresses_are_those_of_enrichment(host: str, known: str) -> None:
-    assert grpc_lean._canonical(host) == known
-
-
 async def test_bodies_larger_than_every_window_arrive() -> None:
     intake, body = samples.Remembering(), samples.request(points=60_000)
     terms = samples.terms(

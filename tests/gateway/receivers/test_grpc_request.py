@@ -27,8 +27,15 @@ def test_everything_that_can_be_said() -> None:
         (b"grpc-timeout", b"250m"),
         (b"content-length", b"77"),
         (b"authorization", b"Bearer \xff"),
+        (b"x-forwarded-for", b"10.0.0.1"),
+        (b"x-forwarded-for", b"10.0.0.2, 10.0.0.3"),
     ) == Asked(
-        method=METHOD, encoding="gzip", timeout=0.25, length=77, authorization=b"Bearer \xff"
+        method=METHOD,
+        encoding="gzip",
+        timeout=0.25,
+        length=77,
+        authorization=b"Bearer \xff",
+        forwarded=("10.0.0.1", "10.0.0.2, 10.0.0.3"),
     )
 
 
