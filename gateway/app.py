@@ -21,7 +21,7 @@ from common.wire import layout
 from gateway import destinations, kubernetes, pipelines, readings, settings
 from gateway.accounts import Accounts
 from gateway.intake import Intake
-from gateway.receivers import door, otlp_grpc, otlp_http
+from gateway.receivers import door, grpc_lean, otlp_grpc, otlp_http
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
 from gateway.reload import Reload
@@ -29,6 +29,7 @@ from gateway.scarcity import Scarcity
 
 log = logging.getLogger("headgate.gateway")
 
+GRPC_DOORS: Final = {"grpcio": otlp_grpc.serving, "lean": grpc_lean.serving}
 AUDIT: Final = 1.0  # seconds between two looks whether every account balances
 DRAIN: Final = 0.25  # of the grace period: what requests inside the doors may take of it
 
@@ -124,7 +125,7 @@ async def _run(
                 telemetry.add(source)
             async with (
                 _beside(reload.follow(), _audit(accounts, known), scarcity.follow()),
-                otlp_grpc.serving(config.listen.grpc, terms, traffic[0]) as grpc,
+                GRPC_DOORS[config.listen.grpc_door](config.listen.grpc, terms, traffic[0]) as grpc,
                 otlp_http.serving(config.listen.http, terms, traffic[1]) as http,
             ):
                 words = f"grpc {grpc}, http {http}"

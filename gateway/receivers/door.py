@@ -53,7 +53,7 @@ class Intake(Protocol):
 
 @dataclass(slots=True)
 class Traffic:
-    """What passed one door; every number only grows."""
+    """What passed one door; every number but `connections` only grows."""
 
     transport: str
     requests: dict[str, int] = field(default_factory=dict)  # by the code they were answered with
@@ -65,6 +65,7 @@ class Traffic:
     timeouts: dict[str, int] = field(
         default_factory=dict
     )  # clients that took too long, by what for
+    aged: int = 0  # connections closed in good order, having reached their age
     tls_reload_errors: int = 0  # new certificates that could not be used
     tls_not_after: float = 0.0  # seconds since the Unix epoch; 0: no TLS
     heads_parsed: int = 0  # of HTTP/1.1 requests; the others were remembered
@@ -73,6 +74,14 @@ class Traffic:
     def answered(self, code: str) -> None:
         """Count one answer; *code* comes from a fixed list, never from a client."""
         self.requests[code] = self.requests.get(code, 0) + 1
+
+    def attacked(self, kind: str) -> None:
+        """Count what no client in good faith does; *kind* comes from a fixed list."""
+        self.hostile[kind] = self.hostile.get(kind, 0) + 1
+
+    def timed_out(self, kind: str) -> None:
+        """Count a client that took too long; *kind* comes from a fixed list."""
+        self.timeouts[kind] = self.timeouts.get(kind, 0) + 1
 
 
 @final
@@ -140,6 +149,7 @@ def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
     for name, words, number in (
         ("refused_connections", "Connections closed at once, there being too many.",
          "refused_connections"),
+        ("aged_connections", "Connections closed in good order, having reached their age.", "aged"),
         ("tls_reload_errors", "New certificates that could not be used; the old ones go on.",
          "tls_reload_errors"),
         ("heads_parsed", "Heads of HTTP/1.1 requests parsed; the others were remembered.",

@@ -12,6 +12,7 @@ import msgspec
 
 from common.wire import protobuf
 
+CANCELLED: Final = 1
 INVALID_ARGUMENT: Final = 3
 DEADLINE_EXCEEDED: Final = 4
 NOT_FOUND: Final = 5
@@ -20,6 +21,20 @@ UNIMPLEMENTED: Final = 12
 INTERNAL: Final = 13
 UNAVAILABLE: Final = 14
 UNAUTHENTICATED: Final = 16
+
+NAMES: Final = {
+    0: "ok",
+    CANCELLED: "cancelled",
+    INVALID_ARGUMENT: "invalid_argument",
+    DEADLINE_EXCEEDED: "deadline_exceeded",
+    NOT_FOUND: "not_found",
+    RESOURCE_EXHAUSTED: "resource_exhausted",
+    UNIMPLEMENTED: "unimplemented",
+    INTERNAL: "internal",
+    UNAVAILABLE: "unavailable",
+    UNAUTHENTICATED: "unauthenticated",
+}
+"""What the codes are called where answers are counted."""
 
 _TYPE: Final = "type.googleapis.com/google.rpc."
 

@@ -20,10 +20,10 @@ from common.wire.http2.events import (
 from common.wire.http2.headers import encode
 from common.wire.http2.heads import Head
 from common.wire.http2.limits import Limits
-from common.wire.http2.server import Server
+from common.wire.http2.server import Server, farewell
 
 __all__ = [
     "CAUSES", "Cause", "Client", "Code", "DataCame", "Drained", "Event", "Failed", "GoingAway",
     "Head", "HeadCame", "Limits", "PingAnswered", "Server", "SettingsCame", "StreamReset",
-    "TrailersCame", "encode",
+    "TrailersCame", "encode", "farewell",
 ]  # fmt: skip

@@ -1,16 +1,15 @@
 """A connection's receiving half, for both roles: bytes in, events out, every rule checked.
 
-Sources: RFC 9113 sections 4 to 6; CVE-2024-27316 and its kin (floods of CONTINUATION).
+Source: RFC 9113 sections 3.4, 4.1, 6.1.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Final
 
-from common.wire.http2 import events, frames, heads
+from common.wire.http2 import events, frames
+from common.wire.http2.blocks import Blocks, unpadded
 from common.wire.http2.codes import Broken, Code
-from common.wire.http2.control import Control
 from common.wire.http2.judging import fits
 from common.wire.http2.limits import Limits
 from common.wire.http2.streams import Stream
@@ -18,9 +17,10 @@ from common.wire.http2.streams import Stream
 _unpack: Final = frames.HEADER.unpack_from
 _word: Final = frames.WORD.unpack_from
 _RESERVED: Final = 0x8000_0000
+_UNUSUAL: Final = frames.END_HEADERS | frames.PADDED | frames.PRIORITISED
 
 
-class Connection(Control):
+class Connection(Blocks):
     """One connection without its socket.
 
     The shell passes what it reads to `receive`, acts on the events, and then writes what `outgoing`
@@ -32,22 +32,16 @@ class Connection(Control):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
+        # When what is unfinished now began, in the time of `receive`: a header block, or a frame
+        # other than DATA. The shell bounds how long that may take.
+        self.unfinished_since: float | None = None
+        self._preface = b""  # what is still to come of it
         self._tail = b""  # the beginning of a frame whose end has not come
         self._open: Stream | None = None  # of the DATA frame that is coming in pieces
         self._open_left = 0  # bytes of that frame to come; 0: none is
         self._open_ends = False
-        self._block: list[bytes] = []  # of the header block that waits for CONTINUATION
-        self._block_stream = 0  # whose it is; 0: none waits
-        self._block_bytes = 0
-        self._block_ends = False
-        self._block_depends = 0  # the stream it depends on; 0: it does not say
         self._receive_window = max(frames.DEFAULT_WINDOW, limits.connection_window_bytes)
         self._frame_limit = limits.max_frame_bytes
-
-    @property
-    def in_header_block(self) -> bool:
-        """Whether a header block, or a frame other than DATA, has begun and not ended."""
-        return bool(self._block_stream or self._tail)
 
     def receive(self, data: bytes, now: float) -> list[events.Event]:
         """Take *data*, read at the time *now* (seconds, any clock), and return what happened.
@@ -59,9 +53,11 @@ class Connection(Control):
         if self.failed is not None:
             return found
         self._events, self._now = found, now
-        if self._tail:
-            data, self._tail = self._tail + data, b""
         try:
+            if self._preface:
+                data = self._prefaced(data)
+            if self._tail:
+                data, self._tail = self._tail + data, b""
             at = self._piece(data, 0) if self._open_left else 0
             at = self._walk(data, at)
         except Broken as error:
@@ -70,45 +66,88 @@ class Connection(Control):
         else:
             if at < len(data):
                 self._tail = data[at:] if at else data
+            elif not self._block_stream:
+                self.unfinished_since = None
+                return found
+            if self._block_stream:
+                self.unfinished_since = self._block_since
+            elif at or self.unfinished_since is None:
+                self.unfinished_since = now
         return found
 
-    @abstractmethod
-    def _head_came(self, number: int, block: bytes, *, ended: bool) -> None:
-        """Take a whole header block on stream *number*, which is not 0."""
+    def _prefaced(self, data: bytes) -> bytes:
+        """Take what there is of the preface off *data*."""
+        size = min(len(data), len(self._preface))
+        if data[:size] != self._preface[:size]:
+            raise Broken(Code.PROTOCOL_ERROR, "not the preface of HTTP/2")
+        self._preface = self._preface[size:]
+        return data[size:]
 
-    def _walk(self, data: bytes, at: int) -> int:
-        """Take every whole frame from *at* on, and what there is of DATA; return the new offset."""
-        end = len(data)
+    def _walk(self, data: bytes, at: int) -> int:  # noqa: C901, PLR0912 - a walker
+        """Take every whole frame from *at* on, and what there is of DATA; return the new offset.
+
+        The usual frames (a whole header block, DATA with nothing odd about it) are taken on the
+        spot: that takes a request of 6.7 KB and its answer from 5.7 to 4.0 µs, one of 126 KB from
+        42 to 24 µs.
+        """
+        end, streams, found = len(data), self.streams, self._events
         while end - at >= 9:
             word, flags, number = _unpack(data, at)
-            size, kind = word >> 8, word & 255
+            size, kind, start = word >> 8, word & 255, at + 9
+            stop = start + size
             if number & _RESERVED:
                 number ^= _RESERVED
-            if size > self._frame_limit:
-                words = f"a frame of {size} bytes, the limit is {self._frame_limit}"
-                raise Broken(Code.FRAME_SIZE_ERROR, words)
-            if not self.heard and (kind != frames.SETTINGS or flags & frames.ACK):
-                raise Broken(Code.PROTOCOL_ERROR, "the first frame has to be SETTINGS")
-            if self._block_stream and (kind != frames.CONTINUATION or number != self._block_stream):
-                words = f"a header block of stream {self._block_stream} is unfinished"
-                raise Broken(Code.PROTOCOL_ERROR, words)
-            start = at + 9
+            if size > self._frame_limit or self._block_stream or not self.heard:
+                self._check_turn(kind, size, flags, number)
             if kind == frames.DATA and size and not flags & frames.PADDED:
                 ended = bool(flags & frames.END_STREAM)
+                state = streams.get(number)
+                if (
+                    state is not None
+                    and stop <= end
+                    and size <= state.receive_window
+                    and size <= self._receive_window
+                    and state.expected is None
+                    and state.remote_open
+                    and not state.awaits_head
+                ):
+                    state.receive_window -= size
+                    self._receive_window -= size
+                    if ended:
+                        self._end_remote(state)
+                    found.append(events.DataCame(number, data[start:stop], ended))
+                    at = stop
+                    continue
                 self._open = self._data(number, size, size, ended=ended)
                 self._open_left, self._open_ends = size, ended
                 at = self._piece(data, start)
                 continue
-            if end - start < size:
+            if stop > end:
                 break
-            at = start + size
-            if kind == frames.HEADERS:
-                self._headers(number, flags, data[start:at])
+            at = stop
+            if kind == frames.WINDOW_UPDATE and size == 4:
+                self._window_update(number, _word(data, start)[0] & frames.MAX_WINDOW)
+            elif kind == frames.HEADERS:
+                if flags & _UNUSUAL == frames.END_HEADERS and number and size <= self._block_limit:
+                    self._head_came(number, data[start:stop], ended=bool(flags & 1))
+                else:
+                    self._headers(number, flags, data[start:stop])
             elif kind in _FRAMES:
-                _FRAMES[kind](self, number, flags, data[start:at])
+                _FRAMES[kind](self, number, flags, data[start:stop])
             else:
                 self._useless("frames of unknown types")
         return at
+
+    def _check_turn(self, kind: int, size: int, flags: int, number: int) -> None:
+        """Raise unless a frame may be so large, and comes when it may (sections 3.4, 4.2, 6.10)."""
+        if size > self._frame_limit:
+            words = f"a frame of {size} bytes, the limit is {self._frame_limit}"
+            raise Broken(Code.FRAME_SIZE_ERROR, words)
+        if not self.heard and (kind != frames.SETTINGS or flags & frames.ACK):
+            raise Broken(Code.PROTOCOL_ERROR, "the first frame has to be SETTINGS")
+        if self._block_stream and (kind != frames.CONTINUATION or number != self._block_stream):
+            words = f"a header block of stream {self._block_stream} is unfinished"
+            raise Broken(Code.PROTOCOL_ERROR, words)
 
     # DATA (section 6.1). A frame is checked when its header is seen, and passed on as it comes:
     # nothing of a body waits here for its frame to be whole.
@@ -163,7 +202,7 @@ class Connection(Control):
         return stop
 
     def _whole_data(self, number: int, flags: int, payload: bytes) -> None:
-        body = _unpadded(payload) if flags & frames.PADDED else payload
+        body = unpadded(payload) if flags & frames.PADDED else payload
         ended = bool(flags & frames.END_STREAM)
         state = self._data(number, len(payload), len(body), ended=ended)
         # Nobody but us knows of the padding, to give credit for it.
@@ -178,84 +217,6 @@ class Connection(Control):
         if body or ended:
             self._events.append(events.DataCame(number, body, ended))
 
-    def _end_remote(self, state: Stream) -> None:
-        state.remote_open = False
-        if not state.local_open and not state.queue:
-            self._finish(state)
-
-    # HEADERS and CONTINUATION (sections 6.2 and 6.10).
-
-    def _headers(self, number: int, flags: int, payload: bytes) -> None:
-        if not number:
-            raise Broken(Code.PROTOCOL_ERROR, "HEADERS on stream 0")
-        depends = 0
-        if flags & frames.PADDED:
-            payload = _unpadded(payload)
-        if flags & frames.PRIORITISED:
-            if len(payload) < 5:
-                raise Broken(Code.FRAME_SIZE_ERROR, "HEADERS too short for their priority")
-            depends = _word(payload)[0] & frames.MAX_STREAM
-            payload = payload[5:]
-        self._check_block(len(payload))
-        if flags & frames.END_HEADERS:
-            self._block_came(number, payload, depends, ended=bool(flags & frames.END_STREAM))
-            return
-        self._block, self._block_stream, self._block_bytes = [payload], number, len(payload)
-        self._block_ends, self._block_depends = bool(flags & frames.END_STREAM), depends
-
-    def _continuation(self, number: int, flags: int, payload: bytes) -> None:
-        if not self._block_stream:
-            raise Broken(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
-        self._block.append(payload)
-        self._block_bytes += len(payload)
-        self._check_block(self._block_bytes)
-        if flags & frames.END_HEADERS:
-            block, self._block, self._block_stream = b"".join(self._block), [], 0
-            self._block_came(number, block, self._block_depends, ended=self._block_ends)
-        elif len(self._block) > self.limits.max_continuations:
-            words = f"more than {self.limits.max_continuations} CONTINUATION frames; send fewer"
-            raise Broken(Code.ENHANCE_YOUR_CALM, words, "header_block")
-
-    def _check_block(self, size: int) -> None:
-        if size > self.limits.max_header_bytes:
-            most = self.limits.max_header_bytes
-            words = f"a header block of more than {most} bytes; send fewer or shorter headers"
-            raise Broken(Code.ENHANCE_YOUR_CALM, words, "header_block")
-
-    def _block_came(self, number: int, block: bytes, depends: int, *, ended: bool) -> None:
-        self._head_came(number, block, ended=ended)
-        if depends == number:
-            self._stream_error(number, Code.PROTOCOL_ERROR, "the stream depends on itself")
-
-    def _trailers_came(self, state: Stream, block: bytes, *, ended: bool) -> None:
-        head = self.decoder.decode(block, heads.trailers)
-        number = state.number
-        if not state.remote_open:
-            self._stream_error(number, Code.STREAM_CLOSED, "HEADERS behind the end of the stream")
-        elif not ended:
-            words = "a second header block that does not end the stream"
-            self._stream_error(number, Code.PROTOCOL_ERROR, words)
-        elif head.size > self.limits.max_header_bytes:
-            self._too_long(number)
-        elif head.problem:
-            self._stream_error(number, Code.PROTOCOL_ERROR, head.problem)
-        elif not fits(state, ended=True):
-            self._wrong_length(state)
-        else:
-            self._end_remote(state)
-            self._events.append(events.TrailersCame(number, head))
-
-
-def _unpadded(payload: bytes) -> bytes:
-    """Take the padding off (section 6.1: its length in front, itself behind)."""
-    if not payload:
-        raise Broken(Code.FRAME_SIZE_ERROR, "a padded frame without the length of its padding")
-    padding = payload[0]
-    if padding >= len(payload):
-        words = f"padding of {padding} bytes in a frame of {len(payload)}"
-        raise Broken(Code.PROTOCOL_ERROR, words)
-    return payload[1 : len(payload) - padding]
-
 
 _FRAMES: Final = {
     frames.DATA: Connection._whole_data,  # noqa: SLF001 - a table of its own methods
@@ -265,6 +226,6 @@ _FRAMES: Final = {
     frames.PUSH_PROMISE: Connection._push_promise,  # noqa: SLF001
     frames.PING: Connection._ping_came,  # noqa: SLF001
     frames.GOAWAY: Connection._goaway_came,  # noqa: SLF001
-    frames.WINDOW_UPDATE: Connection._window_update,  # noqa: SLF001
+    frames.WINDOW_UPDATE: Connection._window_update_misshapen,  # noqa: SLF001
     frames.CONTINUATION: Connection._continuation,  # noqa: SLF001
 }

@@ -114,30 +114,32 @@ class Control(Judging):
         last, code = _word(payload)[0] & frames.MAX_STREAM, _word(payload, 4)[0]
         self._going_away(last, code, payload[8:])
 
-    def _window_update(self, number: int, flags: int, payload: bytes) -> None:  # noqa: ARG002 - one shape
-        if len(payload) != 4:
-            words = f"WINDOW_UPDATE of {len(payload)} bytes; it has 4"
-            raise Broken(Code.FRAME_SIZE_ERROR, words)
-        credit = _word(payload)[0] & frames.MAX_WINDOW
+    def _window_update(self, number: int, credit: int) -> None:
+        """Take a WINDOW_UPDATE of the right size."""
         state = self.streams.get(number)
-        if not number:
+        if state is not None:
+            window = state.send_window + credit
+            if not credit:
+                self._stream_error(number, Code.PROTOCOL_ERROR, "WINDOW_UPDATE by 0")
+            elif window > frames.MAX_WINDOW:
+                words = f"WINDOW_UPDATE to {window} bytes; at most 2**31 - 1"
+                self._stream_error(number, Code.FLOW_CONTROL_ERROR, words)
+            else:
+                state.send_window = window
+        elif not number:
             self._send_window += credit
             if not credit or self._send_window > frames.MAX_WINDOW:
                 code = Code.FLOW_CONTROL_ERROR if credit else Code.PROTOCOL_ERROR
                 raise Broken(code, f"WINDOW_UPDATE by {credit} to {self._send_window} bytes")
-        elif state is None:
-            if self._is_idle(number):
-                words = f"WINDOW_UPDATE on stream {number}, which is not open"
-                raise Broken(Code.PROTOCOL_ERROR, words)
-            return  # ended a moment ago
-        elif not credit:
-            self._stream_error(number, Code.PROTOCOL_ERROR, "WINDOW_UPDATE by 0")
-        else:
-            state.send_window += credit
-            if state.send_window > frames.MAX_WINDOW:
-                words = f"WINDOW_UPDATE to {state.send_window} bytes; at most 2**31 - 1"
-                self._stream_error(number, Code.FLOW_CONTROL_ERROR, words)
-        self._windows_opened()
+        elif self._is_idle(number):
+            words = f"WINDOW_UPDATE on stream {number}, which is not open"
+            raise Broken(Code.PROTOCOL_ERROR, words)
+        if self._waiting:
+            self._windows_opened()
+
+    def _window_update_misshapen(self, number: int, flags: int, payload: bytes) -> None:  # noqa: ARG002 - one shape
+        words = f"WINDOW_UPDATE of {len(payload)} bytes; it has 4"
+        raise Broken(Code.FRAME_SIZE_ERROR, words)
 
     def _push_promise(self, number: int, flags: int, payload: bytes) -> None:  # noqa: ARG002 - one shape
         raise Broken(Code.PROTOCOL_ERROR, "PUSH_PROMISE, which nobody may send here")

@@ -11,6 +11,8 @@ from common.wire.http2.headers import TABLE_SIZE_ZERO
 from common.wire.http2.limits import Limits
 from common.wire.http2.streams import Ended, Stream
 
+_pack: Final = frames.HEADER.pack
+_LAST: Final = frames.END_HEADERS | frames.END_STREAM
 _SMALL: Final = 1024  # bytes of DATA that are copied behind their header rather than referred to
 
 
@@ -124,11 +126,18 @@ class Sending:
             return self.headers(stream, trailers, ended=True)
         state.send_window -= size
         self._send_window -= size
-        header = frames.HEADER.pack
-        self._out += (
-            header(len(head) << 8 | frames.HEADERS, frames.END_HEADERS, stream) + head,
-            header(size << 8 | frames.DATA, 0, stream) + body,
-            header(len(trailers) << 8 | frames.HEADERS, _LAST, stream) + trailers,
+        header = _pack
+        self._out.append(
+            b"".join(
+                (
+                    header(len(head) << 8 | frames.HEADERS, frames.END_HEADERS, stream),
+                    head,
+                    header(size << 8 | frames.DATA, 0, stream),
+                    body,
+                    header(len(trailers) << 8 | frames.HEADERS, _LAST, stream),
+                    trailers,
+                )
+            )
         )
         self._end_local(state)
         return True
@@ -224,6 +233,11 @@ class Sending:
         if not state.remote_open and not state.queue:
             self._finish(state)
 
+    def _end_remote(self, state: Stream) -> None:
+        state.remote_open = False
+        if not state.local_open and not state.queue:
+            self._finish(state)
+
     def _finish(self, state: Stream) -> None:
         """Both sides have ended."""
         del self.streams[state.number]
@@ -249,6 +263,3 @@ class Sending:
         """Tell the peer that we use no table, should it allow us less than the default."""
         if size < frames.DEFAULT_TABLE_BYTES:
             self._block_prefix = TABLE_SIZE_ZERO
-
-
-_LAST: Final = frames.END_HEADERS | frames.END_STREAM

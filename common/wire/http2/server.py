@@ -11,6 +11,11 @@ from common.wire.http2.limits import Limits
 from common.wire.http2.streams import Stream
 
 
+def farewell(words: str) -> bytes:
+    """Return all that a server says to a client it has no room for: GOAWAY, with *words*."""
+    return frames.settings(()) + frames.goaway(0, Code.NO_ERROR, words.encode())
+
+
 class Server(Connection):
     """A connection that a client opened; see `Connection`.
 
@@ -24,25 +29,14 @@ class Server(Connection):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
         self.refused = 0  # streams beyond `Limits.max_concurrent_streams`, ever
-        self._preface = frames.PREFACE  # what is still to come of it
+        self._preface = frames.PREFACE
         self._highest = 0  # stream that the client opened
         self._last_taken = frames.MAX_STREAM  # the highest that we said we would look at
         self._out.append(settings.ours(limits, server=True))
 
-    @override
-    def receive(self, data: bytes, now: float) -> list[events.Event]:
-        if self._preface and self.failed is None:
-            size = min(len(data), len(self._preface))
-            if data[:size] != self._preface[:size]:
-                self._events = []
-                self.fail(Code.PROTOCOL_ERROR, "not the preface of HTTP/2")
-                return self._events
-            self._preface, data = self._preface[size:], data[size:]
-        return super().receive(data, now)
-
-    def drain(self) -> None:
-        """Ask the client to open no more streams; those on their way are still looked at."""
-        self._out.append(frames.goaway(frames.MAX_STREAM, Code.NO_ERROR))
+    def drain(self, words: str = "") -> None:
+        """Ask the client to open no more streams, *words* say why; what is on its way is taken."""
+        self._out.append(frames.goaway(frames.MAX_STREAM, Code.NO_ERROR, words.encode()))
 
     def stop(self) -> None:
         """Take no more streams; a round trip after `drain` (see `ping`), so that none is lost."""

@@ -12,6 +12,10 @@ def test_doors_and_admission_are_own_metrics() -> None:
     for code in ("ok", "ok", "unavailable"):
         traffic[0].answered(code)
     traffic[1].wire_bytes, traffic[1].inflated_bytes = 5, 50
+    traffic[0].connections, traffic[0].refused_connections, traffic[1].aged = 3, 2, 1
+    traffic[0].attacked("pings")
+    traffic[0].timed_out("idle")
+    traffic[0].timed_out("idle")
     assert admission.admit(8)
     assert not admission.admit(8)
     traffic[1].connections, traffic[1].refused_connections = 3, 2
@@ -23,6 +27,11 @@ def test_doors_and_admission_are_own_metrics() -> None:
         'headgate_gateway_requests_total{code="unavailable",transport="grpc"} 1.0',
         'headgate_gateway_received_wire_bytes_total{transport="http"} 5.0',
         'headgate_gateway_received_inflated_bytes_total{transport="http"} 50.0',
+        'headgate_gateway_connections{transport="grpc"} 3.0',
+        'headgate_gateway_refused_connections_total{transport="grpc"} 2.0',
+        'headgate_gateway_aged_connections_total{transport="http"} 1.0',
+        'headgate_gateway_hostile_total{kind="pings",transport="grpc"} 1.0',
+        'headgate_gateway_timeouts_total{kind="idle",transport="grpc"} 2.0',
         "headgate_gateway_in_flight_bytes 8.0",
         'headgate_gateway_overload_refusals_total{cause="bytes"} 1.0',
         'headgate_gateway_connections{transport="http"} 3.0',

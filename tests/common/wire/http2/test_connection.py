@@ -28,25 +28,8 @@ FATAL = {
     "DATA on 0": (wire.data(0, b"x"), PROTOCOL, "protocol"),
     "DATA on idle": (wire.data(1, b"x"), PROTOCOL, "protocol"),
     "empty DATA on idle": (wire.data(1), PROTOCOL, "protocol"),
-    "CONTINUATION of nothing": (frame(9, 4, 1), PROTOCOL, "protocol"),
-    "CONTINUATION behind the block": (wire.headers(1) + frame(9, 4, 1), PROTOCOL, "protocol"),
-    "another frame within a block": (START + frame(6, 0, 0, bytes(8)), PROTOCOL, "protocol"),
-    "an unknown frame within a block": (START + frame(99), PROTOCOL, "protocol"),
-    "another stream within a block": (START + frame(9, 4, 3, GET[5:]), PROTOCOL, "protocol"),
     "padding too long": (wire.headers(1) + frame(0, 8, 1, b"\2x"), PROTOCOL, "protocol"),
-    "padding of HEADERS too long": (frame(1, 12, 1, b"\x7f" + GET), PROTOCOL, "protocol"),
     "padded and empty": (wire.headers(1) + frame(0, 8, 1), Code.FRAME_SIZE_ERROR, "protocol"),
-    "priority cut short": (frame(1, 0x24, 1, b"\0\0"), Code.FRAME_SIZE_ERROR, "protocol"),
-    "undecodable": (wire.headers(1, b"\x80"), Code.COMPRESSION_ERROR, "compression"),
-    "endless block": (
-        START + frame(9, 0, 1, bytes(9000)) * 3, Code.ENHANCE_YOUR_CALM, "header_block",
-    ),
-    "empty CONTINUATIONs": (START + frame(9, 0, 1) * 50, Code.ENHANCE_YOUR_CALM, "header_block"),
-    "endless list": (
-        wire.headers(1, encode([(b"a" * 4000, b"")]).replace(b"\0", b"\x40", 1))
-        + wire.headers(3, b"\xbe" * 100),
-        Code.ENHANCE_YOUR_CALM, "header_list",
-    ),
 }  # fmt: skip
 
 
@@ -55,15 +38,24 @@ def test_mistakes_that_cost_the_connection(sent: bytes, code: Code, cause: str) 
     assert connection_error(wire.server(), sent) == (code, cause)
 
 
-def test_a_block_may_come_in_pieces() -> None:
+def test_it_is_known_since_when_something_is_unfinished() -> None:
     server = wire.server()
-    sent = frame(1, 1, 1, GET[:5]) + frame(9, 0, 1, GET[5:9]) + frame(9, 4, 1, GET[9:])
-    assert server.receive(sent[:20], 0.0) == []
-    assert server.in_header_block
-    (event,) = server.receive(sent[20:], 0.0)
-    assert event.head.path == b"/service/Method"
-    assert event.ended
-    assert not server.in_header_block
+    assert server.unfinished_since is None
+    block = frame(1, 1, 1, GET[:5])
+    for now, sent, since in (
+        (1.0, block[:3], 1.0),
+        (2.0, block[3:11], 1.0),
+        (3.0, block[11:], 3.0),
+        (4.0, frame(9, 0, 1, GET[5:9])[:4], 3.0),
+        (5.0, frame(9, 0, 1, GET[5:9])[4:], 3.0),
+        (6.0, frame(9, 4, 1, GET[9:]), None),
+        (7.0, wire.headers(3) + wire.data(3, b"abc")[:-1], None),
+        (8.0, b"c" + frame(6, 0, 0, bytes(8))[:-1], 8.0),
+        (9.0, b"\0" + frame(6, 0, 0, bytes(8))[:-1], 9.0),
+        (9.5, b"\0", None),
+    ):
+        server.receive(sent, now)
+        assert server.unfinished_since == since
 
 
 def test_padding_and_priority_are_taken_off() -> None:

@@ -162,13 +162,13 @@ def test_frames_that_are_welcome_behind_the_end() -> None:
 def test_a_door_closes_in_two_steps() -> None:
     server = wire.server()
     server.receive(wire.headers(1), 0.0)
-    server.drain()
+    server.drain("age")
     server.receive(wire.headers(3), 0.0)
     server.stop()
     server.stop()
     sent = wire.taken_apart(server.outgoing())
     assert [frame.payload for frame in sent] == [
-        b"\x7f\xff\xff\xff\0\0\0\0",
+        b"\x7f\xff\xff\xff\0\0\0\0age",
         b"\0\0\0\x03\0\0\0\0",
     ]
     late = wire.headers(5, GET + b"\x40\x01a\x011") + wire.data(5, b"x", ended=True)

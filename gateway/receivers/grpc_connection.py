@@ -1,0 +1,286 @@
+"""One connection of the lean gRPC door: unary calls on HTTP/2, no task of their own.
+
+What stands behind the door is synchronous, so a call whose body came in the read that brought its
+headers is answered before the read is over, and all answers of one read go out in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, cast
+
+from typing_extensions import override
+
+from common.wire import http2
+from common.wire.http2 import Code
+from gateway.receivers import grpc_answers, grpc_clock, status
+from gateway.receivers.grpc_answers import Refused
+from gateway.receivers.grpc_call import Answered, Asked, Call
+from gateway.receivers.grpc_clock import Clock
+from gateway.receivers.grpc_door import Door
+
+ALIVE: Final = b"alive??\0"  # the PING of a silent connection; any byte is an answer
+LEAVING: Final = b"leaving\0"  # the PING whose answer says that the client has seen our GOAWAY
+
+
+class Connection(asyncio.Protocol):
+    """Serves the client at the address *peer*."""
+
+    def __init__(self, peer: str | None, door: Door) -> None:
+        self._peer, self._door = peer, door
+        self._traffic = door.traffic
+        self._core = http2.Server(door.http2)
+        self._calls: dict[int, Call] = {}  # begun, not complete
+        self._loop = asyncio.get_running_loop()
+        self._clock = Clock(door.limits, self._loop.time(), door.age())
+        self._transport: asyncio.Transport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no asyncio.Transport
+        self._door.opened(self)
+        self._write()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        for call in tuple(self._calls.values()):
+            self._let_go(call)
+            self._traffic.answered(status.NAMES[status.CANCELLED])
+        self._door.closed(self)
+
+    @override
+    def pause_writing(self) -> None:
+        # Who does not read our answers is not read from either, until the clock has enough of it.
+        self._clock.unread_since = self._loop.time()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    @override
+    def resume_writing(self) -> None:
+        self._clock.unread_since = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        clock = self._clock
+        if clock.closing_since is not None:
+            return  # said good-bye; what still comes is of no interest
+        now = self._loop.time()
+        clock.heard = now
+        begun: http2.HeadCame | None = None  # the head of the event before, its body still to come
+        for event in self._core.receive(data, now):
+            if isinstance(event, http2.DataCame):
+                if begun is None:
+                    self._data(event)
+                elif event.ended and event.stream == begun.stream:
+                    self._whole(begun, event)
+                    begun = None
+                else:
+                    self._begin(begun, now)
+                    begun = None
+                    self._data(event)
+                continue
+            if begun is not None:
+                self._begin(begun, now)
+                begun = None
+            if isinstance(event, http2.HeadCame):
+                begun = event
+            else:
+                self._other(event)
+        if begun is not None:
+            self._begin(begun, now)
+        self._write()
+
+    def look(self, now: float) -> None:
+        """See whether anything has taken too long, see `grpc_door.Watched`."""
+        for call in tuple(self._calls.values()):
+            if now >= call.until:
+                self._refuse(call.stream, grpc_answers.too_slow(call.until - call.since))
+                self._traffic.timed_out("body")
+            elif call.weighed:
+                self._grant(call)  # the acknowledgement of SETTINGS may have taken some away
+        verdict = self._clock.look(now, self._core, busy=bool(self._calls))
+        if verdict is not None:
+            self._carry_out(verdict, now)
+        self._write()
+
+    def _carry_out(self, verdict: grpc_clock.Verdict, now: float) -> None:
+        if verdict not in grpc_clock.NO_TIMEOUTS:
+            self._traffic.timed_out(verdict)
+        match verdict:
+            case "handshake" | "headers":
+                words = f"the {verdict} took too long; send faster"
+                self._core.fail(Code.SETTINGS_TIMEOUT, words)
+            case "keepalive":
+                self._core.fail(Code.NO_ERROR, "ping_timeout")
+            case "idle":
+                self.leave(now, "max_idle")
+            case "age":
+                self._traffic.aged += 1
+                self.leave(now, "max_age")
+            case "ask":
+                self._core.ping(ALIVE)
+            case "stop":
+                self._core.stop()
+            case "unread" | "close":
+                self.abort()
+
+    def leave(self, now: float, why: str = "closing") -> None:
+        """Close in good order: GOAWAY, requests that are here or on their way, GOAWAY, close."""
+        if self._clock.leaving_since is not None:
+            return
+        self._clock.leaving_since = now
+        self._core.drain(why)
+        if self._core.heard:
+            self._core.ping(LEAVING)
+        else:
+            self._core.stop()
+            self._clock.stopped = True
+        self._write()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _write(self) -> None:
+        transport = self._transport
+        if transport is None or self._clock.closing_since is not None:
+            return
+        out = self._core.outgoing()
+        if out:
+            transport.write(out)
+        if self._core.failed is not None:
+            # Closing with unread bytes in the socket would take the GOAWAY back: wait for theirs.
+            self._clock.closing_since = self._loop.time()
+            if transport.can_write_eof():
+                transport.write_eof()
+            else:
+                transport.close()
+        elif self._clock.stopped and not self._core.streams:
+            self._clock.closing_since = self._loop.time()
+            transport.close()
+
+    def _whole(self, head: http2.HeadCame, data: http2.DataCame) -> None:
+        """Answer a request that is here with all of its body."""
+        core = self._core
+        stream, body = head.stream, data.data
+        core.credit_connection(len(body))
+        asked = self._asked(head)
+        if asked is None:
+            return
+        self._clock.busy = self._clock.heard
+        try:
+            if asked.timeout == 0:
+                raise grpc_answers.too_slow(0)
+            answer = asked.method.whole(body, self._door.sender(self._peer, asked), asked)
+        except Refused as refused:
+            self._refuse(stream, refused)
+            return
+        self._traffic.answered("ok")
+        core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK)
+
+    def _begin(self, head: http2.HeadCame, now: float) -> None:
+        """Let a request in of which nothing but the headers is here."""
+        asked = self._asked(head)
+        if asked is None:
+            return
+        stream = head.stream
+        limits, window = self._door.limits, self._door.http2.stream_window_bytes
+        patience = limits.read_timeout
+        if asked.timeout is not None and asked.timeout < patience:
+            patience = asked.timeout
+        sender = self._door.sender(self._peer, asked)
+        call = Call(stream, sender, asked, now, now + patience)
+        self._clock.busy = now
+        try:
+            asked.method.enter(call, window if asked.length is None else asked.length)
+        except Refused as refused:
+            self._refuse(stream, refused)
+            return
+        self._calls[stream] = call
+        if head.ended:
+            self._complete(call)
+
+    def _asked(self, head: http2.HeadCame) -> Asked | None:
+        """Return what is asked for; ``None`` if that has been answered."""
+        asked = self._door.asked(head.head)
+        if not isinstance(asked, Answered):
+            return asked
+        self._traffic.answered(asked.code)
+        self._core.headers(head.stream, asked.block, ended=True)
+        self._core.reset(head.stream, Code.NO_ERROR)  # if the body is still to come
+        return None
+
+    def _data(self, event: http2.DataCame) -> None:
+        stream, data, ended = event
+        self._core.credit_connection(len(data))
+        call = self._calls.get(stream)
+        if call is None:
+            return
+        try:
+            call.add(data)
+            if call.length >= 0 and not call.weighed:
+                call.asked.method.weigh(call)
+                call.weighed = True
+        except Refused as refused:
+            self._refuse(stream, refused)
+            return
+        if ended:
+            self._complete(call)
+        elif call.weighed:
+            self._grant(call)
+
+    def _grant(self, call: Call) -> None:
+        """Open the stream's window for the rest of a message that was admitted as a whole."""
+        state = self._core.streams.get(call.stream)
+        if state is not None:
+            self._core.credit(call.stream, call.missing - state.receive_window)
+
+    def _complete(self, call: Call) -> None:
+        stream = call.stream
+        try:
+            if self._clock.heard >= call.until:
+                raise grpc_answers.too_slow(call.until - call.since)
+            answer = call.asked.method.answer(call)
+        except Refused as refused:
+            self._refuse(stream, refused)
+            return
+        self._let_go(call)
+        self._traffic.answered("ok")
+        self._core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK)
+
+    def _refuse(self, stream: int, refused: Refused) -> None:
+        """Answer that the request is not taken, and be spared what still comes of it."""
+        call = self._calls.get(stream)
+        if call is not None:
+            self._let_go(call)
+        self._traffic.answered(status.NAMES[refused.code])
+        self._core.headers(stream, grpc_answers.refusal(refused), ended=True)
+        self._core.reset(stream, Code.NO_ERROR)
+
+    def _let_go(self, call: Call) -> None:
+        del self._calls[call.stream]
+        call.asked.method.leave(call)
+
+    def _other(self, event: http2.Event) -> None:
+        match event:
+            case http2.StreamReset(stream=stream):
+                call = self._calls.get(stream)
+                if call is not None:
+                    self._let_go(call)
+                    self._traffic.answered(status.NAMES[status.CANCELLED])
+            case http2.TrailersCame(stream=stream):
+                call = self._calls.get(stream)  # what they say is of no interest to unary calls
+                if call is not None:
+                    self._complete(call)
+            case http2.PingAnswered(payload=payload):
+                if payload == LEAVING and self._clock.leaving_since is not None:
+                    self._core.stop()
+                    self._clock.stopped = True
+            case http2.Failed(cause=cause):
+                self._traffic.attacked(cause)
+            case _:
+                pass  # a client's settings, windows and farewells need no answer of ours
