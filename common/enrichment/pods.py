@@ -132,7 +132,7 @@ class _Claims(Generic[Key]):
             if key not in has:
                 self._release(key, old, departed)
             elif pod is not None:
-                self._renew(key, old, pod)
+                self._renew(key, old, pod, departed)
         for key in has:
             if key not in had and pod is not None:
                 self._claim(key, pod, departed, seen=seen)
@@ -163,12 +163,16 @@ class _Claims(Generic[Key]):
         else:
             self._settle(key, rivals, departed)
 
-    def _renew(self, key: Key, old: PodFacts | None, pod: PodFacts) -> None:
+    def _renew(
+        self, key: Key, old: PodFacts | None, pod: PodFacts, departed: Mapping[str, float]
+    ) -> None:
         if self.winners.get(key) is old:
             self.winners[key] = pod
         rivals = self.contested.get(key)
         if rivals is not None and pod.uid in rivals:
-            rivals[pod.uid] = pod
+            before, rivals[pod.uid] = rivals[pod.uid], pod
+            if before.since != pod.since:
+                self._settle(key, rivals, departed)
 
     def _release(self, key: Key, pod: PodFacts | None, departed: Mapping[str, float]) -> None:
         rivals = self.contested.get(key)
@@ -182,10 +186,10 @@ class _Claims(Generic[Key]):
         if len(rivals) == 1:
             del self.contested[key]
 
-    def reconsider(self, key: Key, departed: Mapping[str, float]) -> None:
-        """Settle *key* again: a claimant has departed."""
+    def reconsider(self, key: Key, pod: PodFacts, departed: Mapping[str, float]) -> None:
+        """Settle *key* again: *pod*, perhaps one of its claimants, has departed."""
         rivals = self.contested.get(key)
-        if rivals is not None:
+        if rivals is not None and pod.uid in rivals:
             self._settle(key, rivals, departed)
 
     def _settle(
@@ -316,8 +320,8 @@ class PodIndex:
 
     def _reconsider(self, pod: PodFacts) -> None:
         for address in pod.addresses:
-            self._addresses.reconsider(address, self._departed)
-        self._names.reconsider((pod.namespace, pod.name), self._departed)
+            self._addresses.reconsider(address, pod, self._departed)
+        self._names.reconsider((pod.namespace, pod.name), pod, self._departed)
 
     def _forget(self, uid: str) -> None:
         del self._departed[uid]
@@ -337,7 +341,7 @@ class PodIndex:
         called: tuple[tuple[str, str], ...] = ()
         if old is not None:
             had, called = old.addresses, ((old.namespace, old.name),)
-        if old is None or (old.host, old.withheld) != (pod.host, pod.withheld):
+        if old is None or _hosts_of(old) != _hosts_of(pod):
             self._count_hosts(pod, 1)
             if old is not None:
                 self._count_hosts(old, -1)
@@ -345,10 +349,16 @@ class PodIndex:
         self._names.hand_over(old, called, pod, ((pod.namespace, pod.name),), departed, seen=seen)
 
     def _count_hosts(self, pod: PodFacts, more: int) -> None:
-        theirs = pod.withheld if pod.state == HOST_NETWORK else ()
-        for address in {pod.host, *theirs} - {""}:
+        for address in _hosts_of(pod):
             count = self._hosts.get(address, 0) + more
             if count:
                 self._hosts[address] = count
             else:
                 del self._hosts[address]
+
+
+def _hosts_of(pod: PodFacts) -> tuple[str, ...]:
+    """Return the addresses of nodes that *pod* tells, each once."""
+    if pod.state == HOST_NETWORK:
+        return tuple(dict.fromkeys([a for a in (pod.host, *pod.withheld) if a]))
+    return (pod.host,) if pod.host else ()
