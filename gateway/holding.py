@@ -17,6 +17,7 @@ WHYS: Final[tuple[Why, ...]] = (
     "no_room",  # there was no room to wait in
     "shutdown",  # the gateway stops
 )
+FEW: Final = 64  # queues: 25 µs to look at all of them
 PARCEL_BYTES: Final = 300  # measured: objects of a parcel, apart from its body
 QUEUE_BYTES: Final = 1700  # measured: objects of a queue with its identities, apart from texts
 VAIN_BYTES: Final = 400  # measured: objects of an identity that is not waited for, apart from text
@@ -143,7 +144,9 @@ class Holding:
                 candidates = dict.fromkeys(self._queues)
             case _:
                 changed = (change.item,)
-                candidates = {}
+                # Usually few wait, so all are looked at: an address that several pods claimed may
+                # also have been let go of, by one that no longer shows it.
+                candidates = dict.fromkeys(self._queues if len(self._queues) <= FEW else ())
         for pod in changed:
             for identity in association.identities(pod):
                 self._vain.forget(identity)
