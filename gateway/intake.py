@@ -90,8 +90,7 @@ class Intake:
 
     def take(self, body: bytes, peer: str | None, *, trusted: bool) -> door.Answer:
         """Take an encoded request, as :class:`door.Intake` says; raises `errors.Malformed`."""
-        pieces, late = self._pieces(body, peer, trusted=trusted, doorstep=self._doorstep)
-        points = sum([p.points for p in pieces]) + sum([parcel.points for _, parcel in late])
+        points, pieces, late = self._pieces(body, peer, trusted, self._doorstep)
         if not points:
             return door.Taken(points=0)
         routes = self.routes
@@ -102,10 +101,9 @@ class Intake:
             )
         shares = routing.route(pieces, routes) if pieces else []
         wanted = [share for share in shares if share.points]
-        if wanted:
-            if not any(s.route.outlet.has_room(len(s.body)) for s in wanted):
-                return self._turn_away()
-        elif late:
+        if wanted and not any(s.route.outlet.has_room(len(s.body)) for s in wanted):
+            return self._turn_away()
+        if late and not wanted:
             size = sum([len(parcel.body) for _, parcel in late])
             if not any(p.outlet.has_room(size) for p in routes.pipelines):
                 return self._turn_away()
@@ -123,7 +121,7 @@ class Intake:
         The sender was told long ago that they are taken, so nobody is turned away any more: a
         destination without room books the loss, and points without a pipeline count as rejected.
         """
-        pieces, _ = self._pieces(parcel.body, parcel.peer, trusted=parcel.trusted, doorstep=None)
+        _, pieces, _ = self._pieces(parcel.body, parcel.peer, parcel.trusted, None)
         if not self.routes.pipelines:
             self.rejected += parcel.points
             return parcel.points
@@ -131,14 +129,20 @@ class Intake:
         return 0
 
     def _pieces(
-        self, body: bytes, peer: str | None, *, trusted: bool, doorstep: Doorstep | None
-    ) -> tuple[list[routing.Piece], list[tuple[association.Missing, holding.Parcel]]]:
-        """Take a request apart: what is enriched, and what shall wait, as it came."""
+        self,
+        body: bytes,
+        peer: str | None,
+        trusted: bool,  # noqa: FBT001 - as it came
+        doorstep: Doorstep | None,
+    ) -> tuple[int, list[routing.Piece], list[tuple[association.Missing, holding.Parcel]]]:
+        """Take a request apart: its points, what is enriched, and what shall wait, as it came."""
         enrich = self._enricher.enrich
+        points = 0
         pieces: list[routing.Piece] = []
         late: list[tuple[association.Missing, holding.Parcel]] = []
         for frame in self._frames(body):
             enriched = enrich(frame.resource, peer, trusted=trusted)
+            points += frame.points
             missing = enriched.missing
             if missing is not None and doorstep is not None and doorstep.waits(missing):
                 parcel = holding.Parcel(
@@ -157,7 +161,7 @@ class Intake:
                     source=enriched.source,
                 )
             )
-        return pieces, late
+        return points, pieces, late
 
     def _book(self, shares: Sequence[routing.Share[Outlet]]) -> None:
         for share in shares:

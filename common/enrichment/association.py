@@ -92,23 +92,23 @@ def locate(known: Evidence, index: Pods) -> pods.PodFacts | None:
     """
     if known.uid:
         return index.by_uid.get(known.uid)
-    if known.name[1]:
-        named = index.by_name.get(known.name)
-        if named is not None:
-            return named
     found = index.by_address.get(known.address) or index.by_address.get(known.peer)
-    if known.name[1] and found is not None and index.departed_at(found.uid) is not None:
-        return None
-    return found
+    if not known.name[1]:
+        return found
+    named = index.by_name.get(known.name)
+    if named is None and found is not None and index.departed_at(found.uid) is None:
+        return found
+    return named
 
 
 def hit(known: Evidence, index: Pods) -> By | None:
     """Return the first association that finds the pod of `locate`, ``None`` if none does."""
     pod = locate(known, index)
-    if pod is None:
-        return None
-    found = zip(ASSOCIATIONS, lookups(known, index), strict=True)
-    return next(by for by, each in found if each is pod)
+    if pod is not None:
+        for by, found in zip(ASSOCIATIONS, lookups(known, index), strict=True):
+            if found is pod:
+                return by
+    return None
 
 
 def cause(known: Evidence, index: Pods) -> Cause:

@@ -93,7 +93,7 @@ class Enricher:
             resource=completed,
             namespace=namespace,
             source=(said.get(INPUT) if trusted else None) or "otlp",
-            hit=association.hit(known, index) or association.cause(known, index),
+            hit=(pod and association.hit(known, index)) or association.cause(known, index),
             missing=association.missing(known, index) if pod is None else None,
         )
         return _Remembered(evidence=known, pod=pod, synced=index.synced, enriched=enriched)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from sys import intern
-from typing import Final, Generic, TypeAlias, TypeVar, final
+from typing import Final, TypeAlias, final
 
-from common.enrichment import attributes
+from common.enrichment import attributes, claims
 from common.kube import objects, reflector
 
-Key = TypeVar("Key", bound=Hashable)
 Pairs: TypeAlias = attributes.Attributes
 GRACE: Final = 120.0  # seconds that data of a deleted pod may take to arrive
 HOST_NETWORK: Final = "hostNetwork"
@@ -34,19 +34,25 @@ class PodFacts:
     name: str
     addresses: tuple[str, ...]
     since: str  # RFC 3339, when it started; decides whose address it is
-    attributes: Pairs
+    keys: tuple[str, ...]  # of the attributes that it adds; one object for all pods alike
+    values: tuple[str, ...]
     containers: Pairs  # name, version
     legacy_label: str
     host: str  # the address of its node, or "": nobody on it is known by that
     withheld: tuple[str, ...]  # addresses that it has, or had, and that do not identify it
     state: str  # why they do not: "hostNetwork" or the phase it ended in; "" for all others
 
+    @property
+    def attributes(self) -> Pairs:
+        """What it adds to a resource, in order."""
+        return tuple(zip(self.keys, self.values, strict=True))
+
 
 def facts(pod: objects.Pod, rules: attributes.Rules) -> PodFacts:
     """Keep of *pod* what matters under *rules*.
 
-    Texts that many pods share (namespace, node, workload, labels) are interned: that is half of the
-    2 KB a pod may cost.
+    Texts that many pods share (namespace, node, workload, labels) are interned, and what is alike
+    in all pods of a workload is one object: a pod costs 0.7 KB, two thirds less than without.
     """
     meta, status = pod.metadata, pod.status
     given = [status.pod_ip, *[a.ip for a in status.pod_ips or ()]]
@@ -55,23 +61,33 @@ def facts(pod: objects.Pod, rules: attributes.Rules) -> PodFacts:
     if pod.spec.host_network:
         state = HOST_NETWORK
     own = {text: text for text in (meta.uid, meta.name, *addresses)}
+    added = attributes.of_pod(pod, rules)
     return PodFacts(
         uid=meta.uid,
         namespace=intern(meta.namespace),
         name=meta.name,
         addresses=() if state else addresses,
-        since=status.start_time or meta.creation_timestamp or "",
-        attributes=tuple(
-            [(intern(k), own.get(v) or intern(v)) for k, v in attributes.of_pod(pod, rules)]
-        ),
-        containers=tuple(
-            [(intern(name), intern(v)) for name, v in attributes.containers(pod, rules)]
-        ),
+        since=intern(status.start_time or meta.creation_timestamp or ""),
+        keys=_one_of(tuple([key for key, _ in added])),
+        values=tuple([own.get(value) or intern(value) for _, value in added]),
+        containers=_one_of_pairs(attributes.containers(pod, rules)),
         legacy_label=intern(attributes.legacy_label(pod, rules)),
         host=intern(canonical(status.host_ip)),
         withheld=addresses if state else (),
         state=state,
     )
+
+
+@lru_cache(maxsize=1024)
+def _one_of(alike: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the one of all equal tuples that came first, as long as it is remembered."""
+    return tuple([intern(text) for text in alike])
+
+
+@lru_cache(maxsize=1024)
+def _one_of_pairs(alike: Pairs) -> Pairs:
+    """Return the one of all equal tuples that came first, as long as it is remembered."""
+    return tuple([(intern(name), intern(version)) for name, version in alike])
 
 
 def canonical(address: str) -> str:
@@ -93,115 +109,6 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-class _Claims(Generic[Key]):
-    """Who owns a key that several pods may claim.
-
-    The living come before the deleted. Of several living pods one is stale: the API server shows
-    the address of a pod that ended until its kubelet says so. Who was seen to take a key from
-    others, having started no earlier, has it for good. Where nothing was seen, as within one list,
-    the pod that started last has it. Where that leaves doubt (an older pod takes it, two started in
-    the same second) nobody has it until one lets go: no attribute beats a wrong one.
-
-    Almost always one pod claims a key, so only contested keys carry the list of who else does.
-    """
-
-    __slots__ = ("contested", "winners")
-
-    def __init__(self) -> None:
-        self.winners: dict[Key, PodFacts] = {}
-        self.contested: dict[Key, dict[str, PodFacts]] = {}
-
-    def hand_over(
-        self,
-        old: PodFacts | None,
-        had: tuple[Key, ...],
-        pod: PodFacts | None,
-        has: tuple[Key, ...],
-        departed: Mapping[str, float],
-        *,
-        seen: bool,
-    ) -> None:
-        """Let *pod* with the keys it *has* follow *old*, the same pod's revision before, if any.
-
-        A key that it keeps is no new claim: a stale pod does not get its address back by changing
-        a label. *seen*: it just happened, in contrast to being found in a list.
-        """
-        for key in had:
-            if key not in has:
-                self._release(key, old, departed)
-            elif pod is not None:
-                self._renew(key, old, pod, departed)
-        for key in has:
-            if key not in had and pod is not None:
-                self._claim(key, pod, departed, seen=seen)
-
-    def _claim(self, key: Key, pod: PodFacts, departed: Mapping[str, float], *, seen: bool) -> None:
-        winner = self.winners.get(key)
-        rivals = self.contested.get(key)
-        if rivals is None:
-            if winner is None:
-                self.winners[key] = pod
-                return
-            rivals = {winner.uid: winner}
-        if pod.uid in departed:
-            return  # its first and last revision at once: others came later, or are alive
-        rivals = {
-            uid: rival
-            for uid, rival in rivals.items()
-            if uid not in departed and not (seen and pod.since >= rival.since)
-        }
-        rivals[pod.uid] = pod
-        if len(rivals) == 1:
-            self.contested.pop(key, None)
-            self.winners[key] = pod
-            return
-        self.contested[key] = rivals
-        if seen:
-            self.winners.pop(key, None)
-        else:
-            self._settle(key, rivals, departed)
-
-    def _renew(
-        self, key: Key, old: PodFacts | None, pod: PodFacts, departed: Mapping[str, float]
-    ) -> None:
-        if self.winners.get(key) is old:
-            self.winners[key] = pod
-        rivals = self.contested.get(key)
-        if rivals is not None and pod.uid in rivals:
-            before, rivals[pod.uid] = rivals[pod.uid], pod
-            if before.since != pod.since:
-                self._settle(key, rivals, departed)
-
-    def _release(self, key: Key, pod: PodFacts | None, departed: Mapping[str, float]) -> None:
-        rivals = self.contested.get(key)
-        if rivals is None:
-            if self.winners.get(key) is pod:
-                del self.winners[key]
-            return
-        if pod is None or rivals.pop(pod.uid, None) is None:
-            return  # whoever lost it to another has nothing to let go
-        self._settle(key, rivals, departed)
-        if len(rivals) == 1:
-            del self.contested[key]
-
-    def reconsider(self, key: Key, pod: PodFacts, departed: Mapping[str, float]) -> None:
-        """Settle *key* again: *pod*, perhaps one of its claimants, has departed."""
-        rivals = self.contested.get(key)
-        if rivals is not None and pod.uid in rivals:
-            self._settle(key, rivals, departed)
-
-    def _settle(
-        self, key: Key, rivals: Mapping[str, PodFacts], departed: Mapping[str, float]
-    ) -> None:
-        ranks = {uid: (uid not in departed, rival.since) for uid, rival in rivals.items()}
-        best = max(ranks.values())
-        first, *others = [rivals[uid] for uid, rank in ranks.items() if rank == best]
-        if others:
-            self.winners.pop(key, None)
-        else:
-            self.winners[key] = first
 
 
 class PodIndex:
@@ -226,8 +133,8 @@ class PodIndex:
         # again walks over all that were removed before it.
         self._departed: OrderedDict[str, float] = OrderedDict()
         self._hosts: dict[str, int] = {}  # addresses of nodes, by how many pods speak of them
-        self._addresses: _Claims[str] = _Claims()
-        self._names: _Claims[tuple[str, str]] = _Claims()
+        self._addresses: claims.Claims[str, PodFacts] = claims.Claims()
+        self._names: claims.Claims[tuple[str, str], PodFacts] = claims.Claims()
         self.by_uid: Mapping[str, PodFacts] = self._pods
         self.by_address: Mapping[str, PodFacts] = self._addresses.winners
         self.by_name: Mapping[tuple[str, str], PodFacts] = self._names.winners
