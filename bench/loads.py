@@ -55,7 +55,7 @@ def _request(client: int, order: list[int], seed: str) -> bytes:
         "service.instance.id": f"instance-{client}{seed}",
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.language": "python",
-        "k8s.pod.ip": f"10.1.{client // 250}.{client % 250}",
+        "k8s.pod.ip": f"10.0.{client // 250}.{client % 250}",
     }
     for key, value in attributes.items():
         resource_metrics.resource.attributes.add(key=key).value.string_value = value

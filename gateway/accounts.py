@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from common.service.ledger import Ledger
@@ -15,10 +15,11 @@ MERGED: Final = "(removed)"  # no pipeline can be called so
 class Accounts:
     """One ledger per pipeline name; a name that comes back goes on where it was."""
 
-    __slots__ = ("_ledgers", "mismatches")
+    __slots__ = ("_ledgers", "_watched", "mismatches")
 
     def __init__(self) -> None:
         self._ledgers: dict[str, Ledger] = {}
+        self._watched: dict[str, Callable[[], int]] = {}
         self.mismatches = 0  # how often `audit` found a ledger that is off; anything but 0 is a bug
 
     def __iter__(self) -> Iterator[Ledger]:
@@ -39,12 +40,21 @@ class Accounts:
             del self._ledgers[ledger.pipeline]
             _merge(ledger, self.of(MERGED))
 
+    def watch(self, name: str, balance: Callable[[], int]) -> None:
+        """Audit an account that is no pipeline's as well: *balance* says by how much it is off."""
+        self._watched[name] = balance
+
     def audit(self) -> list[str]:
         """Return a sentence for each account that is off, and count them."""
         wrong = [
             f"pipeline {ledger.pipeline}: the ledger is off by {ledger.balance()} points"
             for ledger in self
             if ledger.balance()
+        ]
+        wrong += [
+            f"the account of {name} is off by {off} points"
+            for name, balance in self._watched.items()
+            if (off := balance())
         ]
         self.mismatches += len(wrong)
         return wrong

@@ -18,7 +18,15 @@ from common.service import health, lifecycle, memory
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from common.wire import layout
-from gateway import destinations, kubernetes, pipelines, readings, settings
+from gateway import (
+    association_page,
+    destinations,
+    fresh_pods,
+    kubernetes,
+    pipelines,
+    readings,
+    settings,
+)
 from gateway.accounts import Accounts
 from gateway.intake import Intake
 from gateway.receivers import door, grpc_lean, otlp_grpc, otlp_http
@@ -74,9 +82,16 @@ async def _run(
     rules = settings.rules(config.enrichment)
     readiness, telemetry = health.Readiness(), Telemetry()
     readiness.checks["listening"] = lambda: (False, "starting")
-    views: dict[str, Callable[[], object]] = {"pipelines": dict}  # until there are any
+    # Until there are any.
+    views: dict[str, Callable[[], object]] = {"pipelines": dict, "fresh_pods": dict}
+    explained: dict[str, health.Page] = {"enrichment": lambda _: {"kubernetes": "starting"}}
+
+    def explain(query: Mapping[str, str]) -> object:
+        return explained["enrichment"](query)
+
     pages: dict[str, health.Page] = {
-        "/debug/ledger": lambda _: accounts.page(),
+        "/debug/enrichment": explain,
+        "/debug/ledger": lambda _: {**accounts.page(), "fresh_pods": views["fresh_pods"]()},
         "/debug/pipelines": lambda _: views["pipelines"](),
     }
     async with (
@@ -90,7 +105,17 @@ async def _run(
     ):
         enricher = Enricher(rules, known.index, config.limits.enrichment_memo_bytes)
         recogniser = layout.Recogniser(config.limits.layout_memo_bytes, secrets.randbits(64))
-        intake = Intake(enricher, recogniser.frames)
+        doorstep = fresh_pods.Doorstep(config.enrichment, known)
+        intake = Intake(enricher, recogniser.frames, doorstep)
+        accounts.watch("fresh pods", doorstep.holding.balance)
+        views["fresh_pods"] = doorstep.page
+        explained["enrichment"] = association_page.explaining(
+            enricher,
+            known.index,
+            doorstep,
+            status=lambda: known.status,
+            now=asyncio.get_running_loop().time,
+        )
         trust, clients = Trust(loaded.tokens), Trust(loaded.client_tokens)
         async with pipelines.running(destinations.entering, accounts, intake) as running:
             await running.apply(config.pipelines)
@@ -121,9 +146,13 @@ async def _run(
             telemetry.add(lambda: readings.of_recogniser(recogniser))
             telemetry.add(lambda: destinations.readings(running.running))
             scarcity = Scarcity(terms.admission, config.limits.memory_fraction, memory.Meter().read)
-            for source in (accounts.readings, reload.readings, known.readings, scarcity.readings):
+            for source in (
+                accounts.readings, reload.readings, known.readings, doorstep.readings,
+                scarcity.readings,
+            ):  # fmt: skip
                 telemetry.add(source)
             async with (
+                fresh_pods.keeping(doorstep, known, intake.pass_on),
                 _beside(reload.follow(), _audit(accounts, known), scarcity.follow()),
                 GRPC_DOORS[config.listen.grpc_door](config.listen.grpc, terms, traffic[0]) as grpc,
                 otlp_http.serving(config.listen.http, terms, traffic[1]) as http,

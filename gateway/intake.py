@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from common.enrichment import association
 from common.enrichment.enricher import Enriched
 from common.service.ledger import Ledger
 from common.wire import otlp
-from gateway import routing
+from gateway import holding, routing
 from gateway.receivers import door
 
 COME_AGAIN: Final = 5.0  # seconds: what a client is told while no destination has room
@@ -41,17 +42,35 @@ class Enricher(Protocol):
         ...
 
 
+class Doorstep(Protocol):
+    """Where data waits for its pod to become known, see :mod:`gateway.fresh_pods`."""
+
+    def waits(self, missing: association.Missing) -> bool:
+        """Say whether data of the pod that is *missing* shall be held."""
+        ...
+
+    def hold(
+        self, missing: association.Missing, parcel: holding.Parcel
+    ) -> Sequence[holding.Parcel]:
+        """Take *parcel*; return what must go on at once, in order."""
+        ...
+
+
 class Intake:
     """Takes requests from all doors and hands each pipeline its part.
 
-    ``routes`` may be replaced at any time between two requests; each sees one generation.
+    ``routes`` may be replaced at any time between two requests; each sees one generation. What the
+    *doorstep* holds is taken, but in no pipeline's account until it comes back to `pass_on`.
     """
 
-    __slots__ = ("_enricher", "_frames", "points", "rejected", "routes", "turned_away")
+    __slots__ = ("_doorstep", "_enricher", "_frames", "points", "rejected", "routes", "turned_away")
 
-    def __init__(self, enricher: Enricher, frames: Frames = otlp.frames) -> None:
+    def __init__(
+        self, enricher: Enricher, frames: Frames = otlp.frames, doorstep: Doorstep | None = None
+    ) -> None:
         self._enricher = enricher
         self._frames = frames
+        self._doorstep = doorstep
         self.routes: routing.Routes[Outlet] = routing.Routes(generation=0, pipelines=())
         self.points = 0  # taken, ever
         self.rejected = 0  # points that no pipeline was there for
@@ -71,20 +90,7 @@ class Intake:
 
     def take(self, body: bytes, peer: str | None, *, trusted: bool) -> door.Answer:
         """Take an encoded request, as :class:`door.Intake` says; raises `errors.Malformed`."""
-        enrich = self._enricher.enrich
-        pieces: list[routing.Piece] = []
-        points = 0
-        for frame in self._frames(body):
-            enriched = enrich(frame.resource, peer, trusted=trusted)
-            points += frame.points
-            pieces.append(
-                routing.Piece(
-                    body=otlp.splice(frame, enriched.resource),
-                    points=frame.points,
-                    namespace=enriched.namespace,
-                    source=enriched.source,
-                )
-            )
+        points, pieces, late = self._pieces(body, peer, trusted, self._doorstep)
         if not points:
             return door.Taken(points=0)
         routes = self.routes
@@ -93,17 +99,76 @@ class Intake:
             return door.Taken(
                 points=points, rejected=points, message="no pipeline is configured here"
             )
-        shares = routing.route(pieces, routes)
+        shares = routing.route(pieces, routes) if pieces else []
         wanted = [share for share in shares if share.points]
         if wanted and not any(s.route.outlet.has_room(len(s.body)) for s in wanted):
             return self._turn_away()
+        if late and not wanted:
+            size = sum([len(parcel.body) for _, parcel in late])
+            if not any(p.outlet.has_room(size) for p in routes.pipelines):
+                return self._turn_away()
         self.points += points
+        if late and self._doorstep is not None:
+            for missing, parcel in late:
+                for each in self._doorstep.hold(missing, parcel):
+                    self.pass_on(each)
+        self._book(shares)
+        return door.Taken(points=points)
+
+    def pass_on(self, parcel: holding.Parcel) -> int:
+        """Hand each pipeline its part of what waited; return the points that none is there for.
+
+        The sender was told long ago that they are taken, so nobody is turned away any more: a
+        destination without room books the loss, and points without a pipeline count as rejected.
+        """
+        _, pieces, _ = self._pieces(parcel.body, parcel.peer, parcel.trusted, None)
+        if not self.routes.pipelines:
+            self.rejected += parcel.points
+            return parcel.points
+        self._book(routing.route(pieces, self.routes))
+        return 0
+
+    def _pieces(
+        self,
+        body: bytes,
+        peer: str | None,
+        trusted: bool,  # noqa: FBT001 - as it came
+        doorstep: Doorstep | None,
+    ) -> tuple[int, list[routing.Piece], list[tuple[association.Missing, holding.Parcel]]]:
+        """Take a request apart: its points, what is enriched, and what shall wait, as it came."""
+        enrich = self._enricher.enrich
+        points = 0
+        pieces: list[routing.Piece] = []
+        late: list[tuple[association.Missing, holding.Parcel]] = []
+        for frame in self._frames(body):
+            enriched = enrich(frame.resource, peer, trusted=trusted)
+            points += frame.points
+            missing = enriched.missing
+            if missing is not None and doorstep is not None and doorstep.waits(missing):
+                parcel = holding.Parcel(
+                    body=otlp.splice(frame, frame.resource),
+                    points=frame.points,
+                    peer=peer,
+                    trusted=trusted,
+                )
+                late.append((missing, parcel))
+                continue
+            pieces.append(
+                routing.Piece(
+                    body=otlp.splice(frame, enriched.resource),
+                    points=frame.points,
+                    namespace=enriched.namespace,
+                    source=enriched.source,
+                )
+            )
+        return points, pieces, late
+
+    def _book(self, shares: Sequence[routing.Share[Outlet]]) -> None:
         for share in shares:
             outlet = share.route.outlet
             outlet.ledger.receive(share.received, share.filtered)
             if share.points:
                 outlet.offer(share.body, share.points)
-        return door.Taken(points=points)
 
     def _turn_away(self) -> door.Overloaded:
         self.turned_away += 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final, final
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, final
 
 from common.config import gateway
 from common.enrichment import attributes, pods
@@ -21,6 +21,9 @@ PATIENCE: Final = 5.0  # seconds a start waits for the first list, so that the f
 GLANCE: Final = 0.05  # seconds between looks whether the API server has failed us meanwhile
 
 
+Changed: TypeAlias = Callable[[reflector.Change[pods.PodFacts]], None]
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
@@ -28,6 +31,13 @@ class Knowledge:
 
     index: pods.PodIndex
     informer: informer.Informer | None  # None: nobody is asked
+    listeners: list[Changed] = field(default_factory=list)
+    """Called with every change, after the index has taken it in, between awaits; must not raise."""
+
+    @property
+    def informed(self) -> bool:
+        """Whether pods that appear would be told of: the API server answers, or was just asked."""
+        return self.informer is not None and self.informer.healthy
 
     @property
     def status(self) -> str:
@@ -77,9 +87,12 @@ async def knowing(
         yield Knowledge(index=index, informer=None)
         return
     loop = asyncio.get_running_loop()
+    listeners: list[Changed] = []
 
     def changed(change: reflector.Change[pods.PodFacts]) -> None:
         index.apply(change, loop.time())
+        for listener in listeners:
+            listener(change)
 
     def shrink(pod: objects.Pod) -> pods.PodFacts:
         return pods.facts(pod, rules)
@@ -96,7 +109,7 @@ async def knowing(
         ) as informed,
     ):
         await _first_list(informed)
-        yield Knowledge(index=index, informer=informed)
+        yield Knowledge(index=index, informer=informed, listeners=listeners)
 
 
 async def _first_list(informed: informer.Informer) -> None:

@@ -75,21 +75,22 @@ def _find(said: dict[str, str], peer: str | None, pods: Sequence[Pod]) -> Pod | 
             and pod.status.phase not in ("Succeeded", "Failed")
             and address in [pod.status.pod_ip, *[a.ip for a in pod.status.pod_ips or ()]]
         ]
-        return max(owners, key=_age, default=None) if address else None
+        return _youngest(owners) if address else None
 
-    by_uid = [pod for pod in pods if pod.metadata.uid == said.get("k8s.pod.uid")]
+    uid = said.get("k8s.pod.uid")
+    if uid:  # nobody else's, whatever else is said
+        return next((pod for pod in pods if pod.metadata.uid == uid), None)
     name = (said.get("k8s.namespace.name"), said.get("k8s.pod.name"))
     by_name = [pod for pod in pods if (pod.metadata.namespace, pod.metadata.name) == name]
-    return (
-        by_address(said.get("k8s.pod.ip"))
-        or max(by_uid, key=_age, default=None)
-        or max(by_name, key=_age, default=None)
-        or by_address(peer)
-    )
+    named = _youngest(by_name) if all(name) else None
+    return named or by_address(said.get("k8s.pod.ip")) or by_address(peer)
 
 
-def _age(pod: Pod) -> tuple[str, str]:
-    return pod.status.start_time or pod.metadata.creation_timestamp or "", pod.metadata.uid
+def _youngest(owners: Sequence[Pod]) -> Pod | None:
+    """Of pods in one list the last to start is right; of two that started at once, neither."""
+    ages = [pod.status.start_time or pod.metadata.creation_timestamp or "" for pod in owners]
+    last = [pod for pod, age in zip(owners, ages, strict=True) if age == max(ages)]
+    return last[0] if len(last) == 1 else None
 
 
 def _unknown(service: str, rules: Rules) -> bool:

@@ -44,9 +44,11 @@ class Enrichment(Section, frozen=True):
     node: str = ""
     """Watch the pods of this node only (gateway as a DaemonSet); empty: all."""
     fresh_pod_hold: Annotated[float, Meta(ge=0, le=10)] = 2.0
-    """Seconds that data of a pod nobody has heard of is held, for the pod to become known."""
+    """Seconds that data of a pod nobody has heard of is held for it to become known; 0: never."""
     fresh_pod_bytes: shared.Bytes = 16 << 20
     """Bytes of such data to hold; more is sent on as it is."""
+    fresh_pod_memo_bytes: shared.Bytes = 4 << 20
+    """Bytes of identities that were waited for in vain, so that each is waited for once."""
 
 
 class Input(Section, frozen=True):

@@ -1,13 +1,21 @@
 """Whose resource is this: by address, by uid, by name, or by who sent it, in this order.
 
 Unlike the Collector, which stops at the first association that is *present*, a miss here falls
-through to the next: an unknown ``k8s.pod.ip`` must not hide a known peer.
+through to the next: an unknown ``k8s.pod.ip`` must not hide a known peer. But no association finds
+a pod that the resource itself contradicts, because addresses are given to the next pod while the
+data of the last one is still on its way:
+
+* a resource that names a uid is that pod's, or nobody's: a uid is never used twice;
+* one that names a pod we know is that pod's, whoever has the address;
+* one that names a pod we do not know is not a deleted one's, whose address is likely that of the
+  pod named by now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final, Literal, Protocol, TypeAlias, final
 
 from common.enrichment import attributes, pods
@@ -20,6 +28,8 @@ Cause: TypeAlias = Literal[
     "loopback_peer",  # a sidecar or this machine: nobody's address
     "nothing_to_go_by",  # the resource names no pod, and the peer does not count
 ]  # fmt: skip
+Identity: TypeAlias = tuple[Literal["uid", "name", "address"], str]
+"""One thing that a pod is known by; names are ``namespace/name``."""
 ASSOCIATIONS: Final[tuple[By, ...]] = ("address", "uid", "name", "peer")
 CAUSES: Final[tuple[Cause, ...]] = (
     "not_synced", "unknown_address", "unknown_uid", "unknown_name", "unknown_peer",
@@ -39,6 +49,9 @@ class Pods(Protocol):
     @property
     def synced(self) -> bool: ...  # noqa: D102
 
+    def departed_at(self, uid: str) -> float | None: ...  # noqa: D102
+    def is_host(self, address: str) -> bool: ...  # noqa: D102
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +62,15 @@ class Evidence:
     uid: str
     name: tuple[str, str]  # namespace, name: both, or two empty ones
     peer: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A pod that was not found: what pointed to it, and what it would become known by."""
+
+    evidence: Evidence
+    awaited: Identity
 
 
 def evidence(said: Mapping[str, str], peer: str | None, *, use_peer: bool) -> Evidence:
@@ -63,24 +85,29 @@ def evidence(said: Mapping[str, str], peer: str | None, *, use_peer: bool) -> Ev
 
 
 def locate(known: Evidence, index: Pods) -> pods.PodFacts | None:
-    """Return the pod that *known* points to at this moment.
+    """Return the pod that *known* points to at this moment, and that it does not contradict.
 
     Runs for every resource of every request, memo or not, so it builds nothing: 0.2 µs. No pod
     has the empty string as uid, address or name, so what is absent simply misses.
     """
-    return (
-        index.by_address.get(known.address)
-        or index.by_uid.get(known.uid)
-        or index.by_name.get(known.name)
-        or index.by_address.get(known.peer)
-    )
+    if known.uid:
+        return index.by_uid.get(known.uid)
+    found = index.by_address.get(known.address) or index.by_address.get(known.peer)
+    if not known.name[1]:
+        return found
+    named = index.by_name.get(known.name)
+    if named is None and found is not None and index.departed_at(found.uid) is None:
+        return found
+    return named
 
 
 def hit(known: Evidence, index: Pods) -> By | None:
-    """Return which association finds the pod, ``None`` if none does."""
-    for by, found in zip(ASSOCIATIONS, _lookups(known, index), strict=True):
-        if found is not None:
-            return by
+    """Return the first association that finds the pod of `locate`, ``None`` if none does."""
+    pod = locate(known, index)
+    if pod is not None:
+        for by, found in zip(ASSOCIATIONS, lookups(known, index), strict=True):
+            if found is pod:
+                return by
     return None
 
 
@@ -88,9 +115,9 @@ def cause(known: Evidence, index: Pods) -> Cause:
     """Say why nothing was found: the most specific thing that should have been."""
     if not index.synced:
         return "not_synced"
-    if known.address:
+    if known.address and known.address not in index.by_address:
         return "unknown_address"
-    if known.uid:
+    if known.uid:  # or the address is known, but another pod's
         return "unknown_uid"
     if known.name[1]:
         return "unknown_name"
@@ -99,19 +126,37 @@ def cause(known: Evidence, index: Pods) -> Cause:
     return "loopback_peer" if is_loopback(known.peer) else "unknown_peer"
 
 
-def explain(known: Evidence, index: Pods) -> tuple[tuple[By, str, str], ...]:
-    """Return for every association, in order, what was looked up and what came of it."""
-    values = (known.address, known.uid, "/".join(known.name).strip("/"), known.peer)
-    looked = zip(ASSOCIATIONS, values, _lookups(known, index), strict=True)
-    return tuple(
-        [
-            (
-                by,
-                value,
-                f"{pod.namespace}/{pod.name}" if pod else "unknown" if value else "not given",
-            )
-            for by, value, pod in looked
-        ]
+def missing(known: Evidence, index: Pods) -> Missing | None:
+    """Return the pod of *known*, which `locate` did not find, as one that may yet become known.
+
+    ``None`` where no pod can be meant: nothing is said, or an address is left that cannot be a
+    pod's own, being this machine's, a node's, or none at all.
+    """
+    if known.uid:
+        return Missing(evidence=known, awaited=("uid", known.uid))
+    if known.name[1]:
+        return Missing(evidence=known, awaited=("name", "/".join(known.name)))
+    for address in (known.address, known.peer):
+        if address and _may_be_a_pods(address, index):
+            return Missing(evidence=known, awaited=("address", address))
+    return None
+
+
+def mentioned(known: Evidence) -> tuple[Identity, ...]:
+    """Return everything by which a pod that becomes known could be that of *known*."""
+    if known.uid:
+        return (("uid", known.uid),)
+    found: list[Identity] = [("name", "/".join(known.name))] if known.name[1] else []
+    found += [("address", a) for a in dict.fromkeys((known.address, known.peer)) if a]
+    return tuple(found)
+
+
+def identities(pod: pods.PodFacts) -> tuple[Identity, ...]:
+    """Return everything that *pod* is known by."""
+    return (
+        ("uid", pod.uid),
+        ("name", f"{pod.namespace}/{pod.name}"),
+        *[("address", address) for address in pod.addresses],
     )
 
 
@@ -120,10 +165,22 @@ def is_loopback(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
 
 
-def _lookups(known: Evidence, index: Pods) -> tuple[pods.PodFacts | None, ...]:
+def lookups(known: Evidence, index: Pods) -> tuple[pods.PodFacts | None, ...]:
+    """Return whom each of `ASSOCIATIONS` alone would find, contradicted or not."""
     return (
         index.by_address.get(known.address),
         index.by_uid.get(known.uid),
         index.by_name.get(known.name),
         index.by_address.get(known.peer),
     )
+
+
+def _may_be_a_pods(address: str, index: Pods) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    nobodys = (
+        parsed.is_loopback or parsed.is_unspecified or parsed.is_multicast or parsed.is_link_local
+    )
+    return not nobodys and not index.is_host(address)

@@ -23,6 +23,7 @@ class Enriched:
     namespace: str  # k8s.namespace.name as it now stands, or ""
     source: str  # the input it came by: "otlp", or what an agent says
     hit: association.By | association.Cause  # which association found its pod, or why none did
+    missing: association.Missing | None  # the pod, if it was not found and may yet become known
 
 
 @final
@@ -37,7 +38,8 @@ class _Remembered:
 class Enricher:
     """Enriches resources by *rules* from *index*, remembering up to *memo_bytes*.
 
-    ``hits`` and ``misses`` count resources by association and by cause, one each per call.
+    ``hits`` and ``misses`` count resources by association and by cause, one each per call: what is
+    held for its pod to become known counts when it comes and when it goes on.
     """
 
     __slots__ = ("_index", "_memo", "_rules", "hits", "misses")
@@ -77,13 +79,9 @@ class Enricher:
         counts[enriched.hit] += 1
         return enriched
 
-    def explain(
-        self, resource: bytes, peer: str | None, *, trusted: bool
-    ) -> tuple[tuple[association.By, str, str], ...]:
-        """Say, for people, what each association made of *resource*; see `association.explain`."""
-        said = otlp.string_attributes(resource)
-        known = association.evidence(said, peer, use_peer=not trusted)
-        return association.explain(known, self._index)
+    def adds(self, pod: pods.PodFacts | None) -> Mapping[str, str]:
+        """Return what a resource that says nothing would get if it were *pod*'s."""
+        return otlp.string_attributes(_complete(b"", {}, pod, self._rules)[0])
 
     def _compute(self, resource: bytes, peer: str | None, *, trusted: bool) -> _Remembered:
         index = self._index
@@ -95,7 +93,8 @@ class Enricher:
             resource=completed,
             namespace=namespace,
             source=(said.get(INPUT) if trusted else None) or "otlp",
-            hit=association.hit(known, index) or association.cause(known, index),
+            hit=(pod and association.hit(known, index)) or association.cause(known, index),
+            missing=association.missing(known, index) if pod is None else None,
         )
         return _Remembered(evidence=known, pod=pod, synced=index.synced, enriched=enriched)
 

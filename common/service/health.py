@@ -16,6 +16,10 @@ Check = Callable[[], tuple[bool, str]]
 Page = Callable[[Mapping[str, str]], object]
 
 
+class BadQuery(ValueError):
+    """A page does not understand its parameters; the message, for people, becomes a 400."""
+
+
 @dataclass(slots=True)
 class Readiness:
     """Named checks, each answering (ready, in words); turned off first when the process stops."""
@@ -42,8 +46,8 @@ async def serving(
 ) -> AsyncIterator[tuple[address.Address, ...]]:
     """Serve the same door on every address of *listen*; yields the addresses bound.
 
-    A *page* takes the query parameters and returns plain values, sent as JSON. Raises
-    :class:`OSError` when an address cannot be bound.
+    A *page* takes the query parameters and returns plain values, sent as JSON; it may raise
+    :class:`BadQuery`. Raises :class:`OSError` when an address cannot be bound.
     """
     app = web.Application(client_max_size=1 << 16)
 
@@ -78,7 +82,12 @@ async def serving(
 
 def _json(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
-        body = msgspec.json.format(msgspec.json.encode(page(request.query), enc_hook=str), indent=2)
-        return web.Response(body=body, content_type="application/json")
+        status = 200
+        try:
+            said = page(request.query)
+        except BadQuery as error:
+            said, status = {"error": str(error)}, 400
+        body = msgspec.json.format(msgspec.json.encode(said, enc_hook=str), indent=2)
+        return web.Response(body=body, status=status, content_type="application/json")
 
     return answer

@@ -26,6 +26,9 @@ class Memo(Generic[Key, Value]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries
+
     def get(self, key: Key) -> Value | None:
         """Return what was put under *key*, or ``None``."""
         entry = self._entries.get(key)
@@ -55,3 +58,9 @@ class Memo(Generic[Key, Value]):
             _, (_, freed) = self._entries.popitem(last=False)
             self.size -= freed
             self.evictions += 1
+
+    def forget(self, key: Key) -> None:
+        """Remove what was put under *key*, if anything was; no eviction."""
+        old = self._entries.pop(key, None)
+        if old is not None:
+            self.size -= old[1]

@@ -45,6 +45,15 @@ def test_an_account_that_is_off_is_told_and_counted() -> None:
     assert page["pipelines"]["a"]["held"] == 5
 
 
+def test_an_account_beside_the_pipelines_is_audited_too() -> None:
+    accounts, off = Accounts(), [0]
+    accounts.watch("fresh pods", lambda: off[0])
+    assert accounts.audit() == []
+    off[0] = 3
+    assert accounts.audit() == ["the account of fresh pods is off by 3 points"]
+    assert accounts.mismatches == 1
+
+
 def test_accounts_are_own_metrics() -> None:
     accounts, telemetry = Accounts(), Telemetry(process=False)
     telemetry.add(accounts.readings)

@@ -1,5 +1,6 @@
 """The gateway starts with or without a cluster, and says what it knows."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from common.enrichment import attributes
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from gateway import kubernetes
+from tests.fakes import kubernetes as fakes
 
 RULES = attributes.Rules()
 
@@ -23,6 +25,7 @@ def config(**how) -> gateway.Gateway:
 async def test_without_a_cluster_nobody_is_asked(source: str) -> None:
     async with kubernetes.knowing(config(source=source), RULES, {}) as known:
         assert known.status == "not used; serving without enrichment from pods"
+        assert not known.informed
         assert list(known.readings()) == []
 
 
@@ -58,6 +61,7 @@ async def test_an_api_server_that_is_away_does_not_keep_the_gateway_from_serving
     file = kubeconfig(tmp_path, "http://127.0.0.1:1")
     async with kubernetes.knowing(config(kubeconfig=file), RULES, {}) as known:
         assert "unreachable" in known.status
+        assert not known.informed
         assert known.status.endswith("; serving without enrichment from pods")
         telemetry = Telemetry(process=False)
         telemetry.add(known.readings)
@@ -90,7 +94,24 @@ async def test_the_pods_are_there_when_the_block_begins(tmp_path: Path) -> None:
         )
         async with kubernetes.knowing(chosen, RULES, {}) as known:
             assert known.status == "synced; 1 pod"
+            assert known.informed
             assert known.index.by_uid["u"].name == "p"
             assert "fieldSelector=spec.nodeName%3Dnode-a" in asked[0]
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.wallclock
+async def test_who_listens_hears_of_a_pod_once_the_index_knows_it(tmp_path: Path) -> None:
+    heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with fakes.serving() as api:
+        api.script(fakes.page(), fakes.events(("ADDED", fakes.pod("late")), hang=True))
+        chosen = config(kubeconfig=kubeconfig(tmp_path, api.url))
+        async with kubernetes.knowing(chosen, RULES, {}) as known:
+
+            def listen(_: object) -> None:
+                heard.set_result(known.index.by_uid["uid-late"].name)
+
+            known.listeners.append(listen)
+            async with asyncio.timeout(10):
+                assert await heard == "late"

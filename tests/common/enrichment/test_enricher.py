@@ -206,12 +206,20 @@ def test_a_broken_resource_is_malformed() -> None:
         subject.enrich(b"\x0a\xff", None, trusted=False)
 
 
-def test_people_can_ask_why() -> None:
+def test_people_can_ask_what_a_pod_adds() -> None:
+    subject, index = made(pod())
+    assert subject.adds(index.by_uid["u1"]) == read(subject.enrich(b"", "10.0.0.1", trusted=False))
+    assert subject.adds(None) == {"k8s.cluster.name": "east"}
+
+
+def test_a_pod_that_may_yet_become_known_is_missing() -> None:
     subject, _ = made(pod())
-    assert subject.explain(resource(k8s__pod__ip="10.9.9.9"), "10.0.0.1", trusted=False) == (
-        ("address", "10.9.9.9", "unknown"), ("uid", "", "not given"), ("name", "", "not given"),
-        ("peer", "10.0.0.1", "shop/pod-u1"),
-    )  # fmt: skip
+    assert subject.enrich(b"", "10.0.0.1", trusted=False).missing is None
+    missing = subject.enrich(resource(k8s__pod__uid="u9"), "10.0.0.1", trusted=False).missing
+    assert missing is not None
+    assert (missing.awaited, missing.evidence.uid) == (("uid", "u9"), "u9")
+    assert subject.enrich(b"", "127.0.0.1", trusted=False).missing is None
+    assert subject.enrich(b"", "10.0.0.9", trusted=True).missing is None
 
 
 KEYS = st.sampled_from(

@@ -1,6 +1,7 @@
 import gc
 import tracemalloc
 
+import msgspec
 import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -181,8 +182,6 @@ def test_addresses_have_one_spelling(address: str, spelling: str) -> None:
 
 def test_a_pod_costs_less_than_two_kilobytes() -> None:
     decoder = objects.decoder(objects.Pod, lambda p: pods.facts(p, RULES))
-    import msgspec
-
     listed = [
         pod(f"{i:08d}-1111-2222-3333-444444444444", f"10.0.{i // 256}.{i % 256}",
             name=f"checkout-api-7d4b9c8f5d-{i:05d}", node=f"node-{i % 50}")
@@ -199,8 +198,79 @@ def test_a_pod_costs_less_than_two_kilobytes() -> None:
         tracemalloc.stop()
 
 
+def test_who_is_seen_to_take_an_address_has_it_for_good() -> None:
+    """The one before is stale: it gets nothing back when the new one ends, or by a new label."""
+    index = holding(facts("a", "10.0.0.1", since="2024-02"))
+    index.apply(reflector.Added(facts("b", "10.0.0.1", since="2024-02")), now=1.0)
+    assert index.by_address["10.0.0.1"].uid == "b"
+    index.apply(reflector.Modified(facts("a", "10.0.0.1", since="2024-02", node="n9")), now=2.0)
+    assert index.by_address["10.0.0.1"].uid == "b"
+    index.apply(reflector.Modified(facts("b", "10.0.0.1", phase="Failed")), now=3.0)
+    assert "10.0.0.1" not in index.by_address
+    assert not index.rivals("10.0.0.1")
+
+
+def test_nobody_has_an_address_that_an_older_pod_is_seen_to_take_until_one_lets_go() -> None:
+    index = holding(facts("a", "10.0.0.1", since="2024-02"))
+    index.apply(reflector.Modified(facts("b", "10.0.0.1", since="2024-01")), now=1.0)
+    assert "10.0.0.1" not in index.by_address
+    assert {pod.uid for pod in index.rivals("10.0.0.1")} == {"a", "b"}
+    index.apply(reflector.Modified(facts("a", "10.0.0.7", since="2024-02")), now=2.0)
+    assert index.by_address["10.0.0.1"].uid == "b"
+    assert index.by_address["10.0.0.7"].uid == "a"
+
+
+def test_of_two_in_one_list_that_started_together_neither_has_the_address() -> None:
+    index = holding(facts("a", "10.0.0.1"), facts("b", "10.0.0.1"))
+    assert "10.0.0.1" not in index.by_address
+    index.apply(reflector.Deleted(facts("a", "10.0.0.1")), now=1.0)
+    assert index.by_address["10.0.0.1"].uid == "b"
+
+
+def test_addresses_that_changed_hands_unseen_are_told_by_the_next_list() -> None:
+    index = holding(facts("a", "10.0.0.1", since="3"), facts("b", "10.0.0.2", since="1"))
+    index.apply(
+        reflector.Replaced((facts("a", "10.0.0.2", since="3"), facts("b", "10.0.0.1", since="1"))),
+        now=1.0,
+    )
+    assert {a: p.uid for a, p in index.by_address.items()} == {"10.0.0.2": "a", "10.0.0.1": "b"}
+
+
+def test_a_deletion_told_late_takes_nothing_from_the_living() -> None:
+    index = holding(facts("b", "10.0.0.1", name="web-0"))
+    index.apply(reflector.Deleted(facts("a", "10.0.0.1", name="web-0", since="2025")), now=1.0)
+    assert index.by_address["10.0.0.1"].uid == index.by_name["ns", "web-0"].uid == "b"
+    assert index.departed_at("a") == 1.0
+    assert index.departed_at("b") is None
+
+
+def test_addresses_of_nodes_are_known_as_long_as_a_pod_speaks_of_them() -> None:
+    shared = pod("h", "192.168.0.1", "fd00::1", host_network=True)
+    guest = msgspec.structs.replace(
+        pod("g", "10.0.0.1"),
+        status=objects.PodStatus(phase="Running", pod_ip="10.0.0.1", host_ip="192.168.0.1"),
+    )
+    index = holding(pods.facts(shared, RULES), pods.facts(guest, RULES))
+    assert index.is_host("192.168.0.1")
+    assert index.is_host("fd00::1")
+    assert not index.is_host("10.0.0.1")
+    index.apply(reflector.Deleted(pods.facts(shared, RULES)), now=0.0)
+    index.sweep(1000.0)
+    assert (index.is_host("192.168.0.1"), index.is_host("fd00::1")) == (True, False)
+    index.apply(reflector.Replaced(()), now=1000.0)
+    index.sweep(2000.0)
+    assert not index.is_host("192.168.0.1")
+    assert not index.is_host("")
+
+
+def test_addresses_are_told_from_text() -> None:
+    assert [pods.is_address(a) for a in ("10.0.0.1", "FD00::1", "10.0.0", "", "x:y")] == [
+        True, True, False, False, False
+    ]  # fmt: skip
+
+
 class RemembersPods(RuleBasedStateMachine):
-    """Whatever the history, the index answers as a look through all pods would."""
+    """Whatever the history, the index answers as a look through all pods and all that was seen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,6 +278,8 @@ class RemembersPods(RuleBasedStateMachine):
         self.now = 0.0
         self.alive: dict[str, pods.PodFacts] = {}
         self.dead: dict[str, tuple[pods.PodFacts, float]] = {}
+        self.lost: set[tuple[object, str]] = set()  # key and uid: another was seen to take it
+        self.doubted: set[object] = set()  # keys that an older pod was seen to take
 
     PODS = st.builds(
         facts,
@@ -220,32 +292,96 @@ class RemembersPods(RuleBasedStateMachine):
         since=st.sampled_from(["2024-01", "2024-02", "2024-03"]),
     )
 
+    @staticmethod
+    def keys(found: pods.PodFacts | None) -> list[object]:
+        return [*found.addresses, (found.namespace, found.name)] if found else []
+
+    def claimants(self, key: object) -> list[pods.PodFacts]:
+        everybody = [*self.alive.values(), *[pod for pod, _ in self.dead.values()]]
+        return [p for p in everybody if key in self.keys(p) and (key, p.uid) not in self.lost]
+
+    def _let_go(self, found: pods.PodFacts, key: object) -> None:
+        if (key, found.uid) not in self.lost:
+            self.doubted.discard(key)
+        self.lost.discard((key, found.uid))
+
     def _expire(self) -> None:
-        self.dead = {u: d for u, d in self.dead.items() if self.now - d[1] < pods.GRACE}
+        for uid, (gone, since) in list(self.dead.items()):
+            if self.now - since >= pods.GRACE:
+                for key in self.keys(gone):
+                    self._let_go(gone, key)
+                del self.dead[uid]
+
+    def _claim(self, found: pods.PodFacts, key: object, *, seen: bool) -> None:
+        others = [p for p in self.claimants(key) if p.uid != found.uid]
+        if found.uid in self.dead and others:
+            self.lost.add((key, found.uid))
+            return
+        self.lost.discard((key, found.uid))
+        for other in others:
+            if other.uid in self.dead or (seen and found.since >= other.since):
+                self.lost.add((key, other.uid))
+        self.doubted.discard(key)
+        if seen and len(self.claimants(key)) > 1:
+            self.doubted.add(key)
+
+    def _put(self, found: pods.PodFacts, *, seen: bool) -> None:
+        old = self.alive.get(found.uid)
+        if found.uid in self.dead:
+            revived, _ = self.dead.pop(found.uid)
+            for key in self.keys(revived):
+                self._let_go(revived, key)
+        self._follow(old, found)
+        self.alive[found.uid] = found
+        for key in self.keys(found):
+            if key not in self.keys(old):
+                self._claim(found, key, seen=seen)
+
+    def _follow(self, old: pods.PodFacts | None, found: pods.PodFacts) -> None:
+        for key in self.keys(old):
+            if key not in self.keys(found):
+                self._let_go(old, key)
+            elif old.since != found.since and (key, found.uid) not in self.lost:
+                self.doubted.discard(key)
+
+    def _die(self, found: pods.PodFacts) -> None:
+        self.alive.pop(found.uid, None)
+        self.dead[found.uid] = (found, self.now)
+        for key in self.keys(found):
+            if (key, found.uid) not in self.lost:
+                self.doubted.discard(key)
 
     @rule(found=PODS, seen=st.booleans())
     def put(self, found: pods.PodFacts, *, seen: bool) -> None:
         self._expire()
-        self.alive[found.uid] = found
-        self.dead.pop(found.uid, None)
+        self._put(found, seen=True)
         change = reflector.Modified(found) if seen else reflector.Added(found)
         self.index.apply(change, self.now)
 
     @rule(found=PODS)
     def delete(self, found: pods.PodFacts) -> None:
         self._expire()
-        self.alive.pop(found.uid, None)
+        before = self.dead.pop(found.uid, (None, 0.0))[0]
+        old = self.alive.pop(found.uid, None) or before
+        self._follow(old, found)
         self.dead[found.uid] = (found, self.now)
+        for key in self.keys(found):
+            if key not in self.keys(old):
+                self._claim(found, key, seen=True)
+        self._die(found)
         self.index.apply(reflector.Deleted(found), self.now)
 
     @rule(found=st.lists(PODS, max_size=4, unique_by=lambda p: p.uid))
     def replace(self, found: list[pods.PodFacts]) -> None:
         self._expire()
-        for uid, old in self.alive.items():
-            self.dead[uid] = (old, self.now)
-        self.alive = {p.uid: p for p in found}
-        for uid in self.alive:
-            self.dead.pop(uid, None)
+        listed = {p.uid: p for p in found}
+        for uid, old in list(self.alive.items()):
+            if uid not in listed:
+                self._die(old)
+        for one in found:
+            self._follow(self.alive.get(one.uid), one)
+        for one in found:
+            self._put(one, seen=False)
         self.index.apply(reflector.Replaced(tuple(found)), self.now)
 
     @rule(seconds=st.sampled_from([1.0, 50.0, 119.0, 120.0]))
@@ -254,15 +390,26 @@ class RemembersPods(RuleBasedStateMachine):
         self._expire()
         self.index.sweep(self.now)
 
+    def _owner(self, key: object) -> pods.PodFacts | None:
+        claimants = self.claimants(key)
+        living = [p for p in claimants if p.uid in self.alive]
+        if key in self.doubted and len(living) > 1:
+            return None
+        rank = max(((p.uid in self.alive, p.since) for p in claimants), default=None)
+        best = [p for p in claimants if (p.uid in self.alive, p.since) == rank]
+        return best[0] if len(best) == 1 else None
+
     @invariant()
     def answers_like_a_look_through_everything(self) -> None:
         everything = {**{u: d[0] for u, d in self.dead.items()}, **self.alive}
         assert dict(self.index.by_uid) == everything
-        best = sorted(everything.values(), key=lambda p: (p.uid in self.alive, p.since, p.uid))
-        assert dict(self.index.by_address) == {a: p for p in best for a in p.addresses}
-        assert dict(self.index.by_name) == {(p.namespace, p.name): p for p in best}
+        keys = {key for p in everything.values() for key in self.keys(p)}
+        owners = {key: owner for key in keys if (owner := self._owner(key))}
+        assert {**self.index.by_address, **self.index.by_name} == owners
         assert len(self.index) == len(everything)
         assert self.index.departed == len(self.dead)
+        hosts = {a for p in everything.values() if p.state == pods.HOST_NETWORK for a in p.withheld}
+        assert all(self.index.is_host(a) == (a in hosts) for a in ("10.0.0.1", "fd00::1"))
 
 
 RemembersPods.TestCase.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)

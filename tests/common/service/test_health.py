@@ -37,6 +37,24 @@ async def test_ready_turns_503_when_a_check_fails_and_when_the_process_stops() -
         assert await get("/x?a=1") == (200, {"q": {"a": "1"}})
 
 
+async def test_a_page_may_refuse_its_parameters() -> None:
+    def picky(query):
+        raise health.BadQuery(f"a={query['a']} is no number; give one")
+
+    async with (
+        health.serving(
+            ["127.0.0.1:0"],
+            readiness=health.Readiness(),
+            telemetry=Telemetry(process=False),
+            pages={"/x": picky},
+        ) as (at,),
+        aiohttp.ClientSession(f"http://{at}") as client,
+        client.get("/x?a=b") as answer,
+    ):
+        assert answer.status == 400
+        assert await answer.json() == {"error": "a=b is no number; give one"}
+
+
 async def test_metrics_are_read_when_asked_for() -> None:
     own, count = Telemetry(process=False), [0]
     own.add(

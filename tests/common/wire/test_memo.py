@@ -53,6 +53,16 @@ def test_what_has_grown_beyond_the_bound_is_forgotten() -> None:
     assert (memo.get("a"), memo.size, len(memo)) == (None, 0, 0)
 
 
+def test_what_is_forgotten_is_no_eviction() -> None:
+    memo: Memo[str, int] = Memo(10)
+    memo.put("a", 1, 4)
+    assert "a" in memo
+    memo.forget("a")
+    memo.forget("b")
+    assert "a" not in memo
+    assert (memo.size, len(memo), memo.evictions) == (0, 0, 0)
+
+
 @settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 12))),
