@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from common.enrichment.enricher import Enriched
@@ -12,6 +12,7 @@ from gateway import routing
 from gateway.receivers import door
 
 COME_AGAIN: Final = 5.0  # seconds: what a client is told while no destination has room
+UNNAMED: Final = "unnamed"  # why a point is refused: its metric has no name
 
 
 Frames = Callable[[bytes], tuple[otlp.Frame, ...]]
@@ -47,7 +48,7 @@ class Intake:
     ``routes`` may be replaced at any time between two requests; each sees one generation.
     """
 
-    __slots__ = ("_enricher", "_frames", "points", "rejected", "routes", "turned_away")
+    __slots__ = ("_enricher", "_frames", "points", "refused", "rejected", "routes", "turned_away")
 
     def __init__(self, enricher: Enricher, frames: Frames = otlp.frames) -> None:
         self._enricher = enricher
@@ -55,6 +56,7 @@ class Intake:
         self.routes: routing.Routes[Outlet] = routing.Routes(generation=0, pipelines=())
         self.points = 0  # taken, ever
         self.rejected = 0  # points that no pipeline was there for
+        self.refused = {UNNAMED: 0}  # points that nobody could be given, by reason
         self.turned_away = 0  # requests, because no destination had room
 
     def overloaded(self) -> door.Overloaded | None:
@@ -73,29 +75,27 @@ class Intake:
         """Take an encoded request, as :class:`door.Intake` says; raises `errors.Malformed`."""
         enrich = self._enricher.enrich
         pieces: list[routing.Piece] = []
-        points = 0
+        points = refused = 0
         for frame in self._frames(body):
-            enriched = enrich(frame.resource, peer, trusted=trusted)
-            points += frame.points
-            pieces.append(
-                routing.Piece(
-                    body=otlp.splice(frame, enriched.resource),
-                    points=frame.points,
-                    namespace=enriched.namespace,
-                    source=enriched.source,
+            refused += frame.refused
+            if frame.points:
+                points += frame.points
+                enriched = enrich(frame.resource, peer, trusted=trusted)
+                pieces.append(
+                    routing.Piece(frame, enriched.resource, enriched.namespace, enriched.source)
                 )
-            )
         if not points:
-            return door.Taken(points=0)
+            return self._taken(0, refused)
         routes = self.routes
         if not routes.pipelines:
             self.rejected += points
+            self.refused[UNNAMED] += refused
+            total = points + refused
             return door.Taken(
-                points=points, rejected=points, message="no pipeline is configured here"
+                points=total, rejected=total, message="no pipeline is configured here"
             )
         shares = routing.route(pieces, routes)
-        wanted = [share for share in shares if share.points]
-        if wanted and not any(s.route.outlet.has_room(len(s.body)) for s in wanted):
+        if not _has_room(shares):
             return self._turn_away()
         self.points += points
         for share in shares:
@@ -103,8 +103,27 @@ class Intake:
             outlet.ledger.receive(share.received, share.filtered)
             if share.points:
                 outlet.offer(share.body, share.points)
-        return door.Taken(points=points)
+        return self._taken(points, refused)
+
+    def _taken(self, points: int, refused: int) -> door.Taken:
+        """Book *refused* points, which enter no ledger, and say what became of the others."""
+        if not refused:
+            return door.Taken(points=points)
+        self.refused[UNNAMED] += refused
+        message = f"{refused} data points of metrics without a name; name them"
+        return door.Taken(points=points + refused, rejected=refused, message=message)
 
     def _turn_away(self) -> door.Overloaded:
         self.turned_away += 1
         return door.Overloaded(COME_AGAIN)
+
+
+def _has_room(shares: Sequence[routing.Share[Outlet]]) -> bool:
+    """Say whether any of the destinations that get something has room for it, or none gets any."""
+    idle = True
+    for share in shares:
+        if share.points:
+            if share.route.outlet.has_room(len(share.body)):
+                return True
+            idle = False
+    return idle
