@@ -2,9 +2,9 @@
 
 A request is taken apart like `otlp.frames` does it, which stays the last word on everything. A
 frame is its Resource and the rest. Where both are known, the Resource byte for byte and the rest by
-its shape, nothing is parsed; 1,000 points take 20 µs then, against 290 µs for upb. Where they are
-not, metrics are looked for one by one, and what is not known is parsed, without the metrics that
-are: a message is valid if all its fields are, whatever else is there.
+its shape, nothing is parsed; 1,000 points take 20 µs then, against 290 µs for upb. Where the rest
+is not, metrics are looked for one by one, and what is unknown is parsed, without the metrics that
+are known: a message is valid if all its fields are, whatever else is there.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ class Recogniser:
             if end - at >= SMALL:
                 head = _head(rest)
                 layout = self.shapes.find(rest, head)
-                if layout is not None and (not resource or self._resources.get(resource)):
+                if layout is not None:
+                    if resource and not self._resources.get(resource):
+                        otlp.tally(protobuf.framed(1, body[at:rest_at]))  # validates it
+                        self._remember(resource)
                     self.recognised += 1
                     found.append(_frame(resource, rest, layout))
                     continue
@@ -105,10 +108,13 @@ class Recogniser:
                 found[one.index] = otlp.frame(body, one.at, one.end, points, refused)
             if one.head is not None:
                 if one.resource:
-                    self._resources.put(one.resource, True, RESOURCE_BYTES + len(one.resource))
+                    self._remember(one.resource)
                 self.shapes.note(one.rest, one.head)
             for piece, key in one.metrics:
                 self.metrics.note(piece, key)
+
+    def _remember(self, resource: bytes) -> None:
+        self._resources.put(resource, True, RESOURCE_BYTES + len(resource))
 
     def _reduced(self, body: bytes, one: _Unknown) -> bytes:
         """Return the frame without the metrics that are recognised, which are booked in *one*."""
@@ -216,4 +222,4 @@ def _inside(rest: bytes, at: int) -> int:
 
 def _name(metric: bytes) -> bytes:
     """Return the beginning of a Metric with its name, if that is where all senders have it."""
-    return metric[: 2 + metric[1]] if metric[0] == 0x0A and metric[1] < 128 else b""
+    return metric[: 2 + metric[1]] if metric[:1] == b"\x0a" and metric[1] < 128 else b""

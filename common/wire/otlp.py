@@ -25,7 +25,7 @@ from common.wire.otlp_attributes import (
     string_attributes,
     without_attributes,
 )
-from common.wire.otlp_pieces import Encoded, select, split
+from common.wire.otlp_pieces import Encoded, split
 from common.wire.otlp_recipes import Recipe, recipe
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "parts",
     "recipe",
     "response",
-    "select",
     "splice",
     "split",
     "string_attributes",
