@@ -15,7 +15,11 @@ from typing import Any, Final, final
 from common.wire import errors, layout_slots, memo, otlp, otlp_recipes, otlp_shape, protobuf, shapes
 
 SMALL: Final = 512  # bytes of a frame below which parsing is as cheap
+LARGE: Final = 16_384  # bytes of a frame from which its metrics are worth looking at
 SMALL_METRIC: Final = 2048  # bytes of a metric below which parsing is as cheap
+PATIENCE: Final = 16  # frames without a known metric, after which few are looked into
+RETRY: Final = 8  # one of so many
+PROBES: Final = 4  # fields of a scope that are looked at to see whether its metrics are large
 MAX_FIELDS: Final = 1000  # of a rest that is learnt; far from what `protobuf.fields` refuses
 RESOURCE_BYTES: Final = 200  # measured: objects of a Resource in the memo, apart from its bytes
 LAYOUT_BYTES: Final = 200  # measured: objects of a layout
@@ -29,7 +33,6 @@ class _Unknown:
     index: int  # among the frames of the request
     at: int
     end: int
-    resource: bytes
     rest: bytes
     head: bytes | None  # None if it is too small to be remembered
     points: int = 0  # of the metrics that were recognised
@@ -46,6 +49,7 @@ class Recogniser:
 
     def __init__(self, max_bytes: int, seed: int) -> None:
         self.recognised = self.parsed = self.metrics_recognised = 0
+        self._barren = 0  # unknown frames since one in which a metric was recognised
         # Half for frames; a quarter for metrics, which few senders need; and the rest.
         self.shapes = shapes.Shapes(max_bytes // 2, seed, self._learn)
         self.metrics: shapes.Shapes[int] = shapes.Shapes(max_bytes // 4, seed, _learn_metric)
@@ -88,11 +92,11 @@ class Recogniser:
                 if layout is not None:
                     if resource and not self._resources.get(resource):
                         otlp.tally(protobuf.framed(1, body[at:rest_at]))  # validates it
-                        self._remember(resource)
+                        self._resources.put(resource, True, RESOURCE_BYTES + len(resource))
                     self.recognised += 1
                     found.append(_frame(resource, rest, layout))
                     continue
-            unknown.append(_Unknown(len(found), at, end, resource, rest, head))
+            unknown.append(_Unknown(len(found), at, end, rest, head))
             found.append(None)
         if unknown:
             self.parsed += len(unknown)
@@ -101,36 +105,47 @@ class Recogniser:
 
     def _parse(self, body: bytes, unknown: list[_Unknown], found: list[otlp.Frame | None]) -> None:
         """Validate *unknown* in one go, put what they are into *found*, and note their shapes."""
-        request = b"".join([protobuf.framed(1, self._reduced(body, one)) for one in unknown])
+        reduced = [self._reduced(body, one) for one in unknown]
+        request = body
+        if len(unknown) < len(found) or any(reduced):
+            request = b"".join([
+                protobuf.framed(1, frame or body[one.at : one.end])
+                for one, frame in zip(unknown, reduced, strict=True)
+            ])  # fmt: skip
         for one, (points, refused) in zip(unknown, otlp.tally(request), strict=True):
             points += one.points  # noqa: PLW2901
             if points or refused:
                 found[one.index] = otlp.frame(body, one.at, one.end, points, refused)
             if one.head is not None:
-                if one.resource:
-                    self._remember(one.resource)
                 self.shapes.note(one.rest, one.head)
             for piece, key in one.metrics:
                 self.metrics.note(piece, key)
 
-    def _remember(self, resource: bytes) -> None:
-        self._resources.put(resource, True, RESOURCE_BYTES + len(resource))
-
     def _reduced(self, body: bytes, one: _Unknown) -> bytes:
-        """Return the frame without the metrics that are recognised, which are booked in *one*."""
+        """Return the frame without the metrics that are known, and book them in *one*.
+
+        ``b""`` if none is.
+        """
         rest = one.rest
-        if len(rest) <= 2 * SMALL_METRIC:
-            return body[one.at : one.end]
+        if len(rest) < LARGE:
+            return b""
+        if self._barren > PATIENCE and self._barren % RETRY:
+            self._barren += 1
+            return b""
         pieces: list[bytes] = []
         start = 0
         for number, wire_type, tag_at, at, end in protobuf.fields(rest):
             if number == otlp_shape.SCOPE_METRICS and wire_type == protobuf.BYTES:
-                scope = self._reduced_scope(rest, at, end, one)
+                scope = (
+                    self._reduced_scope(rest, at, end, one) if _is_large(rest, at, end) else None
+                )
                 if scope is not None:
                     pieces += (rest[start:tag_at], protobuf.framed(number, scope))
                     start = end
         if not pieces:
-            return body[one.at : one.end]
+            self._barren += 1
+            return b""
+        self._barren = 0
         return b"".join((body[one.at : one.end - len(rest)], *pieces, rest[start:]))
 
     def _reduced_scope(self, rest: bytes, at: int, end: int, one: _Unknown) -> bytes | None:
@@ -190,6 +205,19 @@ def _frame(resource: bytes, rest: bytes, layout: otlp_recipes.Layout) -> otlp.Fr
     if not layout.points:
         return None
     return otlp.Frame(resource, rest, layout.points, 0, layout)
+
+
+def _is_large(rest: bytes, at: int, end: int) -> bool:
+    """Say whether one of the first metrics of a ScopeMetrics is large, or else no walk pays."""
+    for _ in range(PROBES):
+        if at >= end or rest[at] not in {0x0A, 0x12}:  # scope = 1; metrics = 2
+            return False
+        is_metric = rest[at] == 0x12
+        size, at = protobuf.read_varint(rest, at + 1)
+        if is_metric and size >= SMALL_METRIC:
+            return True
+        at += size
+    return False
 
 
 def _head(rest: bytes) -> bytes:

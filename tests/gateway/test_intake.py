@@ -232,6 +232,7 @@ def test_what_is_recognised_takes_the_same_way(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "SMALL", 0)
         patch.setattr(layout, "SMALL_METRIC", 0)
+        patch.setattr(layout, "LARGE", 0)
         for time in range(1, 6):
             for frames in senders:
                 built = Request()
