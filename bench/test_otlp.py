@@ -60,23 +60,25 @@ def test_count(guard: Guard) -> None:
     guard(lambda: otlp.count(REQUEST), reference=lambda: reference.count(REQUEST))
 
 
-def _even(name: str) -> bool:
-    return name[-1] in "02468"
+def _odd(name: str) -> str | None:
+    return None if name[-1] in "02468" else "odd"
 
 
 def test_select_half(guard: Guard) -> None:
-    kept, removed = otlp.select(REQUEST, 1_000, _even)
-    assert reference.canonical(kept) == reference.select(REQUEST, _even)
-    assert removed == 500
-    guard(
-        lambda: otlp.select(REQUEST, 1_000, _even),
-        reference=lambda: reference.select(REQUEST, _even),
-    )
+    (frame,) = otlp.frames(REQUEST)
+
+    def select() -> otlp.Encoded:
+        recipe = otlp.recipe(frame.rest, _odd)
+        return otlp.splice(otlp.Frame(frame.resource, recipe.cut(frame.rest), 500), frame.resource)
+
+    assert reference.canonical(select()) == reference.select(REQUEST, lambda n: _odd(n) is None)
+    guard(select, reference=lambda: reference.select(REQUEST, lambda n: _odd(n) is None))
 
 
 def test_select_everything(guard: Guard) -> None:
+    (frame,) = otlp.frames(REQUEST)
     guard(
-        lambda: otlp.select(REQUEST, 1_000, lambda _: True),
+        lambda: otlp.recipe(frame.rest, lambda _: None),
         reference=lambda: reference.select(REQUEST, lambda _: True),
     )
 

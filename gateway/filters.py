@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -66,10 +66,11 @@ class Globs:
 class Selection:
     """What one pipeline takes of one input.
 
-    ``rule`` judges a whole frame by its namespace; ``names`` is ``None`` where every metric passes.
+    ``rule`` judges a whole frame by its namespace, ``judge`` a metric by its name. ``frames`` and
+    ``names`` say whether they ever leave anything out.
     """
 
-    __slots__ = ("_diagnostic", "_enabled", "_exclude", "_globs", "_include", "names")
+    __slots__ = ("_diagnostic", "_enabled", "_exclude", "_globs", "_include", "frames", "names")
 
     def __init__(self, chosen: Input) -> None:
         self._enabled = chosen.enabled
@@ -77,9 +78,8 @@ class Selection:
         self._diagnostic = isinstance(chosen, PrometheusInput) and not chosen.diagnostic_metrics
         wanted = chosen.metrics
         self._globs = Globs(wanted) if wanted.include or wanted.exclude else None
-        self.names: Callable[[str], bool] | None = self._globs
-        if self._diagnostic:
-            self.names = _not_diagnostic if self._globs is None else self._both
+        self.names = self._diagnostic or self._globs is not None
+        self.frames = not self._enabled or bool(self._include or self._exclude)
 
     def rule(self, namespace: str) -> FilterRule | None:
         """Return the rule by which all data of *namespace* is left out, or ``None``.
@@ -94,35 +94,30 @@ class Selection:
             return FilterRule.NAMESPACE
         return None
 
-    def metrics(self, body: otlp.Encoded, points: int) -> tuple[otlp.Encoded, int, Removed]:
-        """Leave out metrics by name; return the request, its points, and what was removed by rule.
+    def judge(self, name: str) -> FilterRule | None:
+        """Return the rule by which metrics called *name* are left out, or ``None``.
 
-        The same object comes back when nothing is removed.
+        Diagnostics count as such, whatever the choice of names says.
         """
-        if self.names is None:
-            return body, points, NOTHING
-        kept, removed = otlp.select(body, points, self.names)
-        if not removed:
-            return kept, points - removed, NOTHING
-        if self._globs is None:
-            return kept, points - removed, {FilterRule.DIAGNOSTIC: removed}
-        # Which of the two rules it was matters to the ledger only, so the second look is taken when
-        # both exist and something went: diagnostics count as such, whatever the globs say.
-        diagnostic = otlp.select(body, points, _not_diagnostic)[1] if self._diagnostic else 0
-        by_rule = {FilterRule.DIAGNOSTIC: diagnostic, FilterRule.METRIC_NAME: removed - diagnostic}
-        return kept, points - removed, {rule: n for rule, n in by_rule.items() if n}
+        if self._diagnostic and name in DIAGNOSTIC:
+            return FilterRule.DIAGNOSTIC
+        if self._globs is not None and not self._globs(name):
+            return FilterRule.METRIC_NAME
+        return None
 
-    def _both(self, name: str) -> bool:
-        return name not in DIAGNOSTIC and (self._globs is None or self._globs(name))
+    def recipe(self, frame: otlp.Frame) -> otlp.Recipe:
+        """Return which metrics of *frame* are kept by name, and what goes by which rule.
+
+        That is found anew for a frame that was not recognised only.
+        """
+        if frame.layout is None:
+            return otlp.recipe(frame.rest, self.judge)
+        return frame.layout.recipe(frame.rest, self, self.judge)
 
 
 def selections(inputs: Inputs) -> Mapping[str, Selection]:
     """Compile *inputs* by the name of the source; a source that is not named here passes whole."""
     return {"otlp": Selection(inputs.otlp), "prometheus": Selection(inputs.prometheus)}
-
-
-def _not_diagnostic(name: str) -> bool:
-    return name not in DIAGNOSTIC
 
 
 def _sets(namespaces: Namespaces) -> tuple[frozenset[str], frozenset[str]]:

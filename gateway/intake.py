@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from common.enrichment import association
 from common.enrichment.enricher import Enriched
@@ -13,6 +13,7 @@ from gateway import holding, routing
 from gateway.receivers import door
 
 COME_AGAIN: Final = 5.0  # seconds: what a client is told while no destination has room
+UNNAMED: Final = "unnamed"  # why a point is refused: its metric has no name
 
 
 Frames = Callable[[bytes], tuple[otlp.Frame, ...]]
@@ -56,6 +57,10 @@ class Doorstep(Protocol):
         ...
 
 
+Late: TypeAlias = tuple[association.Missing, holding.Parcel]
+"""What shall wait on the doorstep, and for whom."""
+
+
 class Intake:
     """Takes requests from all doors and hands each pipeline its part.
 
@@ -63,7 +68,10 @@ class Intake:
     *doorstep* holds is taken, but in no pipeline's account until it comes back to `pass_on`.
     """
 
-    __slots__ = ("_doorstep", "_enricher", "_frames", "points", "rejected", "routes", "turned_away")
+    __slots__ = (
+        "_doorstep", "_enricher", "_frames", "points", "refused", "rejected", "routes",
+        "turned_away",
+    )  # fmt: skip
 
     def __init__(
         self, enricher: Enricher, frames: Frames = otlp.frames, doorstep: Doorstep | None = None
@@ -74,6 +82,7 @@ class Intake:
         self.routes: routing.Routes[Outlet] = routing.Routes(generation=0, pipelines=())
         self.points = 0  # taken, ever
         self.rejected = 0  # points that no pipeline was there for
+        self.refused = {UNNAMED: 0}  # points that nobody could be given, by reason
         self.turned_away = 0  # requests, because no destination had room
 
     def overloaded(self) -> door.Overloaded | None:
@@ -90,30 +99,27 @@ class Intake:
 
     def take(self, body: bytes, peer: str | None, *, trusted: bool) -> door.Answer:
         """Take an encoded request, as :class:`door.Intake` says; raises `errors.Malformed`."""
-        points, pieces, late = self._pieces(body, peer, trusted, self._doorstep)
+        pieces, late, points, refused = self._pieces(body, peer, trusted, self._doorstep)
         if not points:
-            return door.Taken(points=0)
+            return self._taken(0, refused)
         routes = self.routes
         if not routes.pipelines:
             self.rejected += points
+            self.refused[UNNAMED] += refused
+            total = points + refused
             return door.Taken(
-                points=points, rejected=points, message="no pipeline is configured here"
+                points=total, rejected=total, message="no pipeline is configured here"
             )
         shares = routing.route(pieces, routes) if pieces else []
-        wanted = [share for share in shares if share.points]
-        if wanted and not any(s.route.outlet.has_room(len(s.body)) for s in wanted):
+        if not (_has_room(shares) and (not late or self._has_room_later(shares, late))):
             return self._turn_away()
-        if late and not wanted:
-            size = sum([len(parcel.body) for _, parcel in late])
-            if not any(p.outlet.has_room(size) for p in routes.pipelines):
-                return self._turn_away()
         self.points += points
         if late and self._doorstep is not None:
             for missing, parcel in late:
                 for each in self._doorstep.hold(missing, parcel):
                     self.pass_on(each)
-        self._book(shares)
-        return door.Taken(points=points)
+        _book(shares)
+        return self._taken(points, refused)
 
     def pass_on(self, parcel: holding.Parcel) -> int:
         """Hand each pipeline its part of what waited; return the points that none is there for.
@@ -121,11 +127,11 @@ class Intake:
         The sender was told long ago that they are taken, so nobody is turned away any more: a
         destination without room books the loss, and points without a pipeline count as rejected.
         """
-        _, pieces, _ = self._pieces(parcel.body, parcel.peer, parcel.trusted, None)
+        pieces, *_ = self._pieces(parcel.body, parcel.peer, parcel.trusted, None)
         if not self.routes.pipelines:
             self.rejected += parcel.points
             return parcel.points
-        self._book(routing.route(pieces, self.routes))
+        _book(routing.route(pieces, self.routes))
         return 0
 
     def _pieces(
@@ -134,15 +140,18 @@ class Intake:
         peer: str | None,
         trusted: bool,  # noqa: FBT001 - as it came
         doorstep: Doorstep | None,
-    ) -> tuple[int, list[routing.Piece], list[tuple[association.Missing, holding.Parcel]]]:
-        """Take a request apart: its points, what is enriched, and what shall wait, as it came."""
+    ) -> tuple[list[routing.Piece], list[Late], int, int]:
+        """Take a request apart: what is enriched, what shall wait, its points, and refused ones."""
         enrich = self._enricher.enrich
-        points = 0
         pieces: list[routing.Piece] = []
-        late: list[tuple[association.Missing, holding.Parcel]] = []
+        late: list[Late] = []
+        points = refused = 0
         for frame in self._frames(body):
-            enriched = enrich(frame.resource, peer, trusted=trusted)
+            refused += frame.refused
+            if not frame.points:
+                continue
             points += frame.points
+            enriched = enrich(frame.resource, peer, trusted=trusted)
             missing = enriched.missing
             if missing is not None and doorstep is not None and doorstep.waits(missing):
                 parcel = holding.Parcel(
@@ -154,22 +163,46 @@ class Intake:
                 late.append((missing, parcel))
                 continue
             pieces.append(
-                routing.Piece(
-                    body=otlp.splice(frame, enriched.resource),
-                    points=frame.points,
-                    namespace=enriched.namespace,
-                    source=enriched.source,
-                )
+                routing.Piece(frame, enriched.resource, enriched.namespace, enriched.source)
             )
-        return points, pieces, late
+        return pieces, late, points, refused
 
-    def _book(self, shares: Sequence[routing.Share[Outlet]]) -> None:
-        for share in shares:
-            outlet = share.route.outlet
-            outlet.ledger.receive(share.received, share.filtered)
-            if share.points:
-                outlet.offer(share.body, share.points)
+    def _has_room_later(
+        self, shares: Sequence[routing.Share[Outlet]], late: Sequence[Late]
+    ) -> bool:
+        """Say whether what shall wait may, where nothing else of the request is wanted now."""
+        if any(share.points for share in shares):
+            return True
+        size = sum([len(parcel.body) for _, parcel in late])
+        return any(pipeline.outlet.has_room(size) for pipeline in self.routes.pipelines)
+
+    def _taken(self, points: int, refused: int) -> door.Taken:
+        """Book *refused* points, which enter no ledger, and say what became of the others."""
+        if not refused:
+            return door.Taken(points=points)
+        self.refused[UNNAMED] += refused
+        message = f"{refused} data points of metrics without a name; name them"
+        return door.Taken(points=points + refused, rejected=refused, message=message)
 
     def _turn_away(self) -> door.Overloaded:
         self.turned_away += 1
         return door.Overloaded(COME_AGAIN)
+
+
+def _book(shares: Sequence[routing.Share[Outlet]]) -> None:
+    for share in shares:
+        outlet = share.route.outlet
+        outlet.ledger.receive(share.received, share.filtered)
+        if share.points:
+            outlet.offer(share.body, share.points)
+
+
+def _has_room(shares: Sequence[routing.Share[Outlet]]) -> bool:
+    """Say whether any of the destinations that get something has room for it, or none gets any."""
+    idle = True
+    for share in shares:
+        if share.points:
+            if share.route.outlet.has_room(len(share.body)):
+                return True
+            idle = False
+    return idle

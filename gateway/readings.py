@@ -22,6 +22,12 @@ def of_intake(intake: Intake, trust: Trust, draining: int) -> Iterable[Reading]:
         ("token_mismatches", "Bearer tokens shown that are none of ours.", trust.mismatches),
     ):
         yield _one("counter", f"headgate_gateway_{name}_total", words, value)
+    yield _labelled(
+        "headgate_gateway_points_rejected_total",
+        "Data points that nobody could be given, by reason; the sender was told.",
+        "reason",
+        intake.refused,
+    )
     generation = intake.routes.generation
     yield _one("gauge", "headgate_gateway_routes_generation", "Changes of routes.", generation)
     yield _one(
@@ -50,25 +56,40 @@ def of_enricher(enricher: Enricher) -> Iterable[Reading]:
 
 
 def of_recogniser(recogniser: Recogniser) -> Iterable[Reading]:
-    """Return how many frames had a known shape, and how the memo of shapes does."""
+    """Return how many frames had a known shape, and how the memos of shapes do."""
     for name, words, value in (
-        ("recognised", "Resource frames whose shape was known.", recogniser.recognised),
-        ("parsed", "Resource frames parsed in full, their shape being new.", recogniser.parsed),
+        ("frames_recognised", "Resource frames whose shape was known.", recogniser.recognised),
+        ("frames_parsed", "Resource frames whose shape was new.", recogniser.parsed),
+        (
+            "metrics_recognised",
+            "Metrics of known shape in frames of new shape, which were not parsed.",
+            recogniser.metrics_recognised,
+        ),
+        (
+            "layout_lessons",
+            "Shapes of frames and metrics learnt.",
+            recogniser.shapes.lessons + recogniser.metrics.lessons,
+        ),
     ):
-        yield _one("counter", f"headgate_gateway_frames_{name}_total", words, value)
-    yield from _memo("layout", "shapes", recogniser.memo)
+        yield _one("counter", f"headgate_gateway_{name}_total", words, value)
+    yield from _memo("layout", "shapes", *recogniser.memos)
 
 
-def _memo(name: str, things: str, memo: Memo[Any, Any]) -> Iterable[Reading]:
-    for fate, words, value in (
-        ("hits", f"Lookups of {things} that found some.", memo.hits),
-        ("misses", f"Lookups of {things} that found none.", memo.misses),
-        ("evictions", f"Remembered {things} forgotten for lack of room.", memo.evictions),
+def _memo(name: str, things: str, *memos: Memo[Any, Any]) -> Iterable[Reading]:
+    for fate, words in (
+        ("hits", f"Lookups of {things} that found some."),
+        ("misses", f"Lookups of {things} that found none."),
+        ("evictions", f"Remembered {things} forgotten for lack of room."),
     ):
+        value = sum([getattr(memo, fate) for memo in memos])
         yield _one("counter", f"headgate_gateway_{name}_memo_{fate}_total", words, value)
     for fate, words, value in (
-        ("bytes", f"Bytes of remembered {things}.", memo.size),
-        ("limit_bytes", f"The most bytes of remembered {things}.", memo.max_bytes),
+        ("bytes", f"Bytes of remembered {things}.", sum([memo.size for memo in memos])),
+        (
+            "limit_bytes",
+            f"The most bytes of remembered {things}.",
+            sum([memo.max_bytes for memo in memos]),
+        ),
     ):
         yield _one("gauge", f"headgate_gateway_{name}_memo_{fate}", words, value)
 

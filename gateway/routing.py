@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar, final
+from typing import Generic, TypeVar, final
 
 from common.wire import otlp
 from gateway.filters import NOTHING, Removed, Selection
 
 Outlet = TypeVar("Outlet")
-EMPTY: Final = otlp.Encoded(b"")
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Piece:
-    """One enriched frame of a request, as a request of its own."""
+    """One frame of a request with its completed Resource; never changed once made."""
 
-    body: otlp.Encoded
-    points: int
+    frame: otlp.Frame
+    resource: bytes
     namespace: str  # "" when unknown
     source: str  # the input it came by
 
@@ -44,7 +43,7 @@ class Routes(Generic[Outlet]):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Share(Generic[Outlet]):
     """A pipeline's part of a request: ``received == points + sum(filtered)``."""
 
@@ -60,14 +59,14 @@ def route(pieces: Sequence[Piece], routes: Routes[Outlet]) -> list[Share[Outlet]
 
     Order within the request is kept. Pipelines that take everything share one body.
     """
-    received = sum([piece.points for piece in pieces])
+    received = sum([piece.frame.points for piece in pieces])
     whole: otlp.Encoded | None = None
     shares: list[Share[Outlet]] = []
     for pipeline in routes.pipelines:
         kept, filtered = _kept(pieces, pipeline.selections)
         if kept is None:
             if whole is None:
-                whole = _joined([piece.body for piece in pieces])
+                whole = _joined([(piece.resource, piece.frame.rest) for piece in pieces])
             shares.append(Share(pipeline, received, whole, received, NOTHING))
         else:
             left = received - sum(filtered.values())
@@ -77,32 +76,36 @@ def route(pieces: Sequence[Piece], routes: Routes[Outlet]) -> list[Share[Outlet]
 
 def _kept(
     pieces: Sequence[Piece], selections: Mapping[str, Selection]
-) -> tuple[list[otlp.Encoded] | None, Removed]:
-    """Return the bodies that pass and what was removed by rule; ``None`` if everything passes."""
+) -> tuple[list[tuple[bytes, bytes]] | None, Removed]:
+    """Return the Resources that pass, with what is kept behind them, and what was removed by rule.
+
+    ``None`` says that everything passes.
+    """
     filtered: dict[str, int] = {}
-    kept: list[otlp.Encoded] = []
+    kept: list[tuple[bytes, bytes]] = []
     for piece in pieces:
         selection = selections.get(piece.source)
-        if selection is None:
-            kept.append(piece.body)
-            continue
-        rule = selection.rule(piece.namespace)
-        if rule is not None:
-            filtered[rule] = filtered.get(rule, 0) + piece.points
-            continue
-        if selection.names is None:  # nearly always: nothing is looked at inside
-            kept.append(piece.body)
-            continue
-        body, points, removed = selection.metrics(piece.body, piece.points)
-        for name, count in removed.items():
-            filtered[name] = filtered.get(name, 0) + count
-        if points:
-            kept.append(body)
+        frame = piece.frame
+        rest = frame.rest
+        if selection is not None:
+            if selection.frames:
+                rule = selection.rule(piece.namespace)
+                if rule is not None:
+                    filtered[rule] = filtered.get(rule, 0) + frame.points
+                    continue
+            if selection.names:
+                recipe = selection.recipe(frame)
+                for name, count in recipe.removed.items():
+                    filtered[name] = filtered.get(name, 0) + count
+                if recipe.total == frame.points:
+                    continue
+                rest = recipe.cut(rest)
+        kept.append((piece.resource, rest))
     return (kept, filtered) if filtered else (None, NOTHING)
 
 
-def _joined(bodies: Sequence[otlp.Encoded]) -> otlp.Encoded:
-    """Concatenate requests, which merges them; one alone is not copied."""
-    if len(bodies) == 1:
-        return bodies[0]
-    return otlp.Encoded(b"".join(bodies)) if bodies else EMPTY
+def _joined(frames: Sequence[tuple[bytes, bytes]]) -> otlp.Encoded:
+    """Write frames as one request; every byte of them is copied once."""
+    if len(frames) == 1:
+        return otlp.Encoded(b"".join(otlp.parts(*frames[0])))
+    return otlp.Encoded(b"".join([part for frame in frames for part in otlp.parts(*frame)]))

@@ -29,6 +29,10 @@ def take(
     request = ExportMetricsServiceRequest.FromString(body)
     origins = []
     for frame in request.resource_metrics:
+        for scope in frame.scope_metrics:
+            named = [metric for metric in scope.metrics if metric.name]
+            del scope.metrics[:]
+            scope.metrics.extend(named)
         said = {a.key: a.value.string_value for a in frame.resource.attributes}
         origins.append((trusted and said.get("kyma.input.name")) or "otlp")
         kept = [a for a in frame.resource.attributes if not a.key.startswith("kyma.")]

@@ -43,6 +43,33 @@ def count(body: bytes) -> int:
     return sum(points_per_frame(body))
 
 
+def tallies(body: bytes) -> list[tuple[int, int]]:
+    """Count points frame by frame: those of metrics with a name, and those of others."""
+    return [
+        (
+            sum(len(points_of(m)) for s in frame.scope_metrics for m in s.metrics if m.name),
+            sum(len(points_of(m)) for s in frame.scope_metrics for m in s.metrics if not m.name),
+        )
+        for frame in Request.FromString(body).resource_metrics
+    ]
+
+
+def named(body: bytes) -> list[metrics_pb2.ResourceMetrics]:
+    """Return the frames that have points of metrics with a name, the points of others left out."""
+    kept = []
+    for frame, (points, refused) in zip(
+        Request.FromString(body).resource_metrics, tallies(body), strict=True
+    ):
+        if points and refused:
+            alone = Request(resource_metrics=[frame])
+            (frame,) = Request.FromString(  # noqa: PLW2901
+                select(alone.SerializeToString(), bool)
+            ).resource_metrics
+        if points:
+            kept.append(frame)
+    return kept
+
+
 def select(body: bytes, keep: Callable[[str], bool]) -> bytes:
     """Rebuild the request of the metrics that *keep* accepts, if it rejects any."""
     request = Request.FromString(body)

@@ -1,6 +1,6 @@
-"""Take encoded requests apart between metrics and between points: select by name, split by size.
+"""Take encoded requests apart between resources, scopes, metrics and points: split by size.
 
-Source: opentelemetry/proto/metrics/v1/metrics.proto. Both work on `otlp_shape`: each level is a
+Source: opentelemetry/proto/metrics/v1/metrics.proto. It works on `otlp_shape`: each level is a
 header (everything that is not its repeated child, unknown fields included, as upb keeps them) and
 its children; putting headers and children together again is concatenation.
 """
@@ -25,53 +25,6 @@ _MAX_GROWTH = 8
 
 _FRAMING = 6  # the most that a tag and a length take
 _TAGS = {field: protobuf.tag(field, protobuf.BYTES) for field in (1, 2)}
-
-
-def select(encoded: Encoded, points: int, keep: Callable[[str], bool]) -> tuple[Encoded, int]:
-    """Keep the metrics whose name *keep* accepts; return the request and the points removed.
-
-    *points* is how many data points *encoded* has. The same object comes back when nothing is
-    removed; otherwise scopes and resources in which no metric is left vanish, and everything else
-    keeps its meaning and order. Raises `errors.Malformed` if the framing is broken.
-    """
-    request = otlp_shape.read(encoded)
-    verdicts = [
-        [[keep(metric.name) for metric in scope.metrics] for scope in frame.scope_metrics]
-        for frame in request.resource_metrics
-    ]
-    if all(all(map(all, scopes)) for scopes in verdicts):
-        return encoded, 0
-    kept: list[bytes] = []
-    left = 0
-    for frame, scopes in zip(request.resource_metrics, verdicts, strict=True):
-        body, count = _frame(frame, scopes)
-        if body is not None:
-            kept.append(protobuf.framed(otlp_shape.RESOURCE_METRICS, body))
-            left += count
-    request.ClearField("resource_metrics")
-    return Encoded(b"".join((request.SerializeToString(), *kept))), points - left
-
-
-def _frame(frame: otlp_shape.Frame, verdicts: list[list[bool]]) -> tuple[bytes | None, int]:
-    """Return the ResourceMetrics with the accepted metrics and its points, None if it vanishes."""
-    if all(map(all, verdicts)):
-        return frame.SerializeToString(), otlp_shape.points_in(frame)
-    scopes: list[bytes] = []
-    points = 0
-    for scope, wanted in zip(frame.scope_metrics, verdicts, strict=True):
-        metrics: list[bytes] = []
-        for metric, wants in zip(scope.metrics, wanted, strict=True):
-            if wants:
-                metrics.append(protobuf.framed(otlp_shape.METRICS, metric.SerializeToString()))
-                points += otlp_shape.points_of(metric)
-        if metrics:
-            scope.ClearField("metrics")
-            body = b"".join((scope.SerializeToString(), *metrics))
-            scopes.append(protobuf.framed(otlp_shape.SCOPE_METRICS, body))
-    if not scopes:
-        return None, 0
-    frame.ClearField("scope_metrics")
-    return b"".join((frame.SerializeToString(), *scopes)), points
 
 
 def split(body: Encoded, max_bytes: int) -> list[tuple[Encoded, int]]:

@@ -118,6 +118,7 @@ def _schema() -> descriptor_pb2.FileDescriptorProto:
 _pool = descriptor_pool.DescriptorPool()
 _pool.Add(_schema())
 _Request = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Request"))
+_Frame = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Frame"))
 
 # One C call to reach the points instead of two attribute lookups and a formatted name.
 _reach: dict[str, Callable[[object], Repeated[bytes]]] = {
@@ -131,6 +132,14 @@ def read(encoded: bytes) -> Request:
         return cast("Request", _Request.FromString(encoded))
     except message.DecodeError as error:
         raise errors.Malformed(f"not an ExportMetricsServiceRequest: {error}") from error
+
+
+def read_frame(encoded: bytes) -> Frame:
+    """Take a ResourceMetrics apart; raises `errors.Malformed` if its framing is broken."""
+    try:
+        return cast("Frame", _Frame.FromString(encoded))
+    except message.DecodeError as error:
+        raise errors.Malformed(f"not a ResourceMetrics: {error}") from error
 
 
 def points_of(metric: Metric) -> int:
@@ -149,3 +158,17 @@ def points_in(frame: Frame) -> int:
             if name is not None:
                 total += len(_reach[name](metric))
     return total
+
+
+def tally(frame: Frame) -> tuple[int, int]:
+    """Count the data points of metrics with and without a name, of the full schema's frame too."""
+    named = unnamed = 0
+    for scope in frame.scope_metrics:
+        for metric in scope.metrics:
+            kind = metric.WhichOneof("data")
+            if kind is not None:
+                if metric.name:
+                    named += len(_reach[kind](metric))
+                else:
+                    unnamed += len(_reach[kind](metric))
+    return named, unnamed

@@ -25,13 +25,13 @@ from common.wire import memo
 
 VARIANTS: Final = 2  # masks compared per key: senders that shuffle must not pay for many
 VALUES: Final = 256  # shapes per mask: senders whose texts differ, and nothing else
-LESSONS: Final = 4  # shapes learnt per key on the chance that they come again
+LESSONS: Final = 2  # shapes learnt per key on the chance that they come again
 HITS_PER_LESSON: Final = 8  # recognitions that earn a key another chance
-MISSES_PER_LESSON: Final = 64  # pieces not recognised that earn one, too: senders do change
+MISSES_PER_LESSON: Final = 256  # pieces not recognised that earn one, too: senders do change
 PATIENCE: Final = 16  # pieces of a key not recognised in a row, after which few are compared
 RETRY: Final = 8  # one of so many
-LESSON_PRICE: Final = 32  # bytes noted that pay for one byte learnt: a lesson costs 8 parses
-CREDIT: Final = 1 << 30  # bytes as good as noted at the start, and the most that are saved up
+NOTED_PER_LEARNT: Final = 32  # bytes noted that pay for one byte learnt: that costs 8 parses
+CREDIT: Final = 4 << 20  # bytes that may be learnt at the start, and the most that are saved up
 DENSE: Final = 8192  # bytes of a piece up to which its mask is kept unpacked
 KEY_BYTES: Final = 450  # measured: objects of a key, apart from its own bytes
 MASK_BYTES: Final = 450  # measured: objects of a mask, apart from its ones
@@ -58,11 +58,21 @@ class Lesson(Generic[Value]):
 
 @final
 @dataclass(slots=True, eq=False)
+class _Shape(Generic[Value]):
+    """What was learnt of one shape."""
+
+    value: Value
+    cost: int  # bytes
+    used: bool = False
+
+
+@final
+@dataclass(slots=True, eq=False)
 class _Mask(Generic[Value]):
     """Slots of pieces of one length, and by digest of the rest what is known of them."""
 
     ones: Array  # 0 in slots and 1 elsewhere, or the bits of that
-    values: dict[bytes, tuple[Value, int]] = field(default_factory=dict)
+    values: dict[bytes, _Shape[Value]] = field(default_factory=dict)
     seen: dict[bytes, None] = field(default_factory=dict)  # once, not learnt
 
 
@@ -72,10 +82,10 @@ class _Known(Generic[Value]):
     """What is remembered of pieces with one length and key; the mask used last comes first."""
 
     size: int  # bytes
+    booked: int = 0  # of these
     masks: list[_Mask[Value]] = field(default_factory=list)
     lessons: int = 0
-    hits: int = 0
-    misses: int = 0
+    chances: float = LESSONS  # lessons that may be taken, those that were included
     streak: int = 0  # misses since the last hit
     due: bool = False  # a shape was seen twice: learning it is no mere chance
 
@@ -89,8 +99,8 @@ class Shapes(Generic[Value]):
 
     Whoever finds nothing takes the plain path, and notes the piece if that went well. A shape is
     learnt at the second sight of its length and key, or of itself. Keys whose lessons are of no use
-    get few of them, and all lessons together take a bounded part of the bytes noted: so shapes that
-    always change cost little more than the plain path.
+    get few of them, and all lessons that are of no use take a bounded part of the bytes noted: so
+    shapes that always change cost little more than the plain path.
 
     ``hits``, ``misses`` and ``lessons`` only ever grow; bytes and evictions are the ``memo``'s.
     """
@@ -103,7 +113,7 @@ class Shapes(Generic[Value]):
         self.memo: memo.Memo[tuple[int, Hashable], _Known[Value]] = memo.Memo(max_bytes)
         self.hits = self.misses = self.lessons = 0
         self._seed, self._learn = seed, learn
-        self._credit = CREDIT
+        self._credit: float = CREDIT  # bytes that may be learnt
 
     def find(self, piece: bytes, key: Hashable) -> Value | None:
         """Return what was learnt about the shape of *piece* under *key*, or ``None``."""
@@ -120,12 +130,15 @@ class Shapes(Generic[Value]):
                     found = mask.values.get(digest)
                     if found is not None:
                         self.hits += 1
-                        known.hits += 1
+                        known.chances += 1 / HITS_PER_LESSON
                         known.streak = 0
+                        if not found.used:
+                            found.used = True
+                            self._credit += size  # what it took to learn this was worth it
                         if mask is not masks[0]:
                             masks.remove(mask)
                             masks.insert(0, mask)
-                        return found[0]
+                        return found.value
                     _saw(known, mask, digest)
             known.streak += 1
         self.misses += 1
@@ -134,27 +147,27 @@ class Shapes(Generic[Value]):
     def note(self, piece: bytes, key: Hashable) -> None:
         """Remember *piece*, which was not found under *key* and is valid, if that is worth it."""
         size = len(piece)
-        self._credit = min(CREDIT, self._credit + size)
+        if self._credit < CREDIT:
+            self._credit += size / NOTED_PER_LEARNT
         place = (size, key)
         known = self.memo.peek(place)
         if known is None:
-            known = _Known(size=KEY_BYTES + _length(key))
-        elif self._may_learn(known, size):
-            self._credit -= LESSON_PRICE * size
+            known = _Known(KEY_BYTES + _length(key))
+            self.memo.put(place, known, known.size)
+            return
+        if (known.due or known.chances >= known.lessons + 1) and self._credit >= size:
+            self._credit -= size
             self.lessons += 1
             known.lessons += 1
             lesson = self._learn(piece)
             if lesson is not None:
                 self._remember(piece, key, known, lesson)
         else:
-            known.misses += 1
-        self.memo.put(place, known, known.size)
-
-    def _may_learn(self, known: _Known[Value], size: int) -> bool:
-        chances = LESSONS + known.hits // HITS_PER_LESSON + known.misses // MISSES_PER_LESSON
-        wanted = known.due or known.lessons < chances
+            known.chances += 1 / MISSES_PER_LESSON
         known.due = False
-        return wanted and self._credit >= LESSON_PRICE * size
+        if known.size != known.booked:
+            known.booked = known.size
+            self.memo.put(place, known, known.size)
 
     def _remember(
         self, piece: bytes, key: Hashable, known: _Known[Value], lesson: Lesson[Value]
@@ -163,14 +176,14 @@ class Shapes(Generic[Value]):
         said = digest(piece, ones, self._seed)
         mask = _mask(known, ones)
         mask.seen.pop(said, None)
-        mask.values[said] = lesson.value, lesson.cost
+        mask.values[said] = _Shape(lesson.value, lesson.cost)
         if len(mask.values) > VALUES:
             del mask.values[next(iter(mask.values))]
         # Summed up anew, because much may have left: lessons are rare, and cost more than this.
         known.size = KEY_BYTES + _length(key)
         for mask in known.masks:
             known.size += MASK_BYTES + mask.ones.nbytes + SHAPE_BYTES * len(mask.seen)
-            known.size += sum([SHAPE_BYTES + cost for _, cost in mask.values.values()])
+            known.size += sum([SHAPE_BYTES + shape.cost for shape in mask.values.values()])
 
 
 def mask_of(size: int, slots: Slots) -> Array:

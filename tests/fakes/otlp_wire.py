@@ -4,9 +4,12 @@ import struct
 from random import Random
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.resource.v1 import resource_pb2
+
+from common.wire import protobuf
 
 DOUBLES = [0.0, -0.0, 1.5, float("nan"), float("inf"), -1e308, 5e-324]
 STALE = struct.pack("<Q", 0x7FF0000000000002)  # Prometheus' stale marker, a signalling NaN
@@ -108,9 +111,90 @@ def _resource(seed: int) -> bytes:
     return Sender(Random(seed)).message(resource_pb2.Resource.DESCRIPTOR)
 
 
+class Again:
+    """Sends a message again as its sender would some time later, or as nobody should."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        # Most sends change values only; the others one kind of thing each, and rarely all of them.
+        self.kinds = random.choice([
+            (), (), (), ("shuffle",), ("drop",), ("double",), ("exemplar",), ("other",), ("text",),
+            ("shuffle", "drop", "double", "exemplar", "other"),
+        ])  # fmt: skip
+        self.odds = random.choice([0.02, 0.1, 0.5])
+
+    def happens(self, kind: str) -> bool:
+        return kind in self.kinds and self.random.random() < self.odds
+
+    def message(self, body: bytes, kind: Descriptor) -> bytes:
+        """Return *body*, a valid message of *kind*, with other values and what else happens."""
+        parts: list[bytes] = []
+        for number, wire_type, tag_at, at, end in protobuf.fields(body):
+            field = kind.fields_by_number.get(number)
+            header, value = body[tag_at:at], body[at:end]
+            if wire_type == protobuf.FIXED64:
+                if self.happens("drop"):  # a zero vanishes
+                    continue
+                if self.happens("other"):  # an integer instead of a double, or the reverse
+                    header = protobuf.tag({4: 6, 6: 4}.get(number, number), wire_type)
+                value = self.random.choice([value, self.random.randbytes(8), bytes(8)])
+            elif wire_type == protobuf.BYTES:
+                value = self.contents(value, kind, field)
+                if value != body[at:end]:
+                    header = protobuf.tag(number, wire_type) + protobuf.varint(len(value))
+            elif wire_type == protobuf.VARINT and self.happens("other"):
+                value = protobuf.varint(self.random.choice([0, 1, 2, 300]))
+            parts += [header + value] * (2 if self.happens("double") else 1)
+        if self.happens("shuffle"):
+            self.random.shuffle(parts)
+        return b"".join(parts)
+
+    def contents(self, value: bytes, kind: Descriptor, field: FieldDescriptor | None) -> bytes:
+        """Return the *value* of a *field* with a length, in a message of *kind*, as it is now."""
+        if field is None:
+            return value
+        if field.message_type is not None:
+            value = self.message(value, field.message_type)
+            if field.name == "data_points" and self.happens("exemplar"):
+                value += protobuf.framed(5, protobuf.tag(2, 1) + self.random.randbytes(8))
+            return value
+        if field.name == "bucket_counts" and kind.name == "HistogramDataPoint":
+            return self.random.randbytes(len(value))
+        if value and self.happens("text"):
+            return self.random.choice([value[:-1] + b"\xff", value[:-1] + b"z", b""])
+        return value
+
+
+def _is_valid(body: bytes) -> bool:
+    try:
+        metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
+    except DecodeError:
+        return False
+    return True
+
+
+def history(seed: int) -> list[bytes]:
+    """What a few senders send in the course of time, some of it damaged on the way."""
+    random = Random(seed)
+    kind = metrics_service_pb2.ExportMetricsServiceRequest.DESCRIPTOR
+    senders = [Sender(random).message(kind) for _ in range(random.randint(1, 3))]
+    sent: list[bytes] = []
+    for _ in range(random.randint(3, 12)):
+        at = random.randrange(len(senders))
+        body = Again(random).message(senders[at], kind)
+        if random.random() < 0.2 and _is_valid(body):  # for good
+            senders[at] = body
+        if random.random() < 0.1:  # both at once
+            body += random.choice(senders)
+        sent.append(damaged(body, random) if random.random() < 0.1 else body)
+    return sent
+
+
 SEEDS = st.integers(0, 2**48)
 requests = SEEDS.map(_request)
 resources = SEEDS.map(_resource)
+histories = SEEDS.map(history)
+"""Lists of requests, most of them valid, in which shapes come again."""
 
 
 def damaged(body: bytes, random: Random) -> bytes:

@@ -14,6 +14,7 @@ from common.wire import errors
 from gateway.receivers import admission, door, trust
 
 LISTEN = Listen()
+NOON = 1_700_000_000_000_000_000
 
 
 def request(
@@ -34,6 +35,7 @@ def add_frame(
     *,
     points: int = 1,
     attributes: Mapping[str, str] | None = None,
+    first: int = 0,
 ) -> None:
     frame = built.resource_metrics.add()
     for key, value in ({"service.name": "shop"} if attributes is None else attributes).items():
@@ -43,7 +45,7 @@ def add_frame(
     for name in names:
         metric = scope.metrics.add(name=name)
         for i in range(points):
-            metric.gauge.data_points.add(time_unix_nano=1_700_000_000_000_000_000 + i, as_double=i)
+            metric.gauge.data_points.add(time_unix_nano=NOON + first + i, as_double=first + i)
 
 
 def names(body: bytes) -> list[str]:

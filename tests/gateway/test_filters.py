@@ -8,13 +8,18 @@ from hypothesis import given, settings, strategies as st
 from common.config.gateway import Input, Inputs, PrometheusInput
 from common.config.shared import Names, Namespaces
 from common.service.ledger import FilterRule
-from common.wire import otlp
+from common.wire import layout, otlp
 from gateway import filters
 from tests.gateway import samples
 
 
-def encoded(*names: str, points: int = 1) -> otlp.Encoded:
-    return otlp.Encoded(samples.request(names, points=points))
+def frame(*names: str, points: int = 1) -> otlp.Frame:
+    (only,) = otlp.frames(samples.request(names, points=points))
+    return only
+
+
+def kept(frame: otlp.Frame, recipe: otlp.Recipe) -> list[str]:
+    return samples.names(otlp.splice(otlp.Frame(b"", recipe.cut(frame.rest), 1), b""))
 
 
 def test_an_input_that_is_off_takes_nothing() -> None:
@@ -36,42 +41,58 @@ def test_data_without_a_namespace_always_passes(chosen: Namespaces, passing: set
 
 
 def test_where_nothing_is_chosen_nothing_is_looked_at() -> None:
-    assert filters.Selection(Input()).names is None
-    assert filters.Selection(PrometheusInput(diagnostic_metrics=True)).names is None
+    for chosen in (Input(), PrometheusInput(diagnostic_metrics=True)):
+        selection = filters.Selection(chosen)
+        assert (selection.frames, selection.names) == (False, False)
+    assert filters.Selection(PrometheusInput()).names
+    assert filters.Selection(Input(metrics=Names(include=("a",)))).names
+    assert filters.Selection(Input(enabled=False)).frames
+    assert filters.Selection(Input(namespaces=Namespaces(include=("a",)))).frames
 
 
 def test_metrics_are_chosen_by_globs_and_case_matters() -> None:
     selection = filters.Selection(
         Input(metrics=Names(include=("http_*", "go?"), exclude=("*_bucket",)))
     )
-    body = encoded("http_requests", "http_bucket", "go1", "go12", "HTTP_x", points=2)
-    kept, points, removed = selection.metrics(body, 10)
-    assert samples.names(kept) == ["http_requests", "go1"]
-    assert (points, removed) == (4, {FilterRule.METRIC_NAME: 6})
+    body = frame("http_requests", "http_bucket", "go1", "go12", "HTTP_x", points=2)
+    recipe = selection.recipe(body)
+    assert kept(body, recipe) == ["http_requests", "go1"]
+    assert (recipe.removed, recipe.total) == ({FilterRule.METRIC_NAME: 6}, 6)
 
 
 def test_diagnostics_of_scrapes_are_left_out_unless_asked_for() -> None:
-    body = encoded("up", "scrape_duration_seconds", "requests", "scrape_other")
-    kept, points, removed = filters.Selection(PrometheusInput()).metrics(body, 4)
-    assert samples.names(kept) == ["requests", "scrape_other"]
-    assert (points, removed) == (2, {FilterRule.DIAGNOSTIC: 2})
+    body = frame("up", "scrape_duration_seconds", "requests", "scrape_other")
+    recipe = filters.Selection(PrometheusInput()).recipe(body)
+    assert kept(body, recipe) == ["requests", "scrape_other"]
+    assert recipe.removed == {FilterRule.DIAGNOSTIC: 2}
     wanted = filters.Selection(PrometheusInput(diagnostic_metrics=True))
-    assert wanted.metrics(body, 4) == (body, 4, {})
+    assert wanted.judge("up") is None
 
 
-def test_each_rule_is_told_how_much_it_removed() -> None:
+def test_diagnostics_count_as_such_whatever_the_names_chosen() -> None:
     chosen = PrometheusInput(metrics=Names(exclude=("up", "secret*")))
-    body = encoded("up", "secret_a", "secret_b", "requests", points=3)
-    _, points, removed = filters.Selection(chosen).metrics(body, 12)
-    assert points == 3
-    assert removed == {FilterRule.DIAGNOSTIC: 3, FilterRule.METRIC_NAME: 6}
+    recipe = filters.Selection(chosen).recipe(
+        frame("up", "secret_a", "secret_b", "requests", points=3)
+    )
+    assert recipe.removed == {FilterRule.DIAGNOSTIC: 3, FilterRule.METRIC_NAME: 6}
 
 
 def test_the_same_object_comes_back_when_nothing_is_removed() -> None:
-    body = encoded("requests")
-    kept, points, removed = filters.Selection(PrometheusInput()).metrics(body, 1)
-    assert kept is body
-    assert (points, removed) == (1, {})
+    body = frame("requests")
+    recipe = filters.Selection(PrometheusInput()).recipe(body)
+    assert recipe.cut(body.rest) is body.rest
+    assert recipe.removed == {}
+
+
+def test_a_recipe_is_found_once_for_all_frames_of_a_layout() -> None:
+    recogniser = layout.Recogniser(1 << 20, 1)
+    body = samples.request(("up", "requests"), points=30)
+    for _ in range(3):
+        (recognised,) = recogniser.frames(body)
+    one, other = filters.Selection(PrometheusInput()), filters.Selection(PrometheusInput())
+    assert one.recipe(recognised) is one.recipe(recognised)
+    assert one.recipe(recognised) is not other.recipe(recognised)
+    assert kept(recognised, one.recipe(recognised)) == ["requests"]
 
 
 def test_selections_are_found_by_the_name_of_the_source() -> None:

@@ -11,7 +11,7 @@ from common.config.gateway import Input, Inputs, PrometheusInput
 from common.config.shared import Names, Namespaces
 from common.enrichment import attributes, enricher, pods
 from common.service.ledger import DropReason, Ledger
-from common.wire import errors, otlp
+from common.wire import errors, layout, otlp
 from gateway import filters, intake, routing
 from gateway.receivers import door
 from tests.gateway import samples
@@ -36,9 +36,9 @@ class Queue:
         return True
 
 
-def taking(**queues: tuple[Queue, Inputs]) -> intake.Intake:
+def taking(frames: intake.Frames = otlp.frames, **queues: tuple[Queue, Inputs]) -> intake.Intake:
     rules = attributes.Rules(constants=(("k8s.cluster.name", "c1"),))
-    heart = intake.Intake(enricher.Enricher(rules, pods.PodIndex(), 1 << 20))
+    heart = intake.Intake(enricher.Enricher(rules, pods.PodIndex(), 1 << 20), frames)
     heart.routes = routing.Routes(
         generation=1,
         pipelines=tuple(
@@ -104,6 +104,39 @@ def test_without_pipelines_the_sender_is_told_that_nobody_takes_its_points() -> 
     assert heart.rejected == 4
 
 
+def test_points_of_metrics_without_a_name_are_refused_and_enter_no_account() -> None:
+    queue = Queue()
+    heart = taking(a=(queue, Inputs()))
+    answer = heart.take(samples.request(("a", "", "b"), points=3), None, trusted=False)
+    message = "3 data points of metrics without a name; name them"
+    assert answer == door.Taken(points=9, rejected=3, message=message)
+    assert (queue.ledger.received, queue.ledger.held, heart.points) == (6, 6, 6)
+    assert heart.refused == {"unnamed": 3}
+    assert samples.names(queue.held[0]) == ["a", "b"]
+
+
+def test_a_request_of_nothing_but_refused_points_reaches_nobody() -> None:
+    queue = Queue(room=0)
+    heart = taking(a=(queue, Inputs()))
+    answer = heart.take(samples.request(("",), points=2), None, trusted=False)
+    assert isinstance(answer, door.Taken)
+    assert (answer.points, answer.rejected) == (2, 2)
+    assert (queue.ledger.received, queue.held, heart.refused) == (0, [], {"unnamed": 2})
+
+
+def test_what_is_turned_away_is_not_refused() -> None:
+    heart = taking(a=(Queue(room=0), Inputs()))
+    heart.take(samples.request(("", "a")), None, trusted=False)
+    assert (heart.refused, heart.turned_away) == ({"unnamed": 0}, 1)
+
+
+def test_without_pipelines_refused_points_are_told_from_unrouted_ones() -> None:
+    heart = taking()
+    answer = heart.take(samples.request(("", "a"), points=2), None, trusted=False)
+    assert answer == door.Taken(points=4, rejected=4, message="no pipeline is configured here")
+    assert (heart.rejected, heart.refused) == (2, {"unnamed": 2})
+
+
 def test_a_full_destination_loses_its_share_and_the_others_feel_nothing() -> None:
     full, free = Queue(room=0), Queue()
     heart = taking(a=(full, Inputs()), b=(free, Inputs()))
@@ -130,7 +163,7 @@ def test_what_every_pipeline_filters_needs_no_room() -> None:
     assert (full.ledger.received, full.ledger.balance()) == (1, 0)
 
 
-NAMES = st.sampled_from(["up", "a", "b", "scrape_series_added", "secret"])
+NAMES = st.sampled_from(["up", "a", "b", "scrape_series_added", "secret", ""])
 RESOURCES = st.fixed_dictionaries(
     {},
     optional={
@@ -167,19 +200,53 @@ def test_it_agrees_with_the_obvious_way(
         samples.add_frame(built, names, points=points, attributes=resource)
     body = built.SerializeToString()
     queues = {"one": (Queue(), one), "two": (Queue(), two)}
-    taking(**queues).take(body, None, trusted=trusted)
+    heart = taking(**queues)
+    heart.take(body, None, trusted=trusted)
     expected = reference.take(
         body,
         trusted=trusted,
         constants={"k8s.cluster.name": "c1"},
         pipelines={"one": one, "two": two},
     )
+    assert heart.refused["unnamed"] == sum(points * names.count("") for _, names, points in frames)
     for name, (queue, _) in queues.items():
         received, sent, points, removed = expected[name]
         assert Request.FromString(b"".join(queue.held)) == Request.FromString(sent)
         assert (queue.ledger.received, queue.ledger.held) == (received, points)
         assert {rule: n for rule, n in queue.ledger.filtered.items() if n} == removed
         assert queue.ledger.balance() == 0
+
+
+SENDERS = st.lists(st.lists(FRAMES, min_size=1, max_size=3), min_size=1, max_size=2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SENDERS, INPUTS, st.integers(0, 3))
+def test_what_is_recognised_takes_the_same_way(
+    senders: list[list[tuple[dict[str, str], list[str], int]]], inputs: Inputs, odd: int
+) -> None:
+    recogniser = layout.Recogniser(1 << 20, 1)
+    fast, slow = Queue(), Queue()
+    quick = taking(recogniser.frames, a=(fast, inputs))
+    plain = taking(a=(slow, inputs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "SMALL", 0)
+        patch.setattr(layout, "SMALL_METRIC", 0)
+        patch.setattr(layout, "LARGE", 0)
+        for time in range(1, 6):
+            for frames in senders:
+                built = Request()
+                for resource, names, points in frames:
+                    samples.add_frame(
+                        built, names, points=points + (time == odd), attributes=resource, first=time
+                    )
+                body = built.SerializeToString()
+                expected = plain.take(body, None, trusted=True)
+                assert quick.take(body, None, trusted=True) == expected
+    assert [Request.FromString(b) for b in fast.held] == [Request.FromString(b) for b in slow.held]
+    assert fast.ledger == slow.ledger
+    assert fast.ledger.balance() == 0
+    assert recogniser.recognised
 
 
 @settings(max_examples=200)

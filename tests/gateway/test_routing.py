@@ -12,12 +12,8 @@ from tests.gateway import samples
 def piece(
     *names: str, namespace: str = "shop", source: str = "otlp", points: int = 1
 ) -> routing.Piece:
-    return routing.Piece(
-        body=otlp.Encoded(samples.request(names, points=points)),
-        points=len(names) * points,
-        namespace=namespace,
-        source=source,
-    )
+    (frame,) = otlp.frames(samples.request(names, points=points))
+    return routing.Piece(frame, frame.resource, namespace, source)
 
 
 def routes(**inputs: Inputs) -> routing.Routes[str]:
@@ -38,9 +34,11 @@ def test_pipelines_that_take_everything_share_one_body() -> None:
     assert (one.received, one.points, dict(one.filtered)) == (2, 2, {})
 
 
-def test_a_single_piece_is_not_copied() -> None:
-    only = piece("a")
-    assert routing.route([only], routes(one=Inputs()))[0].body is only.body
+def test_a_frame_is_sent_with_its_completed_resource() -> None:
+    frame = piece("a").frame
+    completed = otlp.attribute("k8s.pod.name", "p")
+    (share,) = routing.route([routing.Piece(frame, completed, "", "otlp")], routes(one=Inputs()))
+    assert otlp.frames(share.body) == (otlp.Frame(completed, frame.rest, 1),)
 
 
 def test_a_source_that_is_not_named_passes_whole() -> None:
@@ -100,7 +98,7 @@ def obvious(pieces: list[routing.Piece], inputs: Inputs) -> list[str]:
     kept = []
     for each in pieces:
         chosen = {"otlp": inputs.otlp, "prometheus": inputs.prometheus}.get(each.source)
-        for name in samples.names(each.body):
+        for name in samples.names(otlp.splice(each.frame, b"")):
             if chosen is None:
                 kept.append(name)
                 continue
@@ -128,4 +126,4 @@ def test_routing_agrees_with_the_obvious_way_and_conserves_points(
     assert samples.names(share.body) == obvious(pieces, inputs)
     assert otlp.count(share.body) == share.points
     assert share.received == share.points + sum(share.filtered.values())
-    assert share.received == sum(p.points for p in pieces)
+    assert share.received == sum(p.frame.points for p in pieces)

@@ -30,6 +30,7 @@ def test_a_frame_is_its_resource_and_the_rest() -> None:
     rest = SCOPE + protobuf.framed(3, b"schema")
     body = request(protobuf.framed(1, resource(a="b")) + rest)
     assert otlp.frames(body) == (otlp.Frame(resource=resource(a="b"), rest=rest, points=2),)
+    assert otlp.splice(otlp.frames(body)[0], resource(a="b")) == body
 
 
 def test_a_frame_without_a_resource_has_an_empty_one() -> None:
@@ -76,49 +77,61 @@ def test_every_kind_of_data_is_counted(kind: str) -> None:
 @given(otlp_wire.requests)
 def test_frames_agree_with_upb_on_points_and_resources(body: bytes) -> None:
     expected = [
-        (frame.resource.SerializeToString(), points)
-        for frame, points in zip(
-            Request.FromString(body).resource_metrics,
-            reference.points_per_frame(body),
-            strict=True,
+        (frame.resource.SerializeToString(), *tally)
+        for frame, tally in zip(
+            Request.FromString(body).resource_metrics, reference.tallies(body), strict=True
         )
-        if points
+        if any(tally)
     ]
     found = [
-        (resource_pb2.Resource.FromString(frame.resource).SerializeToString(), frame.points)
+        (
+            resource_pb2.Resource.FromString(frame.resource).SerializeToString(),
+            frame.points,
+            frame.refused,
+        )
         for frame in otlp.frames(body)
     ]
     assert found == expected
-    assert otlp.count(body) == sum(points for _, points in expected)
+    assert otlp.count(body) == sum(points + refused for _, points, refused in expected)
+
+
+def test_metrics_without_a_name_are_refused_and_the_rest_is_taken() -> None:
+    nameless = GAUGE.replace(b"\x0a\x01g", b"")
+    metrics = protobuf.framed(2, nameless) + protobuf.framed(2, GAUGE)
+    frame = protobuf.framed(1, resource(a="b")) + protobuf.framed(2, metrics)
+    alone = protobuf.framed(2, protobuf.framed(2, nameless))
+    whole, none = otlp.frames(request(frame, alone))
+    assert whole == otlp.Frame(resource(a="b"), SCOPE, points=2, refused=2)
+    assert none == otlp.Frame(b"", b"", points=0, refused=2)
+
+
+def test_metrics_without_name_and_points_are_not_worth_a_word() -> None:
+    frame = SCOPE + protobuf.framed(2, protobuf.framed(2, b""))
+    assert otlp.frames(request(frame)) == (otlp.Frame(b"", frame, points=2),)
 
 
 @settings(max_examples=100)
 @given(otlp_wire.requests)
 def test_splicing_its_own_resource_back_changes_nothing(body: bytes) -> None:
-    spliced = b"".join([otlp.splice(frame, frame.resource) for frame in otlp.frames(body)])
-    before, after = Request.FromString(body), Request.FromString(spliced)
-    counts = reference.points_per_frame(body)
-    kept = [f for f, n in zip(before.resource_metrics, counts, strict=True) if n]
-    for frame in (*kept, *after.resource_metrics):
+    spliced = [otlp.splice(frame, frame.resource) for frame in otlp.frames(body) if frame.points]
+    kept, after = reference.named(body), Request.FromString(b"".join(spliced)).resource_metrics
+    for frame in (*kept, *after):
         if not frame.resource.ByteSize():
             frame.ClearField("resource")  # present but empty is as good as absent
-    assert [f.SerializeToString() for f in kept] == [
-        f.SerializeToString() for f in after.resource_metrics
-    ]
+    assert [f.SerializeToString() for f in kept] == [f.SerializeToString() for f in after]
 
 
 @settings(max_examples=50)
 @given(otlp_wire.requests, otlp_wire.resources)
 def test_splicing_another_resource_in_is_what_upb_would_do(body: bytes, other: bytes) -> None:
-    enriched = b"".join([otlp.splice(frame, other) for frame in otlp.frames(body)])
-    # ParseFromString clears, and a frame without points is not ours to compare.
-    expected = Request.FromString(reference.splice(body, other))
-    counts = reference.points_per_frame(body)
-    kept = [f for f, n in zip(expected.resource_metrics, counts, strict=True) if n]
+    enriched = [otlp.splice(frame, other) for frame in otlp.frames(body) if frame.points]
+    kept = reference.named(body)
     for frame in kept:
-        if not other:
+        if other:
+            frame.resource.ParseFromString(other)
+        else:
             frame.ClearField("resource")
-    found = Request.FromString(enriched).resource_metrics
+    found = Request.FromString(b"".join(enriched)).resource_metrics
     assert [f.SerializeToString() for f in found] == [f.SerializeToString() for f in kept]
 
 
@@ -127,14 +140,14 @@ def test_splicing_another_resource_in_is_what_upb_would_do(body: bytes, other: b
 @example(b"\x0a\x03\x1a\x01\xff")
 def test_hostile_bytes_end_in_what_upb_says(body: bytes) -> None:
     try:
-        expected = [n for n in reference.points_per_frame(body) if n]
+        expected = [tally for tally in reference.tallies(body) if any(tally)]
     except Exception:  # noqa: BLE001 - whatever it is, we must say Malformed
         with pytest.raises(errors.Malformed, match="not an ExportMetricsServiceRequest"):
             otlp.frames(body)
         with pytest.raises(errors.Malformed):
             otlp.count(body)
     else:
-        assert [frame.points for frame in otlp.frames(body)] == expected
+        assert [(frame.points, frame.refused) for frame in otlp.frames(body)] == expected
 
 
 def nested(levels: int) -> bytes:

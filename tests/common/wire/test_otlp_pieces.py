@@ -1,6 +1,4 @@
-"""Selecting and splitting conserve every point, in order, with all that it belongs to."""
-
-from collections.abc import Callable
+"""Splitting conserves every point, in order, with all that it belongs to."""
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -31,49 +29,6 @@ def sums(names: str = "abc", points: int = 4, resources: int = 1) -> otlp.Encode
 
 def everything(pieces: list[tuple[otlp.Encoded, int]]) -> list[tuple[bytes | None, ...]]:
     return [leaf for body, _ in pieces for leaf in reference.leaves(body)]
-
-
-KEEPS: list[Callable[[str], bool]] = [
-    lambda _: True,
-    lambda _: False,
-    lambda name: name == "",
-    lambda name: name not in {"a", ""},
-    lambda name: name.startswith("http"),
-]
-
-
-def test_selecting_everything_returns_the_same_object() -> None:
-    body = sums()
-    kept, removed = otlp.select(body, 12, lambda _: True)
-    assert kept is body
-    assert removed == 0
-
-
-def test_selecting_nothing_leaves_nothing() -> None:
-    assert otlp.select(sums(resources=3), 36, lambda _: False) == (b"", 36)
-
-
-def test_selecting_by_name_keeps_the_others_with_their_headers() -> None:
-    body = sums("abc", resources=2)
-    kept, removed = otlp.select(body, 24, lambda name: name != "b")
-    assert removed == 8
-    assert list(reference.leaves(kept)) == list(reference.leaves(sums("ac", resources=2)))
-
-
-def test_a_scope_and_a_resource_without_metrics_vanish() -> None:
-    body = otlp.Encoded(sums("a") + sums("b"))
-    assert otlp.select(body, 8, lambda name: name == "b") == (sums("b"), 4)
-
-
-@settings(max_examples=100)
-@given(otlp_wire.requests, st.sampled_from(KEEPS))
-def test_selection_agrees_with_decoding_everything(
-    body: bytes, keep: Callable[[str], bool]
-) -> None:
-    points = reference.count(body)
-    kept, removed = otlp.select(otlp.Encoded(body), points, keep)
-    assert reference.canonical(kept) == reference.canonical(reference.select(body, keep))
-    assert reference.count(kept) == points - removed
 
 
 def test_a_request_that_fits_is_one_piece() -> None:
@@ -167,7 +122,5 @@ def test_pieces_joined_again_are_a_request_of_all_the_points() -> None:
 
 def test_broken_framing_is_malformed() -> None:
     broken = otlp.Encoded(b"\x0a\x05")
-    with pytest.raises(errors.Malformed):
-        otlp.select(broken, 1, lambda _: True)
     with pytest.raises(errors.Malformed):
         otlp.split(broken, 1)

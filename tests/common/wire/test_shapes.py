@@ -95,7 +95,7 @@ def test_slots_in_other_places_are_other_shapes() -> None:
 def test_shapes_that_always_change_get_few_lessons() -> None:
     subject = knowing([0])
     taught(subject, *[piece(20, [0], 1, b"text%03d" % n) for n in range(100)])
-    assert (subject.hits, subject.lessons) == (0, shapes.LESSONS + 1)  # MISSES_PER_LESSON
+    assert (subject.hits, subject.lessons) == (0, shapes.LESSONS)
     assert subject.find(piece(20, [0], 1, b"text099"), "k") is None
 
 
@@ -112,15 +112,34 @@ def test_lessons_that_were_of_use_earn_more_of_them() -> None:
     same = piece(20, [0], 1)
     taught(subject, *[same] * (3 * shapes.HITS_PER_LESSON + 2))
     taught(subject, *[piece(20, [0], 1, b"text%03d" % n) for n in range(100)])
-    assert subject.lessons == shapes.LESSONS + 3 + 1  # MISSES_PER_LESSON
+    assert subject.lessons == shapes.LESSONS + 3
 
 
-def test_lessons_take_a_bounded_part_of_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shapes, "CREDIT", 20 * shapes.LESSON_PRICE * 2)
+def test_lessons_of_no_use_take_a_bounded_part_of_what_was_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shapes, "CREDIT", 40)
     subject = knowing([0])
     for n in range(400):
         taught(subject, piece(20, [0], 1), piece(20, [0], 1), key=n)
-    assert 400 * 2 // shapes.LESSON_PRICE <= subject.lessons <= 2 + 800 // shapes.LESSON_PRICE
+    assert abs(subject.lessons - 800 // shapes.NOTED_PER_LEARNT - 2) <= 1
+
+
+def test_lessons_that_were_of_use_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "CREDIT", 40)
+    subject = knowing([0])
+    for n in range(400):
+        taught(subject, *[piece(20, [0], 1)] * 4, key=n)
+    assert subject.lessons == 400
+
+
+def test_keys_that_never_were_of_use_get_a_chance_now_and_then() -> None:
+    subject = knowing([0])
+    many = shapes.MISSES_PER_LESSON + shapes.LESSONS + 1
+    taught(subject, *[piece(20, [0], 1, b"text%03d" % n) for n in range(many)])
+    assert subject.lessons == shapes.LESSONS
+    taught(subject, piece(20, [0], 1, b"another"))
+    assert subject.lessons == shapes.LESSONS + 1
 
 
 def test_what_is_not_worth_a_lesson_is_not_asked_about_for_ever() -> None:
