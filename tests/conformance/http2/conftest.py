@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from common.service import address
-from gateway.receivers import door, otlp_grpc as grpc_lean
+from gateway.receivers import door, grpc_lean
 from tests.conformance.http2 import client as clients, wire
 from tests.gateway import samples
 
