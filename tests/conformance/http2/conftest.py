@@ -22,7 +22,7 @@ async def server() -> AsyncIterator[address.Address]:
         yield address.parse(elsewhere)
         return
     terms = samples.terms(samples.Remembering())
-    async with grpc_lean.serving("127.0.0.1:0", terms, door.Traffic()) as at:
+    async with grpc_lean.serving("127.0.0.1:0", terms, door.Traffic("grpc")) as at:
         yield at
 
 
