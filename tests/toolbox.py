@@ -93,7 +93,7 @@ def _made(kind: str, content: str, make: Callable[[Path], None]) -> Path:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    """Run an installation; the test fails where it does, for what is broken must not look left out."""
+    """Run an installation; the test fails where it does: what is broken must not look left out."""
     try:
         run = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False

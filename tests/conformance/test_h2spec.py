@@ -1,4 +1,4 @@
-"""The real h2spec against the lean gRPC door: the ground of tests/conformance/http2 by another hand."""
+"""The real h2spec against the lean gRPC door: the ground of `http2` beside, by another hand."""
 
 import asyncio
 

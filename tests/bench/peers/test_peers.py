@@ -1,4 +1,4 @@
-"""Comparison with compiled gateways: what is said where one is missing, and how a ratio is judged."""
+"""Comparison with compiled gateways: what is said where one is missing, how a ratio is judged."""
 
 import asyncio
 import os
