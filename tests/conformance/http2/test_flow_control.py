@@ -49,6 +49,7 @@ async def test_6_9_1_no_more_is_sent_than_the_window_of_a_stream_allows(held) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)  # 9,362 calls
 async def test_6_9_1_no_more_is_sent_than_the_window_of_the_connection_allows(client) -> None:
     """The last answer of so many that fill the window has room for a part of it only."""
     calls, left = wire.DEFAULT_WINDOW // ANSWER, wire.DEFAULT_WINDOW % ANSWER
