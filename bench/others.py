@@ -13,15 +13,22 @@ from cli.demo.arrivals import Arrivals
 
 
 async def backend() -> None:
-    """Take everything and count it; ``GET /arrived`` tells points by door."""
+    """Take everything and count it.
+
+    ``GET /arrived`` tells points by door, ``GET /resource`` the fullest resource that came by OTLP.
+    """
     arrivals = Arrivals()
     names = sink.Names(otlp_grpc="grpc", otlp_http="http", remote_write="write")
 
     async def arrived(_: web.Request) -> web.Response:
         return web.json_response(arrivals.points)
 
+    async def resource(_: web.Request) -> web.Response:
+        return web.json_response(arrivals.best_resource())
+
     app = web.Application()
     app.router.add_get("/arrived", arrived)
+    app.router.add_get("/resource", resource)
     async with sink.serving(arrivals, names) as at:
         await _serve(
             app, otlp_grpc=at.otlp_grpc, otlp_http=at.otlp_http, remote_write=at.remote_write
@@ -47,7 +54,11 @@ async def targets(samples: int) -> None:
 
 
 async def kubernetes(pods: int) -> None:
-    """List *pods* pods in pages, as an API server does; watches stay open and silent."""
+    """List *pods* pods in pages, as an API server does; watches stay open and silent.
+
+    A watch that asks for ``sendInitialEvents``, as client-go does, begins with all the pods and the
+    bookmark that ends them (Kubernetes API concepts, "Streaming lists").
+    """
     pages = [
         json.dumps(_page(start, min(500, pods - start), pods)).encode()
         for start in range(0, pods, 500)
@@ -57,6 +68,10 @@ async def kubernetes(pods: int) -> None:
         if request.query.get("watch"):
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(request)
+            if request.query.get("sendInitialEvents") == "true":
+                for n in range(pods):
+                    await response.write(_event("ADDED", _pod(n)))
+                await response.write(_event("BOOKMARK", {"metadata": _INITIAL_EVENTS_END}))
             await asyncio.sleep(3600)
             return response
         page = int(request.query.get("continue") or 0)
@@ -75,6 +90,19 @@ def _page(start: int, count: int, total: int) -> dict[str, object]:
         "metadata": {"resourceVersion": "1000", **more},
         "items": [_pod(n) for n in range(start, start + count)],
     }
+
+
+_INITIAL_EVENTS_END = {
+    "resourceVersion": "1000",
+    "annotations": {"k8s.io/initial-events-end": "true"},
+}
+
+
+def _event(kind: str, pod: dict[str, object]) -> bytes:
+    return (
+        json.dumps({"type": kind, "object": {"kind": "Pod", "apiVersion": "v1", **pod}}).encode()
+        + b"\n"
+    )
 
 
 def _pod(n: int) -> dict[str, object]:

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,15 +40,24 @@ class Process:
 
 
 @asynccontextmanager
-async def running(*arguments: str, errors: Path | None = None) -> AsyncIterator[Process]:
-    """Run ``python *arguments``; SIGTERM on leaving, and exit code 0 is expected."""
+async def running(
+    *arguments: str,
+    errors: Path | None = None,
+    program: str = sys.executable,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Process]:
+    """Run ``python *arguments``, or another *program*; SIGTERM on leaving, and then exit code 0.
+
+    *environment* is added to ours.
+    """
     sink = errors.open("ab") if errors else None
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
+        program,
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.PIPE,
         stderr=sink,
+        env={**os.environ, **(environment or {})},
     )
     try:
         yield Process(child)
@@ -55,7 +65,7 @@ async def running(*arguments: str, errors: Path | None = None) -> AsyncIterator[
         async with asyncio.timeout(30):
             code = await child.wait()
         if code:
-            raise RuntimeError(f"{arguments} ended with {code}; see {errors}")
+            raise RuntimeError(f"{program} {arguments} ended with {code}; see {errors}")
     finally:
         if child.returncode is None:
             child.kill()

@@ -35,7 +35,7 @@ async def over_grpc(port: int) -> AsyncIterator[Send]:
 
 
 @asynccontextmanager
-async def over_http(port: int) -> AsyncIterator[Send]:
+async def over_http(port: int, path: str = "/v1/metrics") -> AsyncIterator[Send]:
     """Like `over_grpc`, over HTTP/1.1 with protobuf."""
     headers = {"Content-Type": "application/x-protobuf"}
     async with aiohttp.ClientSession(
@@ -44,8 +44,8 @@ async def over_http(port: int) -> AsyncIterator[Send]:
 
         async def lane(n: int, bodies: list[bytes]) -> None:
             for body in bodies[n::CHANNELS]:
-                async with session.post(f"http://127.0.0.1:{port}/v1/metrics", data=body) as answer:
-                    if answer.status != 200:
+                async with session.post(f"http://127.0.0.1:{port}{path}", data=body) as answer:
+                    if answer.status not in {200, 204}:
                         raise RuntimeError(f"{answer.status}: {await answer.text()}")
 
         async def send(bodies: list[bytes]) -> None:

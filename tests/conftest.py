@@ -47,6 +47,8 @@ PROGRAMS = {
     "needs_prometheus": "prometheus",
     "needs_prometheus_node_exporter": "prometheus-node-exporter",
     "needs_kubectl": "kubectl",
+    "needs_node": "npm",
+    "needs_go": "go",
 }
 ALWAYS_IN_CI = {"needs_prometheus", "needs_prometheus_node_exporter"}
 

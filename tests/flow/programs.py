@@ -30,10 +30,10 @@ async def gateway(folder: Path, document: dict[str, Any]) -> AsyncIterator[Gatew
     """Run ``headgate gateway`` on free ports of loopback; exit code 0 is expected at the end."""
     grpc, http, admin = (f"127.0.0.1:{port}" for port in processes.free_ports(3))
     document = {
-        "listen": {"grpc": grpc, "http": http},
         "admin": {"health": admin, "metrics": admin},
         "kubernetes": {"source": "none"},
         **document,
+        "listen": {"grpc": grpc, "http": http, **document.get("listen", {})},
     }
     async with _program("gateway", folder, document, admin):
         yield Gateway(grpc=f"http://{grpc}", http=f"http://{http}", admin=f"http://{admin}")
