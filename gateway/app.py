@@ -7,11 +7,14 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol, final
 
+from common.config import gateway
+from common.enrichment import attributes
 from common.enrichment.enricher import Enricher
 from common.exporters.delivery import Destination
 from common.service import health, lifecycle, memory
@@ -42,27 +45,96 @@ AUDIT: Final = 1.0  # seconds between two looks whether every account balances
 DRAIN: Final = 0.25  # of the grace period: what requests inside the doors may take of it
 
 
+class Place(Protocol):
+    """What depends on whether this process is the whole gateway, or one worker of several."""
+
+    @property
+    def shares_ports(self) -> bool: ...  # noqa: D102 - the protocol's names say it
+
+    def part(self, loaded: settings.Loaded) -> settings.Loaded:
+        """Return what of the whole gateway's configuration is this process's."""
+        ...
+
+    def telling(
+        self, admin: gateway.Admin, told: Told, stop: lifecycle.Stop
+    ) -> AbstractAsyncContextManager[str]:
+        """Tell people how we are for as long as the block runs; yields where."""
+        ...
+
+    def knowing(
+        self, config: gateway.Gateway, rules: attributes.Rules
+    ) -> AbstractAsyncContextManager[kubernetes.Knowledge]:
+        """Know pods for as long as the block runs, see :func:`gateway.kubernetes.knowing`."""
+        ...
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What there is to tell about a process."""
+
+    readiness: health.Readiness
+    telemetry: Telemetry
+    accounts: Accounts
+    pages: Mapping[str, health.Page]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The place of a process that is the whole gateway."""
+
+    environ: Mapping[str, str]
+    shares_ports: bool = False
+
+    def part(self, loaded: settings.Loaded) -> settings.Loaded:
+        """Return all of it."""
+        return loaded
+
+    @asynccontextmanager
+    async def telling(
+        self, admin: gateway.Admin, told: Told, _: lifecycle.Stop
+    ) -> AsyncIterator[str]:
+        """Serve the admin addresses."""
+        async with health.serving(
+            (admin.health, admin.metrics),
+            readiness=told.readiness,
+            telemetry=told.telemetry,
+            pages=told.pages,
+        ) as bound:
+            yield ", ".join(map(str, bound))
+
+    def knowing(
+        self, config: gateway.Gateway, rules: attributes.Rules
+    ) -> AbstractAsyncContextManager[kubernetes.Knowledge]:
+        """Ask the API server."""
+        return kubernetes.knowing(config, rules, self.environ)
+
+
 async def serve(
     config: Path,
     *,
     kubeconfig: str = "",
     log_level: str | None = None,
+    workers: int | None = None,
     environ: Mapping[str, str] = os.environ,
+    place: Place | None = None,
 ) -> int:
     """Run the gateway that the document *config* describes until SIGTERM; return the exit code.
 
-    *kubeconfig* and *log_level* win over the document. Raises
+    *kubeconfig*, *log_level* and *workers* win over the document. This is one process, whatever
+    their number: *place* is that of a worker among several. Raises
     :class:`~common.service.settings.SettingsError` and :class:`OSError` for what the user can mend,
     and :class:`TimeoutError` when the grace period ended before all was delivered.
     """
-    load = partial(
-        settings.load, config, environ=environ, kubeconfig=kubeconfig, log_level=log_level
-    )
+    place = Alone(environ) if place is None else place
+    chosen: dict[str, Any] = {"kubeconfig": kubeconfig, "log_level": log_level, "workers": workers}
+    load = partial(_load, place, partial(settings.load, config, environ=environ, **chosen))
     loaded = load()
     accounts = Accounts()
     try:
         async with lifecycle.stopping(loaded.config.grace) as stop:
-            await _run(loaded, load, accounts, stop, environ)
+            await _run(loaded, load, accounts, stop, place)
     except BaseExceptionGroup as group:
         raise lifecycle.alone(group, (SettingsError, OSError)) or group from None
     finally:
@@ -76,7 +148,7 @@ async def _run(
     load: Callable[[], settings.Loaded],
     accounts: Accounts,
     stop: lifecycle.Stop,
-    environ: Mapping[str, str],
+    place: Place,
 ) -> None:
     config = loaded.config
     rules = settings.rules(config.enrichment)
@@ -94,14 +166,10 @@ async def _run(
         "/debug/ledger": lambda _: {**accounts.page(), "fresh_pods": views["fresh_pods"]()},
         "/debug/pipelines": lambda _: views["pipelines"](),
     }
+    told = Told(readiness=readiness, telemetry=telemetry, accounts=accounts, pages=pages)
     async with (
-        health.serving(
-            (config.admin.health, config.admin.metrics),
-            readiness=readiness,
-            telemetry=telemetry,
-            pages=pages,
-        ) as admin,
-        kubernetes.knowing(config, rules, environ) as known,
+        place.telling(config.admin, told, stop) as admin,
+        place.knowing(config, rules) as known,
     ):
         enricher = Enricher(rules, known.index, config.limits.enrichment_memo_bytes)
         recogniser = layout.Recogniser(config.limits.layout_memo_bytes, secrets.randbits(64))
@@ -137,6 +205,7 @@ async def _run(
                 limits=config.limits,
                 listen=config.listen,
                 drain=config.grace * DRAIN,
+                reuse_port=place.shares_ports,
                 healthy=lambda: readiness.report()[0],
             )
             traffic = (door.Traffic("grpc"), door.Traffic("http"))
@@ -161,10 +230,14 @@ async def _run(
                 readiness.checks["listening"] = lambda: (True, words)
                 readiness.checks["config"] = lambda: (True, reload.status)
                 readiness.checks["kubernetes"] = lambda: (True, known.status)
-                bound = {"admin": ", ".join(map(str, admin)), "kubernetes": known.status}
+                bound = {"admin": admin, "kubernetes": known.status}
                 log.info("listening", extra={"grpc": str(grpc), "http": str(http), **bound})
                 await stop.wait()
                 readiness.stopping = True
+
+
+def _load(place: Place, load: Callable[[], settings.Loaded]) -> settings.Loaded:
+    return place.part(load())
 
 
 def _page(reload: Reload, running: pipelines.Pipelines[Destination]) -> dict[str, object]:

@@ -95,6 +95,7 @@ class Terms:
     clients: Trust  # who may send at all; without tokens everybody
     limits: Limits
     listen: Listen
+    reuse_port: bool = False  # other processes of ours listen on the same port
     drain: float  # seconds that requests in flight get when the door closes
     healthy: Callable[[], bool]
     """Whether the process wants traffic."""
