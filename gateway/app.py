@@ -7,14 +7,11 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, final
+from typing import Any, Final
 
-from common.config import gateway
-from common.enrichment import attributes
 from common.enrichment.enricher import Enricher
 from common.exporters.delivery import Destination
 from common.service import health, lifecycle, memory
@@ -32,6 +29,7 @@ from gateway import (
 )
 from gateway.accounts import Accounts
 from gateway.intake import Intake
+from gateway.place import Alone, Place, Told
 from gateway.receivers import door, grpc_lean, otlp_grpc, otlp_http
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
@@ -43,72 +41,6 @@ log = logging.getLogger("headgate.gateway")
 GRPC_DOORS: Final = {"grpcio": otlp_grpc.serving, "lean": grpc_lean.serving}
 AUDIT: Final = 1.0  # seconds between two looks whether every account balances
 DRAIN: Final = 0.25  # of the grace period: what requests inside the doors may take of it
-
-
-class Place(Protocol):
-    """What depends on whether this process is the whole gateway, or one worker of several."""
-
-    @property
-    def shares_ports(self) -> bool: ...  # noqa: D102 - the protocol's names say it
-
-    def part(self, loaded: settings.Loaded) -> settings.Loaded:
-        """Return what of the whole gateway's configuration is this process's."""
-        ...
-
-    def telling(
-        self, admin: gateway.Admin, told: Told, stop: lifecycle.Stop
-    ) -> AbstractAsyncContextManager[str]:
-        """Tell people how we are for as long as the block runs; yields where."""
-        ...
-
-    def knowing(
-        self, config: gateway.Gateway, rules: attributes.Rules
-    ) -> AbstractAsyncContextManager[kubernetes.Knowledge]:
-        """Know pods for as long as the block runs, see :func:`gateway.kubernetes.knowing`."""
-        ...
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What there is to tell about a process."""
-
-    readiness: health.Readiness
-    telemetry: Telemetry
-    accounts: Accounts
-    pages: Mapping[str, health.Page]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Alone:
-    """The place of a process that is the whole gateway."""
-
-    environ: Mapping[str, str]
-    shares_ports: bool = False
-
-    def part(self, loaded: settings.Loaded) -> settings.Loaded:
-        """Return all of it."""
-        return loaded
-
-    @asynccontextmanager
-    async def telling(
-        self, admin: gateway.Admin, told: Told, _: lifecycle.Stop
-    ) -> AsyncIterator[str]:
-        """Serve the admin addresses."""
-        async with health.serving(
-            (admin.health, admin.metrics),
-            readiness=told.readiness,
-            telemetry=told.telemetry,
-            pages=told.pages,
-        ) as bound:
-            yield ", ".join(map(str, bound))
-
-    def knowing(
-        self, config: gateway.Gateway, rules: attributes.Rules
-    ) -> AbstractAsyncContextManager[kubernetes.Knowledge]:
-        """Ask the API server."""
-        return kubernetes.knowing(config, rules, self.environ)
 
 
 async def serve(
