@@ -47,13 +47,18 @@ async def targets(samples: int) -> None:
 
 
 async def kubernetes(pods: int) -> None:
-    """List *pods* pods in pages, as an API server does; watches stay open and silent."""
+    """List *pods* pods in pages, as an API server does; watches stay open and silent.
+
+    ``GET /asked`` tells how many pages and watches there were.
+    """
+    asked = {"pages": 0, "watches": 0}
     pages = [
         json.dumps(_page(start, min(500, pods - start), pods)).encode()
         for start in range(0, pods, 500)
     ]
 
     async def listed(request: web.Request) -> web.StreamResponse:
+        asked["watches" if request.query.get("watch") else "pages"] += 1
         if request.query.get("watch"):
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(request)
@@ -62,8 +67,12 @@ async def kubernetes(pods: int) -> None:
         page = int(request.query.get("continue") or 0)
         return web.Response(body=pages[page], content_type="application/json")
 
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(asked)
+
     app = web.Application()
     app.router.add_get("/api/v1/pods", listed)
+    app.router.add_get("/asked", told)
     await _serve(app)
 
 
@@ -73,11 +82,11 @@ def _page(start: int, count: int, total: int) -> dict[str, object]:
         "kind": "PodList",
         "apiVersion": "v1",
         "metadata": {"resourceVersion": "1000", **more},
-        "items": [_pod(n) for n in range(start, start + count)],
+        "items": [pod(n) for n in range(start, start + count)],
     }
 
 
-def _pod(n: int) -> dict[str, object]:
+def pod(n: int) -> dict[str, object]:
     name = f"service-{n // 10}-5d4f8c7b9d-{n:05}"
     replica_set = {
         "apiVersion": "apps/v1",

@@ -25,7 +25,7 @@ async def serve(
     """Run the gateway until SIGTERM and return the exit code; raises like `gateway.app.serve`.
 
     *command* is how this process was started, so that workers can be started the same way; *seat*
-    makes it one. Each kind of process imports what it needs: a supervisor costs 43 MB instead of 75.
+    makes it one. Each kind of process imports what it needs: a supervisor is lean.
     """
     if seat is not None:
         from gateway.workers import seat as worker  # noqa: PLC0415

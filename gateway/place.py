@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from common.config import gateway
+from common.config import gateway, shared
 from common.enrichment import attributes
 from common.service import health, lifecycle
 from common.service.telemetry import Telemetry
@@ -26,7 +26,7 @@ class Place(Protocol):
         ...
 
     def telling(
-        self, admin: gateway.Admin, told: Told, stop: lifecycle.Stop
+        self, admin: shared.Admin, told: Told, stop: lifecycle.Stop
     ) -> AbstractAsyncContextManager[str]:
         """Tell people how we are for as long as the block runs; yields where."""
         ...
@@ -63,7 +63,7 @@ class Alone:
 
     @asynccontextmanager
     async def telling(
-        self, admin: gateway.Admin, told: Told, _: lifecycle.Stop
+        self, admin: shared.Admin, told: Told, _: lifecycle.Stop
     ) -> AsyncIterator[str]:
         """Serve the admin addresses."""
         async with health.serving(

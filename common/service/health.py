@@ -30,11 +30,13 @@ class Readiness:
 
     checks: dict[str, Check] = field(default_factory=dict)
     stopping: bool = False
+    asides: Callable[[], Mapping[str, str]] = dict
+    """Further words, by name, that decide nothing."""
 
     def report(self) -> tuple[bool, dict[str, str]]:
         """Return whether the process wants traffic, and what every check says."""
         results = {name: check() for name, check in self.checks.items()}
-        words = {name: said for name, (_, said) in results.items()}
+        words = {**{name: said for name, (_, said) in results.items()}, **self.asides()}
         if self.stopping:
             return False, {"stopping": "the process is draining", **words}
         return all(ok for ok, _ in results.values()), words

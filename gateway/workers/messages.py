@@ -53,7 +53,7 @@ class Informed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):
-    """What does your page at *path* say?"""
+    """A question: what does your page at *path* say."""
 
     ticket: int
     path: str

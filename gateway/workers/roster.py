@@ -9,7 +9,6 @@ from typing import Final, Literal, TypeAlias, final
 
 from common.config import shared
 from common.exporters import backoff
-from common.service.health import Check
 from common.service.ledger import Ledger
 from common.service.telemetry import Reading
 from gateway.accounts import Accounts
@@ -221,19 +220,14 @@ class Roster:
         ]
         return ready > 0, "; ".join([words, *others])
 
-    def checks(self) -> dict[str, Check]:
-        """Return what the workers' own checks say together; none of it decides."""
-        said = merging.checks({member.name: report.checks for member, report in self._reports()})
-        return {name: _saying(words) for name, words in said.items()}
+    def checks(self) -> dict[str, str]:
+        """Return what the workers' own checks say together."""
+        return merging.checks({member.name: report.checks for member, report in self._reports()})
 
 
 def members(count: int) -> tuple[Member, ...]:
     """Return places for *count* workers, numbered from 1."""
     return tuple(Member(number=number) for number in range(1, count + 1))
-
-
-def _saying(words: str) -> Check:
-    return lambda: (True, words)
 
 
 def _reason(member: Member, code: int) -> Reason:

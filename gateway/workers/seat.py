@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
 
-from common.config import gateway
+from common.config import gateway, shared
 from common.enrichment import attributes, pods
 from common.service import health, lifecycle
 from common.service.settings import SettingsError
@@ -108,7 +108,7 @@ class Worker:
 
     @asynccontextmanager
     async def telling(
-        self, _: gateway.Admin, told: Told, stop: lifecycle.Stop
+        self, _: shared.Admin, told: Told, stop: lifecycle.Stop
     ) -> AsyncIterator[str]:
         """Report to the supervisor and answer it; end when it is gone."""
         async with asyncio.TaskGroup() as tasks:

@@ -30,9 +30,7 @@ def share(config: gateway.Gateway, workers: int, *, grpc: str, http: str) -> gat
         config,
         listen=replace(config.listen, grpc=grpc, http=http),
         limits=replace(config.limits, **limits),
-        enrichment=replace(
-            enrichment, fresh_pod_bytes=_part(enrichment.fresh_pod_bytes, workers)
-        ),
+        enrichment=replace(enrichment, fresh_pod_bytes=_part(enrichment.fresh_pod_bytes, workers)),
         pipelines=tuple(
             replace(pipeline, queue_bytes=_part(pipeline.queue_bytes, workers))
             for pipeline in config.pipelines

@@ -7,29 +7,25 @@ import logging
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
-from common.kube import informer, reflector
 from common.enrichment.pods import PodFacts
+from common.kube import informer, reflector
 from common.service import address, health, lifecycle
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from gateway import kubernetes, settings
-from gateway.workers import channel, facts, messages, ports
+from gateway.workers import channel, facts, link, messages, ports
 from gateway.workers.roster import Done, GiveUp, Member, Restart, Roster, members
 
 log = logging.getLogger("headgate.gateway.workers")
 
 MARGIN: Final = 2.0  # seconds beyond the grace period that workers keep to by themselves
 LOOK: Final = 0.5  # seconds between looks who is stuck and how the informer is
-LAST: Final = 1.0  # seconds a worker has to end when the whole ends because of an error
-ANSWER: Final = 5.0  # seconds a worker may take to answer a page
-OUTBOX: Final = 64 << 20  # bytes of pods that a worker may be behind; then it is told all anew
 LEDGER, WORKERS = "/debug/ledger", "/debug/workers"
 
 
@@ -67,7 +63,7 @@ class Supervisor:
         self._roster, self._command = roster, tuple(command)
         self._grpc, self._http = grpc, http
         self._store = facts.Store()
-        self._links: dict[Member, Link] = {}
+        self._links: dict[Member, link.Link] = {}
         self._told = messages.Informed(used=False)
         self._all_listen = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -80,6 +76,7 @@ class Supervisor:
         logging.getLogger().setLevel(config.log_level.upper())
         readiness, telemetry, own = health.Readiness(), Telemetry(process=False), Telemetry()
         readiness.checks["workers"] = roster.ready
+        readiness.asides = roster.checks
         telemetry.add(lambda: roster.readings(own.snapshot()))
         loop = asyncio.get_running_loop()
         pages: dict[str, health.Page] = {
@@ -90,7 +87,7 @@ class Supervisor:
         async with (
             health.serving(
                 (config.admin.health, config.admin.metrics),
-                readiness=Together(readiness, roster),
+                readiness=readiness,
                 telemetry=telemetry,
                 pages=pages,
             ) as admin,
@@ -110,8 +107,8 @@ class Supervisor:
                     await stop.wait()
                     readiness.stopping = roster.stopping = True
                     self._stopped.set()
-                    for link in self._links.values():
-                        link.end()
+                    for at in self._links.values():
+                        at.end()
                 watch.cancel()
                 say.cancel()
 
@@ -121,7 +118,7 @@ class Supervisor:
         while not roster.stopping:
             code = await self._live(member)
             step, lost = roster.ended(member, code, loop.time())
-            extra = {"number": member.number, "end": member.last_end, "points_lost": lost}
+            extra = {"worker": member.number, "end": member.last_end, "points_lost": lost}
             if lost:
                 log.error("worker lost", extra=extra)
             match step:
@@ -132,7 +129,10 @@ class Supervisor:
                         raise SettingsError(failure.problems)
                     raise OSError(failure.words)
                 case Restart(after=after, reason=reason):
-                    why = {"reason": reason, "restart_in_seconds": round(after, 2)}
+                    why: dict[str, object] = {
+                        "reason": reason,
+                        "restart_in_seconds": round(after, 2),
+                    }
                     if member.failure is not None:
                         said = "; ".join(map(str, member.failure.problems)) or member.failure.words
                         why["failure"] = said
@@ -168,42 +168,41 @@ class Supervisor:
         self._roster.started(member, process.pid, loop.time())
         try:
             async with channel.line(ours) as line:
-                await self._talk(member, Link(process, line))
-            async with asyncio.timeout(LAST):
+                await self._talk(member, link.Link(process, line))
+            async with asyncio.timeout(link.LAST):
                 return await process.wait()
         except TimeoutError:  # it closed its channel and lives on
             process.kill()
             return await process.wait()
         finally:
-            await _end(process)
+            await link.gone(process)
 
-    async def _talk(self, member: Member, link: Link) -> None:
+    async def _talk(self, member: Member, at: link.Link) -> None:
         """Hear *member* out, and tell it of pods meanwhile."""
-        link.line.tell(messages.framed(self._told))
-        link.outbox.offer(map(messages.framed, self._store.snapshot()))
-        link.wake.set()
-        self._links[member] = link
+        at.line.tell(messages.framed(self._told))
+        at.offer(map(messages.framed, self._store.snapshot()))
+        self._links[member] = at
         try:
             if self._roster.stopping:
-                link.end()
+                at.end()
             async with asyncio.TaskGroup() as tasks:
-                pump = tasks.create_task(link.pump(self._store))
-                await self._hear(member, link)
+                pump = tasks.create_task(at.pump(self._store))
+                await self._hear(member, at)
                 pump.cancel()
         finally:
             del self._links[member]
-            link.hang_up()
+            at.hang_up()
 
-    async def _hear(self, member: Member, link: Link) -> None:
+    async def _hear(self, member: Member, at: link.Link) -> None:
         loop = asyncio.get_running_loop()
-        while (body := await link.line.hear()) is not None:
+        while (body := await at.line.hear()) is not None:
             match messages.to_supervisor(body):
                 case messages.Report() as report:
                     self._roster.reported(member, report, loop.time())
                     if all(m.report and m.report.listening for m in self._roster.members):
                         self._all_listen.set()
-                case messages.Answer(ticket=ticket, body=body):
-                    link.answered(ticket, body)
+                case messages.Answer(ticket=ticket, body=page):
+                    at.answered(ticket, page)
                 case messages.Failed() as failure:
                     member.failure = failure
 
@@ -212,9 +211,8 @@ class Supervisor:
         frames = list(
             map(messages.framed, self._store.apply(change, asyncio.get_running_loop().time()))
         )
-        for link in self._links.values():
-            link.outbox.offer(frames)
-            link.wake.set()
+        for at in self._links.values():
+            at.offer(frames)
 
     def _look(self, informed: informer.Informer | None) -> None:
         """Tell every worker how the informer is, if that changed."""
@@ -228,8 +226,8 @@ class Supervisor:
         )
         if said != self._told:
             self._told = said
-            for link in self._links.values():
-                link.line.tell(messages.framed(said))
+            for at in self._links.values():
+                at.line.tell(messages.framed(said))
 
     async def _watch(self, informed: informer.Informer | None) -> None:
         """Look after everything that nobody reports, for ever."""
@@ -238,7 +236,7 @@ class Supervisor:
             await asyncio.sleep(LOOK)
             self._look(informed)
             for member in self._roster.stuck(loop.time()):
-                log.warning("worker is stuck and is killed", extra={"number": member.number})
+                log.warning("worker is stuck and is killed", extra={"worker": member.number})
                 if member in self._links:
                     self._links[member].kill()
 
@@ -253,15 +251,15 @@ class Supervisor:
         wanted = query.get("worker", "")
         rest = {key: value for key, value in query.items() if key not in {"page", "worker"}}
         asked = {
-            str(member.number): link
-            for member, link in self._links.items()
+            str(member.number): at
+            for member, at in self._links.items()
             if wanted in {"", str(member.number)}
         }
         found: dict[str, object] = {}
         async with asyncio.TaskGroup() as tasks:
             answers = {
-                number: tasks.create_task(link.ask(f"/debug/{query['page']}", rest))
-                for number, link in asked.items()
+                number: tasks.create_task(at.ask(f"/debug/{query['page']}", rest))
+                for number, at in asked.items()
             }
         for number, task in answers.items():
             answer = task.result()
@@ -270,82 +268,3 @@ class Supervisor:
         if not found:
             raise health.NoSuchPage(f"no worker has a page /debug/{query['page'][:100]}")
         return {"workers": found}
-
-
-class Link:
-    """A running worker: its process, its line, and what is under way between us."""
-
-    def __init__(self, process: asyncio.subprocess.Process, line: channel.Line) -> None:
-        self.line = line
-        self.outbox, self.wake = facts.Outbox(OUTBOX), asyncio.Event()
-        self._process = process
-        self._tickets = 0
-        self._asked: dict[int, asyncio.Future[bytes | None]] = {}
-
-    def end(self) -> None:
-        """Ask the process to end."""
-        with suppress(ProcessLookupError):  # it has
-            self._process.terminate()
-
-    def kill(self) -> None:
-        """End the process."""
-        with suppress(ProcessLookupError):  # it has ended
-            self._process.kill()
-
-    async def pump(self, store: facts.Store) -> None:
-        """Write what waits for the worker, for ever."""
-        while True:
-            await self.wake.wait()
-            self.wake.clear()
-            await self.line.tell_all(self.outbox.take(map(messages.framed, store.snapshot())))
-
-    async def ask(self, path: str, query: Mapping[str, str]) -> bytes | None:
-        """Ask for a page; ``None`` if there is none, or no answer in time."""
-        self._tickets += 1
-        ticket = self._tickets
-        answer = self._asked[ticket] = asyncio.get_running_loop().create_future()
-        self.line.tell(messages.framed(messages.Ask(ticket, path, dict(query))))
-        try:
-            async with asyncio.timeout(ANSWER):
-                return await answer
-        except TimeoutError:
-            return None
-        finally:
-            del self._asked[ticket]
-
-    def answered(self, ticket: int, body: bytes | None) -> None:
-        """Hand an answer to whoever waits for it, if anybody still does."""
-        waiting = self._asked.get(ticket)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(body)
-
-    def hang_up(self) -> None:
-        """Tell those who wait for answers that none will come."""
-        for waiting in self._asked.values():
-            if not waiting.done():
-                waiting.set_result(None)
-
-
-class Together(health.Readiness):
-    """What the supervisor and its workers say; only the supervisor's checks decide."""
-
-    def __init__(self, own: health.Readiness, roster: Roster) -> None:
-        super().__init__()
-        self._own, self._roster = own, roster
-
-    def report(self) -> tuple[bool, dict[str, str]]:
-        ready, words = self._own.report()
-        return ready, {**words, **{k: check()[1] for k, check in self._roster.checks().items()}}
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """See to it that *process* is gone, in good order if it can."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(LAST):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
