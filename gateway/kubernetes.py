@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, TypeVar, final
 
 from common.config import gateway
 from common.enrichment import attributes, pods
@@ -20,6 +20,7 @@ PODS: Final = "/api/v1/pods"
 PATIENCE: Final = 5.0  # seconds a start waits for the first list, so that the first data has names
 GLANCE: Final = 0.05  # seconds between looks whether the API server has failed us meanwhile
 
+Item = TypeVar("Item")
 Samples: TypeAlias = tuple[tuple[Mapping[str, str], float], ...]
 
 
@@ -118,7 +119,10 @@ async def knowing(
         for listener in listeners:
             listener(change)
 
-    async with asking(config, rules, environ, changed) as informed:
+    def shrink(pod: objects.Pod) -> pods.PodFacts:
+        return pods.facts(pod, rules)
+
+    async with asking(config, environ, shrink, changed) as informed:
         if informed is not None:
             await first_list(informed)
         yield Knowledge(index=index, informer=informed, listeners=listeners)
@@ -127,11 +131,11 @@ async def knowing(
 @asynccontextmanager
 async def asking(
     config: gateway.Gateway,
-    rules: attributes.Rules,
     environ: Mapping[str, str],
-    changed: Callable[[reflector.Change[pods.PodFacts]], None],
+    shrink: Callable[[objects.Pod], Item],
+    changed: Callable[[reflector.Change[Item]], None],
 ) -> AsyncIterator[informer.Informer | None]:
-    """Tell *changed* about all pods, see :func:`common.kube.informer.informing`.
+    """Tell *changed* what *shrink* leaves of all pods, see :func:`common.kube.informer.informing`.
 
     Yields ``None`` when no API server is to be asked. Raises like `knowing`.
     """
@@ -139,9 +143,6 @@ async def asking(
     if reached is None:
         yield None
         return
-
-    def shrink(pod: objects.Pod) -> pods.PodFacts:
-        return pods.facts(pod, rules)
 
     node = config.enrichment.node
     async with (

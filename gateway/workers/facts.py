@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from sys import intern
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
 
 import msgspec
 
@@ -16,15 +17,24 @@ from gateway.workers import messages
 CHUNK: Final = 250  # pods of a list in one message, about 100 KB
 
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
-_Row: TypeAlias = tuple[str, str, str, tuple[str, ...], str, Pairs, Pairs, str]
+_Fields: TypeAlias = tuple[str, str, str, tuple[str, ...], str, Pairs, Pairs, str]
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[_Row] = msgspec.msgpack.Decoder(_Row)
+_decoder: msgspec.msgpack.Decoder[_Fields] = msgspec.msgpack.Decoder(_Fields)
 
 
-def encoded(pod: PodFacts) -> msgspec.Raw:
-    """Return *pod* without the names of its fields."""
-    row: _Row = (
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A pod as it is kept and sent, without the names of its fields."""
+
+    uid: str
+    raw: bytes
+
+
+def encoded(pod: PodFacts) -> Row:
+    """Return *pod* as it is kept and sent."""
+    row: _Fields = (
         pod.uid,
         pod.namespace,
         pod.name,
@@ -34,10 +44,10 @@ def encoded(pod: PodFacts) -> msgspec.Raw:
         pod.containers,
         pod.legacy_label,
     )
-    return msgspec.Raw(_encoder.encode(row))
+    return Row(pod.uid, _encoder.encode(row))
 
 
-def decoded(raw: msgspec.Raw) -> PodFacts:
+def decoded(raw: bytes | msgspec.Raw) -> PodFacts:
     """Return the pod that `encoded` was given; texts that many pods share are shared again."""
     uid, namespace, name, addresses, since, attributes, containers, label = _decoder.decode(raw)
     own = {text: text for text in (uid, name, *addresses)}
@@ -64,55 +74,56 @@ class Store:
 
     def __init__(self) -> None:
         self.synced = False  # whether a complete list ever arrived
-        self._pods: dict[str, msgspec.Raw] = {}  # by uid
-        self._departed: OrderedDict[str, tuple[float, msgspec.Raw]] = OrderedDict()
+        self._pods: dict[str, bytes] = {}  # by uid
+        self._departed: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many pods there are, without those that are gone."""
         return len(self._pods)
 
-    def apply(self, change: reflector.Change[PodFacts], now: float) -> Sequence[messages.ToWorker]:
-        """Take in what an informer tells at *now* (seconds); return what workers are to be told."""
+    def apply(self, change: reflector.Change[Row], now: float) -> messages.ToWorker | None:
+        """Take in what an informer tells at *now* (seconds); return what workers are to be told.
+
+        ``None`` means nothing, but after a whole list: then it is the `snapshot`.
+        """
         self._sweep(now)
         match change:
-            case reflector.Replaced(items=items):
-                return self._replace(items, now)
-            case reflector.Deleted(item=pod):
-                raw = encoded(pod)
-                self._pods.pop(pod.uid, None)
-                self._depart(pod.uid, raw, now)
-                return (messages.Changed(raw, gone=True),)
-            case reflector.Added(item=pod) | reflector.Modified(item=pod):
-                raw = encoded(pod)
-                self._departed.pop(pod.uid, None)
-                if self._pods.get(pod.uid) == raw:
-                    return ()  # most changes of a pod concern nothing that enrichment wants
-                self._pods[pod.uid] = raw
-                return (messages.Changed(raw, gone=False),)
+            case reflector.Replaced(items=rows):
+                self._replace(rows, now)
+                return None
+            case reflector.Deleted(item=row):
+                self._pods.pop(row.uid, None)
+                self._depart(row.uid, row.raw, now)
+                return messages.Changed(msgspec.Raw(row.raw), gone=True)
+            case reflector.Added(item=row) | reflector.Modified(item=row):
+                self._departed.pop(row.uid, None)
+                if self._pods.get(row.uid) == row.raw:
+                    return None  # most changes of a pod concern nothing that enrichment wants
+                self._pods[row.uid] = row.raw
+                return messages.Changed(msgspec.Raw(row.raw), gone=False)
 
-    def snapshot(self) -> Sequence[messages.ToWorker]:
-        """Return what a worker has to be told that knows nothing; nothing before the first list."""
+    def snapshot(self, *, departed: bool) -> Iterable[messages.ToWorker]:
+        """Return all pods that there are, as a worker is told; nothing before the first list.
+
+        A worker that starts is told of the *departed* as well; others know when those left, and
+        would keep them longer. It is of this moment, and put into words as it is read: workers
+        take their time, and 10,000 pods are 5 MB.
+        """
         if not self.synced:
             return ()
-        pods = list(self._pods.values())
-        ends = range(CHUNK, max(len(pods), 1) + CHUNK, CHUNK)
-        told: list[messages.ToWorker] = [
-            messages.Pods(pods[end - CHUNK : end], last=end >= len(pods)) for end in ends
-        ]
-        told += [messages.Changed(raw, gone=True) for _, raw in self._departed.values()]
-        return told
+        gone = [raw for _, raw in self._departed.values()] if departed else []
+        return _told(list(self._pods.values()), gone)
 
-    def _replace(self, items: Iterable[PodFacts], now: float) -> Sequence[messages.ToWorker]:
-        before, self._pods = self._pods, {pod.uid: encoded(pod) for pod in items}
+    def _replace(self, rows: Iterable[Row], now: float) -> None:
+        before, self._pods = self._pods, {row.uid: row.raw for row in rows}
         for uid, raw in before.items():
             if uid not in self._pods:
                 self._depart(uid, raw, now)
         for uid in [uid for uid in self._departed if uid in self._pods]:
             del self._departed[uid]
         self.synced = True
-        return self.snapshot()
 
-    def _depart(self, uid: str, raw: msgspec.Raw, now: float) -> None:
+    def _depart(self, uid: str, raw: bytes, now: float) -> None:
         self._departed[uid] = (now, raw)
         self._departed.move_to_end(uid)
 
@@ -122,6 +133,14 @@ class Store:
             if now - since < GRACE and len(self._departed) <= MAX_DEPARTED:
                 return
             del self._departed[uid]
+
+
+def _told(pods: Sequence[bytes], departed: Sequence[bytes]) -> Iterator[messages.ToWorker]:
+    for start in range(0, max(1, len(pods)), CHUNK):
+        part = [msgspec.Raw(raw) for raw in pods[start : start + CHUNK]]
+        yield messages.Pods(part, last=start + CHUNK >= len(pods))
+    for raw in departed:
+        yield messages.Changed(msgspec.Raw(raw), gone=True)
 
 
 class Listener:
@@ -145,35 +164,38 @@ class Listener:
 
 
 class Outbox:
-    """What one worker has yet to be told; one that falls behind is told everything anew.
+    """What one worker has yet to be told; one that knows nothing is told everything.
 
-    ``behind`` counts how often that happened.
+    So is one that falls behind by more than *max_bytes*; ``behind`` counts how often that happened.
     """
 
-    __slots__ = ("_frames", "_max_bytes", "_size", "_stale", "behind")
+    __slots__ = ("_frames", "_ignorant", "_max_bytes", "_size", "behind")
 
     def __init__(self, max_bytes: int) -> None:
         self.behind = 0
         self._max_bytes = max_bytes
         self._frames: list[bytes] = []
         self._size = 0
-        self._stale = False
+        self._ignorant = True
 
-    def offer(self, frames: Iterable[bytes]) -> None:
-        """Keep *frames*, unless the worker is behind by more than the bound already."""
-        if self._stale:
+    def forget(self) -> None:
+        """Tell everything next."""
+        self._frames, self._size, self._ignorant = [], 0, True
+
+    def offer(self, frame: bytes) -> None:
+        """Keep *frame*, unless everything is to be told anyway."""
+        if self._ignorant:
             return
-        for frame in frames:
-            self._frames.append(frame)
-            self._size += len(frame)
+        self._frames.append(frame)
+        self._size += len(frame)
         if self._size > self._max_bytes:
-            self._frames, self._size, self._stale = [], 0, True
+            self.forget()
             self.behind += 1
 
-    def take(self, everything: Iterable[bytes]) -> list[bytes]:
-        """Return what to write now, which is *everything* for a worker that fell behind."""
-        if self._stale:
-            self._stale = False
-            return list(everything)
+    def take(self, everything: Callable[[], Iterable[bytes]]) -> Iterable[bytes]:
+        """Return what to write now; *everything* is asked for what there is to know."""
+        if self._ignorant:
+            self._ignorant = False
+            return everything()
         frames, self._frames, self._size = self._frames, [], 0
         return frames

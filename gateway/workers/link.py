@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from gateway.workers import channel, facts, messages
@@ -24,9 +25,12 @@ class Link:
         self._tickets = 0
         self._asked: dict[int, asyncio.Future[bytes | None]] = {}
 
-    def offer(self, frames: Iterable[bytes]) -> None:
-        """Tell the worker of pods as fast as it listens."""
-        self._outbox.offer(frames)
+    def offer(self, frame: bytes | None) -> None:
+        """Tell the worker of pods as fast as it listens; ``None``: of all that there are."""
+        if frame is None:
+            self._outbox.forget()
+        else:
+            self._outbox.offer(frame)
         self._wake.set()
 
     def end(self) -> None:
@@ -41,10 +45,13 @@ class Link:
 
     async def pump(self, store: facts.Store) -> None:
         """Write what waits for the worker, for ever."""
+        fresh = True
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self.line.tell_all(self._outbox.take(map(messages.framed, store.snapshot())))
+            everything = partial(_everything, store, departed=fresh)
+            await self.line.tell_all(self._outbox.take(everything))
+            fresh = False
 
     async def ask(self, path: str, query: Mapping[str, str]) -> bytes | None:
         """Ask for a page; ``None`` if there is none, or no answer in time."""
@@ -72,6 +79,10 @@ class Link:
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_result(None)
+
+
+def _everything(store: facts.Store, *, departed: bool) -> Iterable[bytes]:
+    return map(messages.framed, store.snapshot(departed=departed))
 
 
 async def gone(process: asyncio.subprocess.Process) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -14,7 +15,7 @@ MAX_CARRIED: Final = 10_000  # samples kept of counters of processes that are go
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 _FOLDS: Final[Mapping[Whole, Callable[[float, float], float]]] = {
-    "sum": float.__add__,
+    "sum": operator.add,
     "max": max,
     "min": min,
 }

@@ -64,12 +64,15 @@ ToWorker: TypeAlias = Pods | Changed | Informed | Ask
 
 
 class Report(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """How a worker is; everything in it is of the same moment."""
+    """How a worker is; everything in it is of the same moment.
+
+    ``readings`` is ``None`` where they are left out: they cost more than the rest.
+    """
 
     listening: bool
     ready: bool
     checks: dict[str, str]
-    readings: list[Reading]
+    readings: list[Reading] | None
     ledgers: list[Ledger]
     mismatches: int
 

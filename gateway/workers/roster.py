@@ -36,6 +36,7 @@ class Member:
     since: float = 0.0  # seconds on the supervisor's clock
     heard: float = 0.0  # when it last said something
     report: messages.Report | None = None
+    readings: Sequence[Reading] = ()
     failure: messages.Failed | None = None
     silent: bool = False  # it was killed for that
     attempts: int = 0  # failures in a row
@@ -94,6 +95,8 @@ class Roster:
     def reported(self, member: Member, report: messages.Report, now: float) -> None:
         """Take a report."""
         member.heard, member.report = now, report
+        if report.readings is not None:
+            member.readings = report.readings
         if report.listening or member.state != "starting":
             member.state = "ready" if report.ready else "unready"
 
@@ -111,7 +114,7 @@ class Roster:
         """
         served = member.report is not None and member.report.listening
         lost = self._carry(member)
-        member.pid, member.report = None, None
+        member.pid, member.report, member.readings = None, None, ()
         member.last_end = _words(code)
         if self.stopping:
             # Before it had handlers a worker that is asked to end is killed by the very signal.
@@ -145,7 +148,7 @@ class Roster:
         report = member.report
         if report is None:
             return 0
-        lost = self.carried.carry(report.readings, report.ledgers, report.mismatches)
+        lost = self.carried.carry(member.readings, report.ledgers, report.mismatches)
         self.carried.accounts.keep({led.pipeline for part in self._ledgers() for led in part})
         return lost
 
@@ -201,7 +204,7 @@ class Roster:
                 tuple(({"reason": why}, float(n)) for why, n in self.restarts.items()),
             ),
         )
-        live = [report.readings for _, report in self._reports()]
+        live = [member.readings for member, _ in self._reports()]
         # Accounts are told by the books of the whole, in which what the dead held is lost.
         books = tuple(self.accounts().readings())
         booked = {reading.name for reading in books}

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from common.enrichment.pods import PodFacts
-from common.kube import informer, reflector
+from common.enrichment import pods
+from common.kube import informer, objects, reflector
 from common.service import address, health, lifecycle
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
@@ -25,6 +25,7 @@ from gateway.workers.roster import Done, GiveUp, Member, Restart, Roster, member
 log = logging.getLogger("headgate.gateway.workers")
 
 MARGIN: Final = 2.0  # seconds beyond the grace period that workers keep to by themselves
+EXIT: Final = 10.0  # seconds a worker that has said its last words may take to exit
 LOOK: Final = 0.5  # seconds between looks who is stuck and how the informer is
 LEDGER, WORKERS = "/debug/ledger", "/debug/workers"
 
@@ -78,7 +79,11 @@ class Supervisor:
         readiness.checks["workers"] = roster.ready
         readiness.asides = roster.checks
         telemetry.add(lambda: roster.readings(own.snapshot()))
-        loop = asyncio.get_running_loop()
+        loop, rules = asyncio.get_running_loop(), settings.rules(config.enrichment)
+
+        def shrink(pod: objects.Pod) -> facts.Row:
+            return facts.encoded(pods.facts(pod, rules))
+
         pages: dict[str, health.Page] = {
             LEDGER: lambda _: roster.ledger_page(),
             WORKERS: lambda _: roster.page(loop.time()),
@@ -91,9 +96,7 @@ class Supervisor:
                 telemetry=telemetry,
                 pages=pages,
             ) as admin,
-            kubernetes.asking(
-                config, settings.rules(config.enrichment), environ, self._changed
-            ) as informed,
+            kubernetes.asking(config, environ, shrink, self._changed) as informed,
         ):
             if informed is not None:
                 own.add(lambda: kubernetes.readings(informed))
@@ -169,7 +172,7 @@ class Supervisor:
         try:
             async with channel.line(ours) as line:
                 await self._talk(member, link.Link(process, line))
-            async with asyncio.timeout(link.LAST):
+            async with asyncio.timeout(EXIT):
                 return await process.wait()
         except TimeoutError:  # it closed its channel and lives on
             process.kill()
@@ -180,7 +183,7 @@ class Supervisor:
     async def _talk(self, member: Member, at: link.Link) -> None:
         """Hear *member* out, and tell it of pods meanwhile."""
         at.line.tell(messages.framed(self._told))
-        at.offer(map(messages.framed, self._store.snapshot()))
+        at.offer(None)
         self._links[member] = at
         try:
             if self._roster.stopping:
@@ -206,13 +209,14 @@ class Supervisor:
                 case messages.Failed() as failure:
                     member.failure = failure
 
-    def _changed(self, change: reflector.Change[PodFacts]) -> None:
+    def _changed(self, change: reflector.Change[facts.Row]) -> None:
         """Tell every worker what the informer says, encoded once for all."""
-        frames = list(
-            map(messages.framed, self._store.apply(change, asyncio.get_running_loop().time()))
-        )
+        told = self._store.apply(change, asyncio.get_running_loop().time())
+        if told is None and not isinstance(change, reflector.Replaced):
+            return
+        frame = None if told is None else messages.framed(told)
         for at in self._links.values():
-            at.offer(frames)
+            at.offer(frame)
 
     def _look(self, informed: informer.Informer | None) -> None:
         """Tell every worker how the informer is, if that changed."""
