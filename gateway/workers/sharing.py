@@ -32,10 +32,22 @@ def share(config: gateway.Gateway, workers: int, *, grpc: str, http: str) -> gat
         limits=replace(config.limits, **limits),
         enrichment=replace(enrichment, fresh_pod_bytes=_part(enrichment.fresh_pod_bytes, workers)),
         pipelines=tuple(
-            replace(pipeline, queue_bytes=_part(pipeline.queue_bytes, workers))
+            replace(
+                pipeline,
+                output=_output(pipeline.output, workers),
+                queue_bytes=_part(pipeline.queue_bytes, workers),
+            )
             for pipeline in config.pipelines
         ),
     )
+
+
+def _output(output: gateway.Output, workers: int) -> gateway.Output:
+    write = output.remote_write
+    if write is None:
+        return output
+    part = msgspec.structs.replace(write, memo_bytes=_part(write.memo_bytes, workers))
+    return msgspec.structs.replace(output, remote_write=part)
 
 
 def _part(whole: int, workers: int) -> int:

@@ -8,7 +8,10 @@ from gateway.workers import sharing
 
 
 def config(bound: int) -> gateway.Gateway:
-    output = gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://b:1"))
+    otlp = gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://b:1"))
+    write = gateway.Output(
+        remote_write=gateway.RemoteWriteOutput(url="http://b:1", memo_bytes=bound)
+    )
     limits = gateway.Limits(
         max_in_flight_bytes=bound,
         max_connections=bound,
@@ -18,7 +21,10 @@ def config(bound: int) -> gateway.Gateway:
     return gateway.Gateway(
         limits=limits,
         enrichment=gateway.Enrichment(fresh_pod_bytes=bound),
-        pipelines=(gateway.Pipeline(name="a", output=output, queue_bytes=bound),),
+        pipelines=(
+            gateway.Pipeline(name="a", output=otlp, queue_bytes=bound),
+            gateway.Pipeline(name="b", output=write, queue_bytes=bound),
+        ),
     )
 
 
@@ -27,6 +33,7 @@ def bounds(shared: gateway.Gateway) -> set[int]:
         *(getattr(shared.limits, name) for name in sharing.DIVIDED),
         shared.enrichment.fresh_pod_bytes,
         *(pipeline.queue_bytes for pipeline in shared.pipelines),
+        *(p.output.remote_write.memo_bytes for p in shared.pipelines if p.output.remote_write),
     }
 
 
