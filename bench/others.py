@@ -53,7 +53,7 @@ async def kubernetes(pods: int) -> None:
     """
     asked = {"pages": 0, "watches": 0}
     pages = [
-        json.dumps(_page(start, min(500, pods - start), pods)).encode()
+        json.dumps(page(start, min(500, pods - start), pods)).encode()
         for start in range(0, pods, 500)
     ]
 
@@ -64,8 +64,8 @@ async def kubernetes(pods: int) -> None:
             await response.prepare(request)
             await asyncio.sleep(3600)
             return response
-        page = int(request.query.get("continue") or 0)
-        return web.Response(body=pages[page], content_type="application/json")
+        number = int(request.query.get("continue") or 0)
+        return web.Response(body=pages[number], content_type="application/json")
 
     async def told(_: web.Request) -> web.Response:
         return web.json_response(asked)
@@ -76,7 +76,7 @@ async def kubernetes(pods: int) -> None:
     await _serve(app)
 
 
-def _page(start: int, count: int, total: int) -> dict[str, object]:
+def page(start: int, count: int, total: int) -> dict[str, object]:
     more = {"continue": str(start // 500 + 1)} if start + count < total else {}
     return {
         "kind": "PodList",

@@ -14,8 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import pairwise
 from pathlib import Path
 
 from bench import others, processes
@@ -30,6 +30,7 @@ CONFIGURATION = {"pipelines": [], "grace": 5.0}
 
 async def main(count: int) -> None:
     """Measure two and four workers with *count* pods."""
+    _parts(count)
     print("| workers | informers | pages | watches | CPU s | memory MB |")
     print("| --- | --- | --- | --- | --- | --- |")
     for workers in (2, 4):
@@ -37,7 +38,6 @@ async def main(count: int) -> None:
             runs = [await _whole(workers, informers, count) for _ in range(RUNS)]
             asked, cpu, memory = map(min, zip(*runs, strict=True))
             print(f"| {workers} | {informers} | {asked} | {cpu:.2f} | {memory:.0f} |", flush=True)
-    print("CPU of a change, in µs:", _changes())
     print("what the feed adds to a change, in µs:", await _hop(count))
 
 
@@ -89,32 +89,69 @@ async def _until_known(admin: str, count: int | None) -> None:
         await asyncio.sleep(0.05)
 
 
-def _changes() -> dict[str, float]:
-    """Measure what a change costs: a worker that watches, one that is told, and the teller."""
+def _parts(count: int) -> None:
+    """Print the CPU of each part: a worker that asks itself, the supervisor, a worker told."""
     rules = attributes.Rules()
     own = objects.decoder(objects.Pod, lambda pod: pods.facts(pod, rules))
     supervisor = objects.decoder(objects.Pod, lambda pod: facts.encoded(pods.facts(pod, rules)))
-    lines = []
+    pages = [
+        json.dumps(others.page(start, min(500, count - start), count)).encode()
+        for start in range(0, count, 500)
+    ]
+    events = []
     for n in range(CHANGES):
         changed = others.pod(n)
         changed["status"]["podIPs"] = []
-        lines.append(json.dumps({"type": "MODIFIED", "object": changed}).encode())
-    index, told, store, listener = pods.PodIndex(), pods.PodIndex(), facts.Store(), facts.Listener()
-    at = [time.process_time_ns()]
-    for line in lines:
-        index.apply(reflector.Modified(own.event(line).item), 0.0)
-    at.append(time.process_time_ns())
-    said = [
-        messages.framed(store.apply(reflector.Modified(supervisor.event(line).item), 0.0))
-        for line in lines
-    ]
-    at.append(time.process_time_ns())
-    for frame in said:
-        told.apply(listener.heard(messages.to_worker(frame[messages.HEAD :])), 0.0)
-    at.append(time.process_time_ns())
-    names = ("watching worker", "supervisor", "worker told")
-    costs = (round((after - before) / CHANGES / 1000, 1) for before, after in pairwise(at))
-    return dict(zip(names, costs, strict=True))
+        events.append(json.dumps({"type": "MODIFIED", "object": changed}).encode())
+
+    def asks() -> Iterator[None]:
+        index = pods.PodIndex()
+        items = tuple(item for page in pages for item in own.page(page).items)
+        index.apply(reflector.Replaced(items), 0.0)
+        yield
+        for line in events:
+            index.apply(reflector.Modified(own.event(line).item), 0.0)
+
+    said: list[bytes] = []
+
+    def tells() -> Iterator[None]:
+        store = facts.Store()
+        said.clear()
+        items = tuple(item for page in pages for item in supervisor.page(page).items)
+        store.apply(reflector.Replaced(items), 0.0)
+        said.extend(map(messages.framed, store.snapshot(departed=True)))
+        yield
+        for line in events:
+            told = store.apply(reflector.Modified(supervisor.event(line).item), 0.0)
+            said.append(messages.framed(told))
+
+    def is_told() -> Iterator[None]:
+        index, listener = pods.PodIndex(), facts.Listener()
+        for n, frame in enumerate(said):
+            if n == len(said) - CHANGES:
+                yield
+            change = listener.heard(messages.to_worker(frame[messages.HEAD :]))
+            if change is not None:
+                index.apply(change, 0.0)
+
+    print("| CPU of | list, ms | change, µs |")
+    print("| --- | --- | --- |")
+    for name, part in (
+        ("a worker that asks itself", asks),
+        ("the supervisor", tells),
+        ("a worker that is told", is_told),
+    ):
+        costs = [_timed(part()) for _ in range(RUNS)]
+        listing, change = map(min, zip(*costs, strict=True))
+        print(f"| {name} | {listing / 1e6:.0f} | {change / CHANGES / 1e3:.1f} |")
+
+
+def _timed(part: Iterator[None]) -> tuple[int, int]:
+    start = time.process_time_ns()
+    next(part)
+    middle = time.process_time_ns()
+    list(part)
+    return middle - start, time.process_time_ns() - middle
 
 
 async def _hop(count: int) -> dict[str, float]:

@@ -5,9 +5,14 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, strategies as st
 
+from common.enrichment.attributes import Rules
+from common.enrichment.enricher import Enricher
+from common.enrichment.pods import PodIndex
 from common.service.ledger import DropReason, FilterRule, Ledger
 from common.service.telemetry import Reading
-from gateway import readings as declared
+from gateway import destinations, kubernetes, readings as declared
+from gateway.intake import Intake
+from gateway.receivers.trust import Trust
 from gateway.workers import merging
 
 
@@ -118,20 +123,21 @@ def test_checks_that_agree_are_told_once() -> None:
 
 def test_what_cannot_be_summed_says_so() -> None:
     """The rules are declared with the metrics: generations, ages and flags are no sums."""
-    from common.enrichment.pods import PodIndex
-    from gateway import kubernetes
-    from gateway.intake import Intake
-    from gateway.receivers.trust import Trust
-    from tests.gateway import samples
-
-    intake = Intake(samples.Enricher() if hasattr(samples, "Enricher") else None)
-    told = {r.name: r for r in declared.of_intake(intake, Trust(), 3)}
-    assert told["headgate_gateway_routes_generation"].whole == "max"
-    assert told["headgate_gateway_points_taken_total"].whole == "sum"
 
     class Told:
         counts, synced, healthy, status = None, True, True, ""
 
-    known = kubernetes.Knowledge(index=PodIndex(), informer=Told())
-    (pods,) = known.readings()
-    assert (pods.name, pods.whole) == ("headgate_gateway_kubernetes_pods", "max")
+    told = {
+        reading.name.removeprefix("headgate_gateway_"): reading.whole
+        for reading in (
+            *declared.of_intake(Intake(Enricher(Rules(), PodIndex(), 1)), Trust(), 3),
+            *destinations.readings(()),
+            *kubernetes.Knowledge(index=PodIndex(), informer=Told()).readings(),
+        )
+        if reading.kind == "gauge"
+    }
+    assert {name for name, whole in told.items() if whole == "max"} == {
+        "routes_generation", "destinations_draining", "queue_oldest_seconds",
+        "destination_failing", "kubernetes_pods",
+    }  # fmt: skip
+    assert {"queue_bytes", "queue_limit_bytes"} <= {n for n, w in told.items() if w == "sum"}
