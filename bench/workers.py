@@ -94,15 +94,7 @@ def _parts(count: int) -> None:
     rules = attributes.Rules()
     own = objects.decoder(objects.Pod, lambda pod: pods.facts(pod, rules))
     supervisor = objects.decoder(objects.Pod, lambda pod: facts.encoded(pods.facts(pod, rules)))
-    pages = [
-        json.dumps(others.page(start, min(500, count - start), count)).encode()
-        for start in range(0, count, 500)
-    ]
-    events = []
-    for n in range(CHANGES):
-        changed = others.pod(n)
-        changed["status"]["podIPs"] = []
-        events.append(json.dumps({"type": "MODIFIED", "object": changed}).encode())
+    pages, events = _heard(count)
 
     def asks() -> Iterator[None]:
         index = pods.PodIndex()
@@ -144,6 +136,21 @@ def _parts(count: int) -> None:
         costs = [_timed(part()) for _ in range(RUNS)]
         listing, change = map(min, zip(*costs, strict=True))
         print(f"| {name} | {listing / 1e6:.0f} | {change / CHANGES / 1e3:.1f} |")
+
+
+def _heard(count: int) -> tuple[list[bytes], list[bytes]]:
+    """Return a list of *count* pods in pages, and events that give some of them new addresses."""
+    pages = [
+        json.dumps(others.page(start, min(500, count - start), count)).encode()
+        for start in range(0, count, 500)
+    ]
+    events = []
+    for n in range(CHANGES):
+        changed = others.pod(n)
+        changed["status"]["podIP"] = f"10.99.{n >> 8}.{n & 255}"
+        changed["status"]["podIPs"] = []
+        events.append(json.dumps({"type": "MODIFIED", "object": changed}).encode())
+    return pages, events
 
 
 def _timed(part: Iterator[None]) -> tuple[int, int]:
