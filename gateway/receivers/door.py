@@ -183,4 +183,5 @@ def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
         "headgate_gateway_tls_not_after_seconds",
         "When the certificate that is served ends, in seconds since the Unix epoch.",
         tuple(({"transport": d.transport}, d.tls_not_after) for d in doors if d.tls_not_after),
+        "min",
     )

@@ -48,5 +48,6 @@ def _reserve(wanted: address.Address, stack: ExitStack) -> int:
 def _bind(end: socket.socket, place: tuple[object, ...], port: int) -> None:
     end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as asyncio's servers do
     if end.family == socket.AF_INET6:
-        end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # [::] means every address, IPv4 included, as for the doors.
+        end.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(place[0] != "::"))
     end.bind((place[0], port, *place[2:]))

@@ -327,6 +327,49 @@ async def test_a_change_of_the_configuration_reaches_all(tmp_path) -> None:
         await programs.until(lambda: says("restart to change workers"), "both say so")
 
 
+async def test_one_informer_tells_all_and_those_that_come_later(tmp_path) -> None:
+    """A worker that is replaced while the API server is away knows the pods all the same."""
+    arrivals = Arrivals()
+    kubeconfig = tmp_path / "kubeconfig"
+    told = {"kubernetes": {"kubeconfig": str(kubeconfig)}, "limits": {"idle_timeout": 60.0}}
+    async with sink.serving(arrivals, NAMES) as at, contextlib.AsyncExitStack() as stack:
+        server = contextlib.AsyncExitStack()
+        async with server:
+            api = await server.enter_async_context(
+                processes.running("-m", "bench.others", "kubernetes", "700")
+            )
+            url = json.loads(await api.child.stdout.readline())["url"]
+            kubeconfig.write_text(json.dumps(kubeconfig_of(url)))
+            whole = await stack.enter_async_context(
+                running(tmp_path, document(at.otlp_grpc, **told))
+            )
+
+            async def known() -> bool:
+                ready = await whole.page("/readyz")
+                return ready["checks"]["kubernetes"] == "synced; 700 pods"
+
+            await programs.until(known, "both know all pods")
+            asked = await processes.get(f"{url}/asked")
+            assert asked == {"pages": 2, "watches": 1}
+        victim = (await whole.workers())[0]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        await programs.until(lambda: replaced(whole, victim), "the worker is replaced")
+
+        async def kept() -> bool:
+            said = (await whole.page("/readyz"))["checks"]["kubernetes"]
+            return "unreachable" in said and said.count("700 pods") == 1 and "worker" not in said
+
+        await programs.until(kept, "both still know all pods, and say the same")
+
+
+def kubeconfig_of(server: str) -> dict[str, object]:
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+    }
+
+
 @pytest.mark.parametrize("workers", ["0", "65", "two"])
 async def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path, workers) -> None:
     file = tmp_path / "gateway.json"

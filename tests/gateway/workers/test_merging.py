@@ -9,10 +9,14 @@ from common.enrichment.attributes import Rules
 from common.enrichment.enricher import Enricher
 from common.enrichment.pods import PodIndex
 from common.service.ledger import DropReason, FilterRule, Ledger
+from common.service.memory import Memory
 from common.service.telemetry import Reading
 from gateway import destinations, kubernetes, readings as declared
 from gateway.intake import Intake
+from gateway.receivers import door
+from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
+from gateway.scarcity import Scarcity
 from gateway.workers import merging
 
 
@@ -127,17 +131,21 @@ def test_what_cannot_be_summed_says_so() -> None:
     class Told:
         counts, synced, healthy, status = None, True, True, ""
 
+    admission = Admission(1)
     told = {
         reading.name.removeprefix("headgate_gateway_"): reading.whole
         for reading in (
             *declared.of_intake(Intake(Enricher(Rules(), PodIndex(), 1)), Trust(), 3),
             *destinations.readings(()),
             *kubernetes.Knowledge(index=PodIndex(), informer=Told()).readings(),
+            *Scarcity(admission, 0.9, lambda: Memory(used=1)).readings(),
+            *door.readings([door.Traffic("grpc")], admission),
         )
         if reading.kind == "gauge"
     }
     assert {name for name, whole in told.items() if whole == "max"} == {
         "routes_generation", "destinations_draining", "queue_oldest_seconds",
-        "destination_failing", "kubernetes_pods",
+        "destination_failing", "kubernetes_pods", "memory_used_bytes", "memory_limit_bytes",
     }  # fmt: skip
+    assert {name for name, whole in told.items() if whole == "min"} == {"tls_not_after_seconds"}
     assert {"queue_bytes", "queue_limit_bytes"} <= {n for n, w in told.items() if w == "sum"}
