@@ -114,7 +114,6 @@ class Roster:
         """
         served = member.report is not None and member.report.listening
         lost = self._carry(member)
-        member.pid, member.report, member.readings = None, None, ()
         member.last_end = _words(code)
         if self.stopping:
             # Before it had handlers a worker that is asked to end is killed by the very signal.
@@ -144,11 +143,16 @@ class Roster:
             if other is not member
         )
 
+    def abandon(self) -> int:
+        """Close the books of all who were still at work; return how many points are lost."""
+        return sum(map(self._carry, self.members))
+
     def _carry(self, member: Member) -> int:
-        report = member.report
+        member.pid, report = None, member.report
         if report is None:
             return 0
         lost = self.carried.carry(member.readings, report.ledgers, report.mismatches)
+        member.report, member.readings = None, ()
         self.carried.accounts.keep({led.pipeline for part in self._ledgers() for led in part})
         return lost
 

@@ -51,6 +51,7 @@ async def supervise(
     except BaseExceptionGroup as group:
         raise lifecycle.alone(group, (SettingsError, OSError)) or group from None
     finally:
+        roster.abandon()  # whoever had to be killed
         log.info("all workers ended", extra=roster.accounts().last_words())
     return 0 if roster.clean else 1
 
@@ -147,7 +148,25 @@ class Supervisor:
 
     async def _live(self, member: Member) -> int:
         """Run one process to its end; return its exit code, negative for a signal."""
-        loop = asyncio.get_running_loop()
+        try:
+            process, ours = await self._start(member)
+        except OSError as error:  # no memory, no descriptors: perhaps there will be
+            member.failure = messages.Failed([], f"cannot start a worker: {error}")
+            return 1
+        self._roster.started(member, process.pid, asyncio.get_running_loop().time())
+        try:
+            async with channel.line(ours) as line:
+                await self._talk(member, link.Link(process, line))
+            async with asyncio.timeout(EXIT):
+                return await process.wait()
+        except TimeoutError:  # it closed its channel and lives on
+            process.kill()
+            return await process.wait()
+        finally:
+            await link.gone(process)
+
+    async def _start(self, member: Member) -> tuple[asyncio.subprocess.Process, socket.socket]:
+        """Start a process for *member*; return it, and our end of the socket to it."""
         ours, theirs = socket.socketpair()
         with theirs:
             seat = messages.Seat(
@@ -168,17 +187,7 @@ class Supervisor:
             except BaseException:
                 ours.close()
                 raise
-        self._roster.started(member, process.pid, loop.time())
-        try:
-            async with channel.line(ours) as line:
-                await self._talk(member, link.Link(process, line))
-            async with asyncio.timeout(EXIT):
-                return await process.wait()
-        except TimeoutError:  # it closed its channel and lives on
-            process.kill()
-            return await process.wait()
-        finally:
-            await link.gone(process)
+        return process, ours
 
     async def _talk(self, member: Member, at: link.Link) -> None:
         """Hear *member* out, and tell it of pods meanwhile."""

@@ -183,6 +183,16 @@ def test_books_of_the_whole_balance_before_and_after_a_death() -> None:
     assert falling == []
 
 
+def test_what_those_held_who_had_to_be_killed_is_lost() -> None:
+    found = working()
+    found.reported(found.members[0], report(10, held=4), 1.0)
+    found.reported(found.members[1], report(5, held=1), 1.0)
+    assert found.abandon() == 5
+    assert found.abandon() == 0
+    last = found.accounts().last_words()
+    assert (last["received"], last["lost"], last["held"]) == (15, {"worker_lost": 5}, 0)
+
+
 def test_pages_and_checks_tell_each_worker() -> None:
     found = working()
     found.reported(found.members[1], report(checks={"config": "refused"}), 0.0)

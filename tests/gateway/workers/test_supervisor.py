@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -87,7 +87,9 @@ class Whole:
 
 
 @asynccontextmanager
-async def supervising(folder: Path, body: str = "", workers: int = 2) -> AsyncIterator[Whole]:
+async def supervising(
+    folder: Path, body: str = "", start: Sequence[str] = ()
+) -> AsyncIterator[Whole]:
     (port,) = processes.free_ports(1)
     admin = f"127.0.0.1:{port}"
     file = folder / "gateway.json"
@@ -97,13 +99,13 @@ async def supervising(folder: Path, body: str = "", workers: int = 2) -> AsyncIt
                 "listen": {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0"},
                 "admin": {"health": admin, "metrics": admin},
                 "kubernetes": {"source": "none"},
-                "workers": workers,
+                "workers": 2,
                 "grace": 2.0,
             }
         )
     )
     loaded = settings.load(file, environ={})
-    running = supervisor.supervise(loaded, command(body), environ={})
+    running = supervisor.supervise(loaded, start or command(body), environ={})
     async with aiohttp.ClientSession() as client:
         # Not of a group: what it ends with is what the tests are about.
         serving = asyncio.get_running_loop().create_task(running)
@@ -168,6 +170,12 @@ sys.exit(1)
 async def test_settings_that_no_worker_starts_with_end_the_whole(tmp_path: Path) -> None:
     async with supervising(tmp_path, FAILING) as whole:
         with pytest.raises(SettingsError, match=r"^pipelines\[a\]: no such file$"):
+            await whole.serving
+
+
+async def test_a_program_that_cannot_be_started_ends_the_whole_in_words(tmp_path: Path) -> None:
+    async with supervising(tmp_path, start=("/nowhere",)) as whole:
+        with pytest.raises(OSError, match=r"^cannot start a worker: .*/nowhere"):
             await whole.serving
 
 
