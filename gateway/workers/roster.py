@@ -33,7 +33,7 @@ class Member:
     number: int
     pid: int | None = None
     state: State = "waiting"
-    since: float = 0.0  # seconds on the supervisor's clock
+    since: float = 0.0  # seconds on the supervisor's clock: when it started, or ended
     heard: float = 0.0  # when it last said something
     report: messages.Report | None = None
     readings: Sequence[Reading] = ()
@@ -184,7 +184,7 @@ class Roster:
                 "number": member.number,
                 "pid": member.pid,
                 "state": member.state,
-                "state_seconds": round(now - member.since, 3),
+                "seconds": round(now - member.since, 3),
                 "starts": member.starts,
                 "last_end": member.last_end,
             }

@@ -198,6 +198,6 @@ def test_pages_and_checks_tell_each_worker() -> None:
     found.reported(found.members[1], report(checks={"config": "refused"}), 0.0)
     assert found.checks() == {"config": "worker 1: 1 pipeline; worker 2: refused"}
     assert found.page(2.0)[0] == {
-        "number": 1, "pid": 101, "state": "ready", "state_seconds": 2.0, "starts": 1,
+        "number": 1, "pid": 101, "state": "ready", "seconds": 2.0, "starts": 1,
         "last_end": "",
     }  # fmt: skip
