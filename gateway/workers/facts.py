@@ -10,14 +10,16 @@ from typing import Final, TypeAlias, final
 
 import msgspec
 
-from common.enrichment.pods import GRACE, MAX_DEPARTED, PodFacts
+from common.enrichment.pods import GRACE, MAX_DEPARTED, Pairs, PodFacts, one_of, one_of_pairs
 from common.kube import reflector
 from gateway.workers import messages
 
 CHUNK: Final = 250  # pods of a list in one message, about 100 KB
 
-Pairs: TypeAlias = tuple[tuple[str, str], ...]
-_Fields: TypeAlias = tuple[str, str, str, tuple[str, ...], str, Pairs, Pairs, str]
+_Texts: TypeAlias = tuple[str, ...]
+_Fields: TypeAlias = tuple[
+    str, str, str, _Texts, str, _Texts, _Texts, Pairs, str, str, _Texts, str
+]  # of a PodFacts, in its order
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Fields] = msgspec.msgpack.Decoder(_Fields)
@@ -34,32 +36,43 @@ class Row:
 
 def encoded(pod: PodFacts) -> Row:
     """Return *pod* as it is kept and sent."""
-    row: _Fields = (
+    fields: _Fields = (
         pod.uid,
         pod.namespace,
         pod.name,
         pod.addresses,
         pod.since,
-        pod.attributes,
+        pod.keys,
+        pod.values,
         pod.containers,
         pod.legacy_label,
+        pod.host,
+        pod.withheld,
+        pod.state,
     )
-    return Row(pod.uid, _encoder.encode(row))
+    return Row(pod.uid, _encoder.encode(fields))
 
 
 def decoded(raw: bytes | msgspec.Raw) -> PodFacts:
     """Return the pod that `encoded` was given; texts that many pods share are shared again."""
-    uid, namespace, name, addresses, since, attributes, containers, label = _decoder.decode(raw)
+    (
+        uid, namespace, name, addresses, since, keys, values, containers, label, host, withheld,
+        state,
+    ) = _decoder.decode(raw)  # fmt: skip
     own = {text: text for text in (uid, name, *addresses)}
     return PodFacts(
         uid=uid,
         namespace=intern(namespace),
         name=name,
         addresses=addresses,
-        since=since,
-        attributes=tuple([(intern(k), own.get(v) or intern(v)) for k, v in attributes]),
-        containers=tuple([(intern(k), intern(v)) for k, v in containers]),
+        since=intern(since),
+        keys=one_of(keys),
+        values=tuple([own.get(value) or intern(value) for value in values]),
+        containers=one_of_pairs(containers),
         legacy_label=intern(label),
+        host=intern(host),
+        withheld=withheld,
+        state=intern(state),
     )
 
 

@@ -23,7 +23,7 @@ class Link:
         self._outbox, self._wake = facts.Outbox(OUTBOX), asyncio.Event()
         self._process = process
         self._tickets = 0
-        self._asked: dict[int, asyncio.Future[bytes | None]] = {}
+        self._asked: dict[int, asyncio.Future[messages.Answer | None]] = {}
 
     def offer(self, frame: bytes | None) -> None:
         """Tell the worker of pods as fast as it listens; ``None``: of all that there are."""
@@ -53,11 +53,11 @@ class Link:
             await self.line.tell_all(self._outbox.take(everything))
             fresh = False
 
-    async def ask(self, path: str, query: Mapping[str, str]) -> bytes | None:
-        """Ask for a page; ``None`` if there is none, or no answer in time."""
+    async def ask(self, path: str, query: Mapping[str, str]) -> messages.Answer | None:
+        """Ask for a page; ``None`` if there is no answer in time."""
         self._tickets += 1
         ticket = self._tickets
-        answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[messages.Answer | None] = asyncio.get_running_loop().create_future()
         self._asked[ticket] = answer
         self.line.tell(messages.framed(messages.Ask(ticket, path, dict(query))))
         try:
@@ -68,11 +68,11 @@ class Link:
         finally:
             del self._asked[ticket]
 
-    def answered(self, ticket: int, body: bytes | None) -> None:
+    def answered(self, answer: messages.Answer) -> None:
         """Hand an answer to whoever waits for it, if anybody still does."""
-        waiting = self._asked.get(ticket)
+        waiting = self._asked.get(answer.ticket)
         if waiting is not None and not waiting.done():
-            waiting.set_result(body)
+            waiting.set_result(answer)
 
     def hang_up(self) -> None:
         """Tell those who wait for answers that none will come."""

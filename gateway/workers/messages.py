@@ -78,10 +78,11 @@ class Report(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):
-    """What a page says, as JSON; ``None``: there is no such page."""
+    """What a page says, as JSON; ``None``: there is none, or a *problem* with the question."""
 
     ticket: int
     body: bytes | None
+    problem: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

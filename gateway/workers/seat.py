@@ -101,6 +101,7 @@ class Worker:
         self._seat, self._line = seat, line
         self._index = pods.PodIndex()
         self._fed, self._listener = Fed(), facts.Listener()
+        self._listeners: list[kubernetes.Changed] = []
 
     def part(self, loaded: settings.Loaded) -> settings.Loaded:
         """Return the configuration with this worker's part of the limits."""
@@ -137,7 +138,11 @@ class Worker:
         used = self._fed.said is not None and self._fed.said.used
         if used:
             await kubernetes.first_list(self._fed)
-        yield kubernetes.Knowledge(index=self._index, informer=self._fed if used else None)
+        yield kubernetes.Knowledge(
+            index=self._index,
+            informer=self._fed if used else None,
+            listeners=self._listeners,
+        )
 
     async def _report(self, told: Told) -> None:
         for turn in count():
@@ -151,8 +156,7 @@ class Worker:
         while (body := await self._line.hear()) is not None:
             match messages.to_worker(body):
                 case messages.Ask() as asked:
-                    answer = messages.Answer(asked.ticket, await _answer(asked, pages))
-                    self._line.tell(messages.framed(answer))
+                    self._line.tell(messages.framed(await _answer(asked, pages)))
                 case messages.Informed() as said:
                     self._fed.said = said
                     self._fed.spoken.set()
@@ -160,6 +164,8 @@ class Worker:
                     change = self._listener.heard(heard)
                     if change is not None:
                         self._index.apply(change, loop.time())
+                        for listener in self._listeners:
+                            listener(change)
                         if self._index.synced:
                             self._fed.complete.set()
                 case _ as never:
@@ -181,9 +187,13 @@ def report(told: Told, *, readings: bool = True) -> messages.Report:
     )
 
 
-async def _answer(asked: messages.Ask, pages: Mapping[str, health.Page]) -> bytes | None:
+async def _answer(asked: messages.Ask, pages: Mapping[str, health.Page]) -> messages.Answer:
     page = pages.get(asked.path)
     if page is None:
-        return None
-    said = page(asked.query)
-    return health.encoded(await said if isinstance(said, Awaitable) else said)
+        return messages.Answer(asked.ticket, None)
+    try:
+        said = page(asked.query)
+        found = await said if isinstance(said, Awaitable) else said
+    except health.BadQuery as error:
+        return messages.Answer(asked.ticket, None, str(error))
+    return messages.Answer(asked.ticket, health.encoded(found))

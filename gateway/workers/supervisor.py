@@ -86,7 +86,7 @@ class Supervisor:
             return facts.encoded(pods.facts(pod, rules))
 
         pages: dict[str, health.Page] = {
-            LEDGER: lambda _: roster.ledger_page(),
+            LEDGER: self._ledger,
             WORKERS: lambda _: roster.page(loop.time()),
             "/debug/{page}": self._page,
         }
@@ -213,8 +213,8 @@ class Supervisor:
                     self._roster.reported(member, report, loop.time())
                     if all(m.report and m.report.listening for m in self._roster.members):
                         self._all_listen.set()
-                case messages.Answer(ticket=ticket, body=page):
-                    at.answered(ticket, page)
+                case messages.Answer() as answer:
+                    at.answered(answer)
                 case messages.Failed() as failure:
                     member.failure = failure
 
@@ -259,6 +259,12 @@ class Supervisor:
         where = {"grpc": str(self._grpc), "http": str(self._http), "admin": admin}
         log.info("all workers listen", extra={**where, "workers": len(self._roster.members)})
 
+    def _ledger(self, query: Mapping[str, str]) -> object:
+        """Return the account of the whole, or what a worker's own page says."""
+        if "worker" in query:
+            return self._page({**query, "page": "ledger"})
+        return self._roster.ledger_page()
+
     async def _page(self, query: Mapping[str, str]) -> object:
         """Return what the workers' pages of one name say, or only that of ``?worker=N``."""
         wanted = query.get("worker", "")
@@ -274,10 +280,12 @@ class Supervisor:
                 number: tasks.create_task(at.ask(f"/debug/{query['page']}", rest))
                 for number, at in asked.items()
             }
-        for number, task in answers.items():
-            answer = task.result()
-            if answer is not None:
-                found[number] = msgspec.Raw(answer)
+        said = {number: task.result() for number, task in answers.items()}
+        for number, answer in said.items():
+            if answer is not None and answer.problem:
+                raise health.BadQuery(answer.problem)
+            if answer is not None and answer.body is not None:
+                found[number] = msgspec.Raw(answer.body)
         if not found:
             raise health.NoSuchPage(f"no worker has a page /debug/{query['page'][:100]}")
         return {"workers": found}

@@ -4,22 +4,10 @@ import string
 
 from hypothesis import given, settings, strategies as st
 
-from common.enrichment.pods import GRACE, PodFacts, PodIndex
+from common.enrichment.pods import GRACE, PodIndex
 from common.kube import reflector
 from gateway.workers import facts, messages
-
-
-def pod(uid: str, address: str = "10.0.0.1", name: str = "") -> PodFacts:
-    return PodFacts(
-        uid=uid,
-        namespace="shop",
-        name=name or f"pod-{uid}",
-        addresses=(address,),
-        since="2026-01-01T00:00:00Z",
-        attributes=(("k8s.pod.uid", uid), ("k8s.namespace.name", "shop")),
-        containers=(("app", "1.2"),),
-        legacy_label="shop",
-    )
+from tests.gateway.workers.pods import pod
 
 
 def encoded(change):
@@ -55,8 +43,10 @@ def test_a_pod_arrives_as_it_was_and_shares_its_texts() -> None:
     )
     assert (one, two) == (pod("1"), pod("2"))
     assert one.namespace is two.namespace
-    assert one.attributes[1][1] is one.namespace
-    assert one.attributes[0][1] is one.uid
+    assert one.keys is two.keys
+    assert one.containers is two.containers
+    assert one.values[1] is one.namespace
+    assert one.values[0] is one.uid
 
 
 def test_before_the_first_list_there_is_nothing_to_tell() -> None:

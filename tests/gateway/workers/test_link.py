@@ -8,15 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from common.enrichment.pods import PodFacts
 from common.kube import reflector
 from gateway.workers import channel, facts, link, messages
+from tests.gateway.workers.pods import pod
 
 pytestmark = pytest.mark.wallclock
-POD = PodFacts(
-    uid="1", namespace="n", name="a", addresses=(), since="", attributes=(), containers=(),
-    legacy_label="",
-)  # fmt: skip
+POD = pod("1")
 
 
 @asynccontextmanager
@@ -37,10 +34,10 @@ async def test_an_answer_reaches_whoever_asked() -> None:
         asking = [tasks.create_task(at.ask(path, {"q": "1"})) for path in ("/a", "/b")]
         asked = [messages.to_worker(await there.hear()) for _ in asking]
         assert asked[0] == messages.Ask(1, "/a", {"q": "1"})
-        at.answered(asked[1].ticket, b"B")
-        at.answered(asked[0].ticket, None)
-        at.answered(99, b"late")
-        assert [await asked for asked in asking] == [None, b"B"]
+        answers = [messages.Answer(1, None), messages.Answer(2, b"B"), messages.Answer(99, b"late")]
+        for answer in reversed(answers):
+            at.answered(answer)
+        assert [await asked for asked in asking] == answers[:2]
 
 
 async def test_nobody_waits_for_one_that_hung_up_or_says_nothing(

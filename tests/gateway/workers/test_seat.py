@@ -10,7 +10,6 @@ import pytest
 
 from common.config import gateway, shared
 from common.enrichment.attributes import Rules
-from common.enrichment.pods import PodFacts
 from common.kube import reflector
 from common.service import health
 from common.service.settings import Problem
@@ -19,12 +18,10 @@ from gateway import settings
 from gateway.accounts import Accounts
 from gateway.place import Told
 from gateway.workers import channel, facts, messages, seat
+from tests.gateway.workers.pods import pod
 
 pytestmark = pytest.mark.wallclock
-POD = PodFacts(
-    uid="1", namespace="n", name="a", addresses=("10.0.0.1",), since="", attributes=(),
-    containers=(), legacy_label="",
-)  # fmt: skip
+POD = pod("1")
 
 
 class Stop:
@@ -47,7 +44,10 @@ def told() -> Told:
     async def slow(query: object) -> object:
         return query
 
-    pages = {"/debug/plain": dict, "/debug/slow": slow}
+    def picky(_: object) -> object:
+        raise health.BadQuery("give ip=")
+
+    pages = {"/debug/plain": dict, "/debug/slow": slow, "/debug/picky": picky}
     return Told(readiness=readiness, telemetry=telemetry, accounts=accounts, pages=pages)
 
 
@@ -86,6 +86,8 @@ async def test_it_reports_and_answers_pages_until_the_last_word() -> None:
                 query = {"q": "1"} if path == "/debug/slow" else {}
                 there.tell(messages.framed(messages.Ask(7, path, query)))
                 assert await heard(there, messages.Answer) == messages.Answer(7, body)
+            there.tell(messages.framed(messages.Ask(8, "/debug/picky", {})))
+            assert await heard(there, messages.Answer) == messages.Answer(8, None, "give ip=")
             about.accounts.of("a").deliver(5)
         last = None
         while (body := await there.hear()) is not None:
@@ -120,7 +122,13 @@ async def test_it_knows_the_pods_it_is_told_of() -> None:
             worker.knowing(gateway.Gateway(), Rules()) as known,
         ):
             assert known.index.by_address["10.0.0.1"] == POD
-            assert known.status == "synced; 1 pod"
+            changes: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            known.listeners.append(changes.set_result)
+            there.tell(messages.framed(store.apply(reflector.Deleted(facts.encoded(POD)), 0.0)))
+            async with asyncio.timeout(5):
+                assert await changes == reflector.Deleted(POD)
+            assert known.index.departed == 1
+            assert known.status == "synced; 0 pods"
             assert [reading.name for reading in known.readings()] == [
                 "headgate_gateway_kubernetes_pods"
             ]
