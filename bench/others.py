@@ -57,38 +57,45 @@ async def kubernetes(pods: int) -> None:
     """List *pods* pods in pages, as an API server does; watches stay open and silent.
 
     A watch that asks for ``sendInitialEvents``, as client-go does, begins with all the pods and the
-    bookmark that ends them (Kubernetes API concepts, "Streaming lists").
+    bookmark that ends them (Kubernetes API concepts, "Streaming lists"). ``GET /asked`` tells how
+    many pages and watches there were.
     """
+    asked = {"pages": 0, "watches": 0}
     pages = [
-        json.dumps(_page(start, min(500, pods - start), pods)).encode()
+        json.dumps(page(start, min(500, pods - start), pods)).encode()
         for start in range(0, pods, 500)
     ]
 
     async def listed(request: web.Request) -> web.StreamResponse:
+        asked["watches" if request.query.get("watch") else "pages"] += 1
         if request.query.get("watch"):
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(request)
             if request.query.get("sendInitialEvents") == "true":
                 for n in range(pods):
-                    await response.write(_event("ADDED", _pod(n)))
+                    await response.write(_event("ADDED", pod(n)))
                 await response.write(_event("BOOKMARK", {"metadata": _INITIAL_EVENTS_END}))
             await asyncio.sleep(3600)
             return response
-        page = int(request.query.get("continue") or 0)
-        return web.Response(body=pages[page], content_type="application/json")
+        number = int(request.query.get("continue") or 0)
+        return web.Response(body=pages[number], content_type="application/json")
+
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(asked)
 
     app = web.Application()
     app.router.add_get("/api/v1/pods", listed)
+    app.router.add_get("/asked", told)
     await _serve(app)
 
 
-def _page(start: int, count: int, total: int) -> dict[str, object]:
+def page(start: int, count: int, total: int) -> dict[str, object]:
     more = {"continue": str(start // 500 + 1)} if start + count < total else {}
     return {
         "kind": "PodList",
         "apiVersion": "v1",
         "metadata": {"resourceVersion": "1000", **more},
-        "items": [_pod(n) for n in range(start, start + count)],
+        "items": [pod(n) for n in range(start, start + count)],
     }
 
 
@@ -98,14 +105,12 @@ _INITIAL_EVENTS_END = {
 }
 
 
-def _event(kind: str, pod: dict[str, object]) -> bytes:
-    return (
-        json.dumps({"type": kind, "object": {"kind": "Pod", "apiVersion": "v1", **pod}}).encode()
-        + b"\n"
-    )
+def _event(kind: str, of: dict[str, object]) -> bytes:
+    told = {"type": kind, "object": {"kind": "Pod", "apiVersion": "v1", **of}}
+    return json.dumps(told).encode() + b"\n"
 
 
-def _pod(n: int) -> dict[str, object]:
+def pod(n: int) -> dict[str, object]:
     name = f"service-{n // 10}-5d4f8c7b9d-{n:05}"
     replica_set = {
         "apiVersion": "apps/v1",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -40,20 +41,38 @@ log_level_option = click.option(
 
 @click.command()
 @config_option
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=None,
+    envvar="HEADGATE_WORKERS",
+    help="Processes that share the ports; wins over the document's workers.",
+)
+@click.option("--as-worker", default="", hidden=True)  # a supervisor's word to its workers
 @kubeconfig_option
 @log_level_option
-def gateway(config: Path, kubeconfig: str, log_level: str | None) -> None:
+def gateway(
+    config: Path, workers: int | None, as_worker: str, kubeconfig: str, log_level: str | None
+) -> None:
     """Receive OTLP, enrich it with what Kubernetes knows, and deliver it by pipeline.
 
     \b
     Examples:
       headgate gateway --config gateway.yaml
       headgate gateway --config gateway.yaml --kubeconfig ~/.kube/config
+      headgate gateway --config gateway.yaml --workers 4   one supervisor, four processes
     """
     with extras.needing("gateway"):
-        from gateway import app  # noqa: PLC0415 - an agent's image has no gateway dependencies
+        from gateway import launch  # noqa: PLC0415 - an agent's image has no gateway dependencies
 
-    _run(app.serve, config, kubeconfig, log_level)
+        seat = launch.seat(as_worker) if as_worker else None
+        serve = partial(
+            launch.serve,
+            command=(sys.executable, *sys.orig_argv[1:]),
+            workers=workers,
+            seat=seat,
+        )
+        _run(serve, config, kubeconfig, log_level, {"worker": seat.number} if seat else {})
 
 
 @click.command()
@@ -74,9 +93,15 @@ def agent(config: Path, kubeconfig: str, log_level: str | None) -> None:
     _run(app.serve, config, kubeconfig, log_level)
 
 
-def _run(serve: Serve, config: Path, kubeconfig: str, log_level: str | None) -> None:
+def _run(
+    serve: Serve,
+    config: Path,
+    kubeconfig: str,
+    log_level: str | None,
+    fields: Mapping[str, object] | None = None,
+) -> None:
     """Run one program to its exit code; what the user can mend is said without a trace."""
-    logs.configure(log_level or "info", now=monotonic)
+    logs.configure(log_level or "info", now=monotonic, fields=fields)
     try:
         code = lifecycle.run(lambda: serve(config, kubeconfig=kubeconfig, log_level=log_level))
     except SettingsError as error:

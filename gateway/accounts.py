@@ -38,7 +38,7 @@ class Accounts:
         ]
         for ledger in closed[: max(0, len(closed) - MAX_CLOSED)]:
             del self._ledgers[ledger.pipeline]
-            _merge(ledger, self.of(MERGED))
+            self.of(MERGED).include(ledger)
 
     def watch(self, name: str, balance: Callable[[], int]) -> None:
         """Audit an account that is no pipeline's as well: *balance* says by how much it is off."""
@@ -121,12 +121,3 @@ class Accounts:
             "Times an account did not balance: must stay 0.",
             (({}, float(self.mismatches)),),
         )
-
-
-def _merge(ledger: Ledger, into: Ledger) -> None:
-    into.received += ledger.received
-    into.delivered += ledger.delivered
-    for rule, points in ledger.filtered.items():
-        into.filtered[rule] += points
-    for reason, points in ledger.dropped.items():
-        into.dropped[reason] += points

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from common.enrichment.enricher import Enricher
 from common.exporters.delivery import Destination
@@ -29,6 +29,7 @@ from gateway import (
 )
 from gateway.accounts import Accounts
 from gateway.intake import Intake
+from gateway.place import Alone, Place, Told
 from gateway.receivers import door, grpc_lean, otlp_grpc, otlp_http
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
@@ -47,22 +48,25 @@ async def serve(
     *,
     kubeconfig: str = "",
     log_level: str | None = None,
+    workers: int | None = None,
     environ: Mapping[str, str] = os.environ,
+    place: Place | None = None,
 ) -> int:
     """Run the gateway that the document *config* describes until SIGTERM; return the exit code.
 
-    *kubeconfig* and *log_level* win over the document. Raises
+    *kubeconfig*, *log_level* and *workers* win over the document. This is one process, whatever
+    their number: *place* is that of a worker among several. Raises
     :class:`~common.service.settings.SettingsError` and :class:`OSError` for what the user can mend,
     and :class:`TimeoutError` when the grace period ended before all was delivered.
     """
-    load = partial(
-        settings.load, config, environ=environ, kubeconfig=kubeconfig, log_level=log_level
-    )
+    place = Alone(environ) if place is None else place
+    chosen: dict[str, Any] = {"kubeconfig": kubeconfig, "log_level": log_level, "workers": workers}
+    load = partial(_load, place, partial(settings.load, config, environ=environ, **chosen))
     loaded = load()
     accounts = Accounts()
     try:
         async with lifecycle.stopping(loaded.config.grace) as stop:
-            await _run(loaded, load, accounts, stop, environ)
+            await _run(loaded, load, accounts, stop, place)
     except BaseExceptionGroup as group:
         raise lifecycle.alone(group, (SettingsError, OSError)) or group from None
     finally:
@@ -76,7 +80,7 @@ async def _run(
     load: Callable[[], settings.Loaded],
     accounts: Accounts,
     stop: lifecycle.Stop,
-    environ: Mapping[str, str],
+    place: Place,
 ) -> None:
     config = loaded.config
     rules = settings.rules(config.enrichment)
@@ -94,14 +98,10 @@ async def _run(
         "/debug/ledger": lambda _: {**accounts.page(), "fresh_pods": views["fresh_pods"]()},
         "/debug/pipelines": lambda _: views["pipelines"](),
     }
+    told = Told(readiness=readiness, telemetry=telemetry, accounts=accounts, pages=pages)
     async with (
-        health.serving(
-            (config.admin.health, config.admin.metrics),
-            readiness=readiness,
-            telemetry=telemetry,
-            pages=pages,
-        ) as admin,
-        kubernetes.knowing(config, rules, environ) as known,
+        place.telling(config.admin, told, stop) as admin,
+        place.knowing(config, rules) as known,
     ):
         enricher = Enricher(rules, known.index, config.limits.enrichment_memo_bytes)
         recogniser = layout.Recogniser(config.limits.layout_memo_bytes, secrets.randbits(64))
@@ -137,6 +137,7 @@ async def _run(
                 limits=config.limits,
                 listen=config.listen,
                 drain=config.grace * DRAIN,
+                reuse_port=place.shares_ports,
                 healthy=lambda: readiness.report()[0],
             )
             traffic = (door.Traffic("grpc"), door.Traffic("http"))
@@ -161,10 +162,14 @@ async def _run(
                 readiness.checks["listening"] = lambda: (True, words)
                 readiness.checks["config"] = lambda: (True, reload.status)
                 readiness.checks["kubernetes"] = lambda: (True, known.status)
-                bound = {"admin": ", ".join(map(str, admin)), "kubernetes": known.status}
+                bound = {"admin": admin, "kubernetes": known.status}
                 log.info("listening", extra={"grpc": str(grpc), "http": str(http), **bound})
                 await stop.wait()
                 readiness.stopping = True
+
+
+def _load(place: Place, load: Callable[[], settings.Loaded]) -> settings.Loaded:
+    return place.part(load())
 
 
 def _page(reload: Reload, running: pipelines.Pipelines[Destination]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from common.exporters import build, delivery
 from common.exporters.outcomes import Recognition
 from common.service import clock
 from common.service.ledger import Ledger
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, Whole
 from gateway.pipelines import Running
 
 Entered: TypeAlias = Running[delivery.Destination]
@@ -52,22 +52,35 @@ def readings(running: Iterable[Entered]) -> Iterable[Reading]:
     """Return the destinations' own metrics."""
     stats = [(r.config.name, r.config, r.destination.stats()) for r in running]
     yield from _recognition({name: s.recognition for name, _, s in stats if s.recognition})
-    for name, words, values in (
-        ("queue_bytes", "Bytes that wait or are being sent.", [s.bytes_held for _, _, s in stats]),
-        ("queue_limit_bytes", "The most of them.", [c.queue_bytes for _, c, _ in stats]),
-        ("queue_oldest_seconds", "Age of the oldest of them.", [s.oldest_age for _, _, s in stats]),
+    gauges: tuple[tuple[str, str, list[float], Whole], ...] = (
+        (
+            "queue_bytes",
+            "Bytes that wait or are being sent.",
+            [s.bytes_held for _, _, s in stats],
+            "sum",
+        ),
+        ("queue_limit_bytes", "The most of them.", [c.queue_bytes for _, c, _ in stats], "sum"),
+        (
+            "queue_oldest_seconds",
+            "Age of the oldest of them.",
+            [s.oldest_age for _, _, s in stats],
+            "max",
+        ),
         (
             "destination_failing",
             "1 while the last attempt went wrong.",
             [int(s.condition.state == "failing") for _, _, s in stats],
+            "max",
         ),
-    ):
+    )
+    for name, words, values, whole in gauges:
         samples = zip(stats, values, strict=True)
         yield Reading(
             "gauge",
             f"headgate_gateway_{name}",
             words,
             tuple(({"pipeline": pipeline}, float(value)) for (pipeline, _, _), value in samples),
+            whole,
         )
     for name, words, counts in (
         ("attempts", "Requests sent, repetitions included.", [s.attempts for _, _, s in stats]),

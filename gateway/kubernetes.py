@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, TypeVar, final
 
 from common.config import gateway
 from common.enrichment import attributes, pods
@@ -20,6 +20,26 @@ PODS: Final = "/api/v1/pods"
 PATIENCE: Final = 5.0  # seconds a start waits for the first list, so that the first data has names
 GLANCE: Final = 0.05  # seconds between looks whether the API server has failed us meanwhile
 
+Item = TypeVar("Item")
+Samples: TypeAlias = tuple[tuple[Mapping[str, str], float], ...]
+
+
+class Informed(Protocol):
+    """How well somebody is informed, see :class:`common.kube.informer.Informer`."""
+
+    @property
+    def synced(self) -> bool: ...  # noqa: D102 - the protocol's names say it
+    @property
+    def healthy(self) -> bool: ...  # noqa: D102
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def counts(self) -> informer.Counts | None:
+        """What happened so far; ``None`` where another process asks, and tells it."""
+        ...
+
+    async def wait_synced(self, within: float) -> bool: ...  # noqa: D102
+
 
 Changed: TypeAlias = Callable[[reflector.Change[pods.PodFacts]], None]
 
@@ -30,7 +50,7 @@ class Knowledge:
     """The pods, and how well they are known."""
 
     index: pods.PodIndex
-    informer: informer.Informer | None  # None: nobody is asked
+    informer: Informed | None  # None: nobody is asked
     listeners: list[Changed] = field(default_factory=list)
     """Called with every change, after the index has taken it in, between awaits; must not raise."""
 
@@ -50,26 +70,35 @@ class Knowledge:
         return f"{self.informer.status}; {known} pod{'s' * (known != 1)}"
 
     def readings(self) -> Iterable[Reading]:
-        """Return the own metrics of asking the API server."""
+        """Return the own metrics of knowing pods, and of asking the API server if we do."""
         if self.informer is None:
             return
-        counts = self.informer.counts
-        for name, words, value in (
-            ("lists", "Complete lists of pods.", counts.lists),
-            ("watches", "Watches opened.", counts.watches),
-            ("events", "Watch events.", counts.events),
-            ("restarts", "Lists begun anew because a version had expired.", counts.restarts),
-            ("errors", "Requests to the API server that failed.", counts.errors),
-        ):
-            full = f"headgate_gateway_kubernetes_{name}_total"
-            yield Reading("counter", full, words, (({}, float(value)),))
-        for name, words, value in (
-            ("synced", "1 once a complete list of pods arrived.", int(self.informer.synced)),
-            ("healthy", "1 while the API server answers.", int(self.informer.healthy)),
-            ("pods", "Pods known, those deleted a moment ago included.", len(self.index)),
-        ):
-            full = f"headgate_gateway_kubernetes_{name}"
-            yield Reading("gauge", full, words, (({}, float(value)),))
+        yield from readings(self.informer)
+        words = "Pods known, those deleted a moment ago included."
+        known: Samples = (({}, float(len(self.index))),)
+        yield Reading("gauge", "headgate_gateway_kubernetes_pods", words, known, "max")
+
+
+def readings(informed: Informed) -> Iterable[Reading]:
+    """Return the own metrics of asking the API server, of the process that asks it."""
+    counts = informed.counts
+    if counts is None:
+        return
+    for name, words, value in (
+        ("lists", "Complete lists of pods.", counts.lists),
+        ("watches", "Watches opened.", counts.watches),
+        ("events", "Watch events.", counts.events),
+        ("restarts", "Lists begun anew because a version had expired.", counts.restarts),
+        ("errors", "Requests to the API server that failed.", counts.errors),
+    ):
+        full = f"headgate_gateway_kubernetes_{name}_total"
+        yield Reading("counter", full, words, (({}, float(value)),))
+    for name, words, value in (
+        ("synced", "1 once a complete list of pods arrived.", int(informed.synced)),
+        ("healthy", "1 while the API server answers.", int(informed.healthy)),
+    ):
+        full = f"headgate_gateway_kubernetes_{name}"
+        yield Reading("gauge", full, words, (({}, float(value)),), "min")
 
 
 @asynccontextmanager
@@ -82,10 +111,6 @@ async def knowing(
     :class:`~common.service.settings.SettingsError` when the credentials are of no use.
     """
     index = pods.PodIndex()
-    reached = await access.choose(config.kubernetes, environ)
-    if reached is None:
-        yield Knowledge(index=index, informer=None)
-        return
     loop = asyncio.get_running_loop()
     listeners: list[Changed] = []
 
@@ -97,22 +122,44 @@ async def knowing(
     def shrink(pod: objects.Pod) -> pods.PodFacts:
         return pods.facts(pod, rules)
 
+    async with asking(config, environ, shrink, changed) as informed:
+        if informed is not None:
+            await first_list(informed)
+        yield Knowledge(index=index, informer=informed, listeners=listeners)
+
+
+@asynccontextmanager
+async def asking(
+    config: gateway.Gateway,
+    environ: Mapping[str, str],
+    shrink: Callable[[objects.Pod], Item],
+    changed: Callable[[reflector.Change[Item]], None],
+) -> AsyncIterator[informer.Informer | None]:
+    """Tell *changed* what *shrink* leaves of all pods, see :func:`common.kube.informer.informing`.
+
+    Yields ``None`` when no API server is to be asked. Raises like `knowing`.
+    """
+    reached = await access.choose(config.kubernetes, environ)
+    if reached is None:
+        yield None
+        return
+
     node = config.enrichment.node
     async with (
-        client.connecting(reached) as asking,
+        client.connecting(reached) as connection,
         informer.informing(
-            asking,
+            connection,
             PODS,
             objects.decoder(objects.Pod, shrink),
             changed,
             field_selector=f"spec.nodeName={node}" if node else "",
         ) as informed,
     ):
-        await _first_list(informed)
-        yield Knowledge(index=index, informer=informed, listeners=listeners)
+        yield informed
 
 
-async def _first_list(informed: informer.Informer) -> None:
+async def first_list(informed: Informed) -> None:
+    """Wait a while for the first list, unless the API server fails us meanwhile."""
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE
     while not await informed.wait_synced(GLANCE):

@@ -29,13 +29,11 @@ def of_intake(intake: Intake, trust: Trust, draining: int) -> Iterable[Reading]:
         intake.refused,
     )
     generation = intake.routes.generation
-    yield _one("gauge", "headgate_gateway_routes_generation", "Changes of routes.", generation)
-    yield _one(
-        "gauge",
-        "headgate_gateway_destinations_draining",
-        "Former destinations that are being emptied.",
-        draining,
-    )
+    for name, words, value in (
+        ("routes_generation", "Changes of routes.", generation),
+        ("destinations_draining", "Former destinations that are being emptied.", draining),
+    ):
+        yield Reading("gauge", f"headgate_gateway_{name}", words, (({}, float(value)),), "max")
 
 
 def of_enricher(enricher: Enricher) -> Iterable[Reading]:

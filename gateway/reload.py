@@ -106,4 +106,5 @@ class Reload:
             "headgate_gateway_configuration_problems",
             "What is wrong with the configuration file as it is now.",
             (({}, float(len(self.problems))),),
+            "max",
         )

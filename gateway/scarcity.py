@@ -74,10 +74,12 @@ class Scarcity:
             "Bytes of memory in use, as the cgroup counts it without file cache; of the process "
             "alone where nothing is limited.",
             (({}, float(self.last.used)),),
+            "max",
         )
         yield Reading(
             "gauge",
             "headgate_gateway_memory_limit_bytes",
             "Bytes of memory that the cgroup allows; infinite where nothing is limited.",
             (({}, float(limit)),),
+            "max",
         )

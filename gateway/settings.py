@@ -32,9 +32,14 @@ class Loaded:
 
 
 def load(
-    path: Path, *, environ: Mapping[str, str], kubeconfig: str = "", log_level: str | None = None
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    kubeconfig: str = "",
+    log_level: str | None = None,
+    workers: int | None = None,
 ) -> Loaded:
-    """Read the document at *path*; *kubeconfig* and *log_level* win over it when given.
+    """Read the document at *path*; *kubeconfig*, *log_level* and *workers* win over it when given.
 
     Raises :class:`SettingsError` with everything that is wrong, missing files included.
     """
@@ -54,6 +59,8 @@ def load(
             config.kubernetes, source="kubeconfig", kubeconfig=kubeconfig
         )
         config = msgspec.structs.replace(config, kubernetes=chosen)
+    if workers is not None:
+        config = msgspec.structs.replace(config, workers=workers)
     if log_level is not None:
         config = msgspec.structs.replace(config, log_level=log_level)
 
@@ -94,7 +101,7 @@ def rules(config: gateway.Enrichment) -> attributes.Rules:
 
 def needs_restart(old: gateway.Gateway, new: gateway.Gateway) -> tuple[str, ...]:
     """Return the sections that differ and are read at the start only."""
-    sections = ("listen", "admin", "limits", "kubernetes", "enrichment", "grace")
+    sections = ("listen", "admin", "limits", "kubernetes", "enrichment", "workers", "grace")
     return tuple(name for name in sections if getattr(old, name) != getattr(new, name))
 
 

@@ -202,6 +202,8 @@ class Gateway(Section, frozen=True):
     """Who may say which input data is from."""
     pipelines: tuple[Pipeline, ...] = ()
     """From inputs to destinations; reloaded while running."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Processes that share the ports; `--workers` wins."""
     grace: shared.Seconds = 20.0
     """Seconds after SIGTERM until what is still held is given up."""
     log_level: shared.Level = "info"

@@ -68,9 +68,9 @@ def facts(pod: objects.Pod, rules: attributes.Rules) -> PodFacts:
         name=meta.name,
         addresses=() if state else addresses,
         since=intern(status.start_time or meta.creation_timestamp or ""),
-        keys=_one_of(tuple([key for key, _ in added])),
+        keys=one_of(tuple([key for key, _ in added])),
         values=tuple([own.get(value) or intern(value) for _, value in added]),
-        containers=_one_of_pairs(attributes.containers(pod, rules)),
+        containers=one_of_pairs(attributes.containers(pod, rules)),
         legacy_label=intern(attributes.legacy_label(pod, rules)),
         host=intern(canonical(status.host_ip)),
         withheld=addresses if state else (),
@@ -79,13 +79,13 @@ def facts(pod: objects.Pod, rules: attributes.Rules) -> PodFacts:
 
 
 @lru_cache(maxsize=1024)
-def _one_of(alike: tuple[str, ...]) -> tuple[str, ...]:
+def one_of(alike: tuple[str, ...]) -> tuple[str, ...]:
     """Return the one of all equal tuples that came first, as long as it is remembered."""
     return tuple([intern(text) for text in alike])
 
 
 @lru_cache(maxsize=1024)
-def _one_of_pairs(alike: Pairs) -> Pairs:
+def one_of_pairs(alike: Pairs) -> Pairs:
     """Return the one of all equal tuples that came first, as long as it is remembered."""
     return tuple([(intern(name), intern(version)) for name, version in alike])
 

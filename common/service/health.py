@@ -13,7 +13,11 @@ from common.service import address
 from common.service.telemetry import CONTENT_TYPE, Telemetry
 
 Check = Callable[[], tuple[bool, str]]
-Page = Callable[[Mapping[str, str]], object]
+Page = Callable[[Mapping[str, str]], object | Awaitable[object]]
+
+
+class NoSuchPage(LookupError):
+    """A page that answers for several knows nothing of this one: 404."""
 
 
 class BadQuery(ValueError):
@@ -26,11 +30,13 @@ class Readiness:
 
     checks: dict[str, Check] = field(default_factory=dict)
     stopping: bool = False
+    asides: Callable[[], Mapping[str, str]] = dict
+    """Further words, by name, that decide nothing."""
 
     def report(self) -> tuple[bool, dict[str, str]]:
         """Return whether the process wants traffic, and what every check says."""
         results = {name: check() for name, check in self.checks.items()}
-        words = {name: said for name, (_, said) in results.items()}
+        words = {**{name: said for name, (_, said) in results.items()}, **self.asides()}
         if self.stopping:
             return False, {"stopping": "the process is draining", **words}
         return all(ok for ok, _ in results.values()), words
@@ -46,8 +52,9 @@ async def serving(
 ) -> AsyncIterator[tuple[address.Address, ...]]:
     """Serve the same door on every address of *listen*; yields the addresses bound.
 
-    A *page* takes the query parameters and returns plain values, sent as JSON; it may raise
-    :class:`BadQuery`. Raises :class:`OSError` when an address cannot be bound.
+    A *page* takes the query parameters, and what its path has in braces, and returns plain values,
+    sent as JSON; it may wait for them, and raise :class:`BadQuery` or :class:`NoSuchPage`. Raises
+    :class:`OSError` when an address cannot be bound.
     """
     app = web.Application(client_max_size=1 << 16)
 
@@ -80,14 +87,21 @@ async def serving(
         yield tuple(bound)
 
 
+def encoded(page: object) -> bytes:
+    """Return what a page says, as JSON for people."""
+    return msgspec.json.format(msgspec.json.encode(page, enc_hook=str), indent=2)
+
+
 def _json(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
         status = 200
         try:
-            said = page(request.query)
+            said = page({**request.query, **request.match_info})
+            found = await said if isinstance(said, Awaitable) else said
+        except NoSuchPage as error:
+            raise web.HTTPNotFound(text=f"{error}\n") from error
         except BadQuery as error:
-            said, status = {"error": str(error)}, 400
-        body = msgspec.json.format(msgspec.json.encode(said, enc_hook=str), indent=2)
-        return web.Response(body=body, status=status, content_type="application/json")
+            found, status = {"error": str(error)}, 400
+        return web.Response(body=encoded(found), status=status, content_type="application/json")
 
     return answer

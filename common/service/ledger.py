@@ -23,6 +23,7 @@ class DropReason(StrEnum):
     INVALID_POINT = "invalid_point"  # it contradicts itself, as more bounds than buckets do
     DUPLICATE = "duplicate"  # another point of the batch is the same sample of the same series
     SHUTDOWN = "shutdown"  # still held when the grace period ended
+    WORKER_LOST = "worker_lost"  # held by a worker process that died, as far as it had told
 
 
 class FilterRule(StrEnum):
@@ -65,6 +66,16 @@ class Ledger:
         """Book held points that the backend acknowledged."""
         self.delivered += points
         self.held -= points
+
+    def include(self, other: Ledger) -> None:
+        """Add the account *other*, of the same pipeline elsewhere, to this one."""
+        self.received += other.received
+        self.delivered += other.delivered
+        self.held += other.held
+        for rule, points in other.filtered.items():
+            self.filtered[rule] = self.filtered.get(rule, 0) + points
+        for reason, points in other.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + points
 
     def balance(self) -> int:
         """Return by how many points the account is off: zero, or there is a bug."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -77,19 +77,38 @@ class RateLimit(logging.Filter):
         return True
 
 
+class Fields(logging.Filter):
+    """Add the same fields to every line, as the number of the worker that writes it."""
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        super().__init__()
+        self._fields = dict(fields)
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.__dict__.update(self._fields)
+        return True
+
+
 def configure(
     level: str,
     *,
     now: Callable[[], float],
     stream: TextIO | None = None,
     json: bool | None = None,
+    fields: Mapping[str, object] | None = None,
 ) -> None:
-    """Send logs of at least *level* to *stream* (standard error); as JSON unless on a terminal."""
+    """Send logs of at least *level* to *stream* (standard error); as JSON unless on a terminal.
+
+    Every line has the extra *fields*.
+    """
     stream = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(stream)
     as_json = not stream.isatty() if json is None else json
     handler.setFormatter(JsonFormatter() if as_json else HumanFormatter())
     handler.addFilter(RateLimit(now))
+    if fields:
+        handler.addFilter(Fields(fields))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,6 +12,13 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PROCESS: Final[Mapping[str, Whole]] = {  # of prometheus_client's own; the others are sums
+    "process_start_time_seconds": "min",
+    "process_max_fds": "min",
+}
+
+
+Whole: TypeAlias = Literal["sum", "max", "min"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +26,15 @@ class Reading:
     """One family as it stands: a name, a sentence, and (labels, value) pairs.
 
     Counter names end in ``_total``. Labels are bounded: names of pipelines, members of enums.
+    *whole* says what several processes that work as one say together: counters are always summed,
+    gauges unless a sum has no meaning (ages, generations, flags).
     """
 
     kind: Literal["counter", "gauge"]
     name: str
     words: str
     samples: tuple[tuple[Mapping[str, str], float], ...]
+    whole: Whole = "sum"
 
 
 Source = Callable[[], Iterable[Reading]]
@@ -37,8 +47,7 @@ class Telemetry(Collector):
         self._sources: list[Source] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        if process:
-            ProcessCollector(registry=self._registry)
+        self._process = ProcessCollector(registry=self._registry) if process else None
 
     def add(self, source: Source) -> None:
         """Ask *source* at every scrape."""
@@ -57,9 +66,26 @@ class Telemetry(Collector):
                     family.add_sample(family.name + suffix, dict(labels), value)
         yield from families.values()
 
+    def snapshot(self) -> tuple[Reading, ...]:
+        """Return everything that `render` would say, as values for another process."""
+        found = [reading for source in self._sources for reading in source()]
+        found += map(_reading, self._process.collect() if self._process else ())
+        return tuple(found)
+
     def render(self) -> bytes:
         """Return all metrics in the text exposition format 0.0.4."""
         return generate_latest(self._registry)
+
+
+def _reading(family: Metric) -> Reading:
+    counts = family.type == "counter"
+    return Reading(
+        "counter" if counts else "gauge",
+        f"{family.name}_total" if counts else family.name,
+        family.documentation,
+        tuple((sample.labels, sample.value) for sample in family.samples),
+        _PROCESS.get(family.name, "sum"),
+    )
 
 
 def _family(reading: Reading) -> Metric:

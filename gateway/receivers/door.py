@@ -95,6 +95,7 @@ class Terms:
     clients: Trust  # who may send at all; without tokens everybody
     limits: Limits
     listen: Listen
+    reuse_port: bool = False  # other processes of ours listen on the same port
     drain: float  # seconds that requests in flight get when the door closes
     healthy: Callable[[], bool]
     """Whether the process wants traffic."""
@@ -182,4 +183,5 @@ def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
         "headgate_gateway_tls_not_after_seconds",
         "When the certificate that is served ends, in seconds since the Unix epoch.",
         tuple(({"transport": d.transport}, d.tls_not_after) for d in doors if d.tls_not_after),
+        "min",
     )

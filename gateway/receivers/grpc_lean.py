@@ -58,5 +58,6 @@ def _sockets(terms: door.Terms) -> listening.Sockets:
         proxies=listen.proxies,
         max_connections=limits.max_connections,
         header_timeout=limits.header_timeout,
+        reuse_port=terms.reuse_port,
         full=FULL,
     )

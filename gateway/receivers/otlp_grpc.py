@@ -90,7 +90,7 @@ def _options(terms: door.Terms) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", min(limits.max_request_bytes, 0x7FFF_FFFF)),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
         ("grpc.max_metadata_size", MAX_METADATA),
-        ("grpc.so_reuseport", 0),  # a port in use is an error, not a coin toss
+        ("grpc.so_reuseport", int(terms.reuse_port)),  # else a port in use is an error
         ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.server_handshake_timeout_ms", _ms(limits.header_timeout)),
         ("grpc.max_connection_idle_ms", max(1000, _ms(limits.idle_timeout))),

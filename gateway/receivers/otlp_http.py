@@ -35,6 +35,7 @@ async def serving(
         proxies=terms.listen.proxies,
         max_connections=terms.limits.max_connections,
         header_timeout=terms.limits.header_timeout,
+        reuse_port=terms.reuse_port,
         full=FULL,
     )
     try:

@@ -18,7 +18,8 @@ def test_flags_win_over_the_document(tmp_path: Path) -> None:
     file = written(
         tmp_path / "c.yaml", "{kubernetes: {source: none, context: blue}, log_level: error}"
     )
-    loaded = settings.load(file, environ={}, kubeconfig="/k", log_level="debug")
+    loaded = settings.load(file, environ={}, kubeconfig="/k", log_level="debug", workers=3)
+    assert loaded.config.workers == 3
     assert loaded.config.kubernetes == gateway.shared.Kubernetes(
         source="kubeconfig", kubeconfig="/k", context="blue"
     )

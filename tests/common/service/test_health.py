@@ -1,5 +1,7 @@
 """Probes, metrics and pages, over a real socket."""
 
+from collections.abc import Mapping
+
 import aiohttp
 import pytest
 
@@ -89,3 +91,31 @@ async def test_an_address_in_use_is_an_error() -> None:
                 pages={},
             ):
                 raise AssertionError("bound twice")
+
+
+async def test_a_page_may_answer_for_many_wait_and_know_nothing() -> None:
+    readiness = health.Readiness(asides=lambda: {"other": "decides nothing"})
+
+    async def page(query: Mapping[str, str]) -> object:
+        if query["page"] == "none":
+            raise health.NoSuchPage("no such page here")
+        return dict(query)
+
+    async with (
+        health.serving(
+            ["127.0.0.1:0"],
+            readiness=readiness,
+            telemetry=Telemetry(process=False),
+            pages={"/debug/mine": lambda _: "mine", "/debug/{page}": page},
+        ) as (at,),
+        aiohttp.ClientSession(f"http://{at}") as client,
+    ):
+        for path, status, said in (
+            ("/debug/mine", 200, '"mine"'),
+            ("/debug/x?a=1", 200, '{\n  "a": "1",\n  "page": "x"\n}'),
+            ("/debug/none", 404, "no such page here\n"),
+        ):
+            async with client.get(path) as answer:
+                assert (answer.status, await answer.text()) == (status, said)
+        async with client.get("/readyz") as answer:
+            assert await answer.json() == {"ready": True, "checks": {"other": "decides nothing"}}

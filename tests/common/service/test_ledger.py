@@ -44,3 +44,14 @@ def test_the_summary_names_rules_and_reasons_that_happened() -> None:
         "filtered_by": {"metric_name": 2},
         "dropped_by": {"too_old": 1},
     }
+
+
+def test_an_account_that_includes_others_balances_and_has_their_sums() -> None:
+    one, two = Ledger("a"), Ledger("a")
+    one.receive(10, {FilterRule.NAMESPACE: 3})
+    one.deliver(2)
+    two.receive(5, {})
+    two.drop(1, DropReason.TOO_OLD)
+    one.include(two)
+    assert (one.received, one.delivered, one.held, one.balance()) == (15, 2, 9, 0)
+    assert (one.filtered[FilterRule.NAMESPACE], one.dropped[DropReason.TOO_OLD]) == (3, 1)

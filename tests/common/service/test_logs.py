@@ -65,3 +65,11 @@ def test_what_is_not_text_is_escaped_and_not_the_end_of_the_line() -> None:
     logs.configure("info", now=lambda: 0.0, stream=out)
     logging.getLogger("x").warning("no such file", extra={"path": "here/\udcff"})
     assert json.loads(out.getvalue())["path"] == "here/\udcff"
+
+
+def test_a_worker_says_in_every_line_which_it_is() -> None:
+    out = io.StringIO()
+    logs.configure("info", now=lambda: 0.0, stream=out, fields={"worker": 3})
+    logging.getLogger("x").info("one")
+    logging.getLogger("y").warning("two")
+    assert [json.loads(line)["worker"] for line in out.getvalue().splitlines()] == [3, 3]

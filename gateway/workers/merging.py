@@ -1,0 +1,120 @@
+"""What several processes say of themselves, put together as if one had said it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from common.service.ledger import DropReason, Ledger
+from common.service.telemetry import Reading, Whole
+from gateway.accounts import Accounts
+
+MAX_CARRIED: Final = 10_000  # samples kept of counters of processes that are gone
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+
+_FOLDS: Final[Mapping[Whole, Callable[[float, float], float]]] = {
+    "sum": operator.add,
+    "max": max,
+    "min": min,
+}
+
+
+def merged(parts: Iterable[Sequence[Reading]]) -> tuple[Reading, ...]:
+    """Return the readings of the whole, in the order in which their names first appear.
+
+    Counters are summed, gauges as their `Reading.whole` says.
+    """
+    families: dict[str, tuple[Reading, dict[Labels, float]]] = {}
+    for part in parts:
+        for reading in part:
+            first, samples = families.setdefault(reading.name, (reading, {}))
+            fold = _FOLDS["sum" if first.kind == "counter" else first.whole]
+            for labels, value in reading.samples:
+                key = _key(labels)
+                samples[key] = fold(samples[key], value) if key in samples else value
+    return tuple(
+        Reading(first.kind, name, first.words, _samples(samples), first.whole)
+        for name, (first, samples) in families.items()
+    )
+
+
+class Carried:
+    """Counters and accounts of workers that are gone: with them, sums never fall.
+
+    Their accounts are closed: what a worker still held when it was last heard of is booked as lost.
+    """
+
+    __slots__ = ("_families", "_samples", "accounts")
+
+    def __init__(self) -> None:
+        self.accounts = Accounts()
+        self._families: dict[str, str] = {}  # words by name
+        self._samples: dict[tuple[str, Labels], float] = {}  # the one changed last at the end
+
+    def carry(self, readings: Iterable[Reading], ledgers: Iterable[Ledger], mismatches: int) -> int:
+        """Take over from a worker that is gone; return how many points are lost with it."""
+        for reading in readings:
+            if reading.kind != "counter":
+                continue
+            self._families[reading.name] = reading.words
+            for labels, value in reading.samples:
+                key = (reading.name, _key(labels))
+                self._samples[key] = self._samples.pop(key, 0.0) + value
+        while len(self._samples) > MAX_CARRIED:
+            del self._samples[next(iter(self._samples))]
+        lost = 0
+        for ledger in ledgers:
+            closed = self.accounts.of(ledger.pipeline)
+            closed.include(ledger)
+            lost += ledger.held
+            closed.drop(ledger.held, DropReason.WORKER_LOST)
+        self.accounts.mismatches += mismatches
+        return lost
+
+    def readings(self) -> tuple[Reading, ...]:
+        """Return the counters as they were left."""
+        found: dict[str, dict[Labels, float]] = {}
+        for (name, labels), value in self._samples.items():
+            found.setdefault(name, {})[labels] = value
+        return tuple(
+            Reading("counter", name, self._families[name], _samples(samples))
+            for name, samples in found.items()
+        )
+
+
+def accounts(parts: Iterable[Iterable[Ledger]], mismatches: int) -> Accounts:
+    """Return the accounts of the whole; *mismatches* were found by its parts."""
+    whole = Accounts()
+    for part in parts:
+        for ledger in part:
+            whole.of(ledger.pipeline).include(ledger)
+    whole.mismatches = mismatches
+    return whole
+
+
+def checks(said: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return what the checks of all workers, by name of the worker, say together.
+
+    Where all say the same it is said once, else each for itself.
+    """
+    names = dict.fromkeys(name for words in said.values() for name in words)
+    together: dict[str, str] = {}
+    for name in names:
+        words = {who: checks[name] for who, checks in said.items() if name in checks}
+        different = dict.fromkeys(words.values())
+        together[name] = (
+            next(iter(different))
+            if len(different) == 1
+            else "; ".join(f"{who}: {text}" for who, text in words.items())
+        )
+    return together
+
+
+def _key(labels: Mapping[str, str]) -> Labels:
+    return tuple(sorted(labels.items()))
+
+
+def _samples(samples: Mapping[Labels, float]) -> tuple[tuple[Mapping[str, str], float], ...]:
+    return tuple((dict(labels), value) for labels, value in samples.items())
