@@ -108,7 +108,7 @@ class Listen(Section, frozen=True):
     """Address for OTLP over gRPC."""
     http: str = "0.0.0.0:4318"
     """Address for OTLP over HTTP."""
-    grpc_door: Literal["lean", "grpcio"] = "grpcio"
+    grpc_door: Literal["lean", "grpcio"] = "lean"
     """Which implementation serves gRPC."""
     tls: ServerTls = ServerTls()
     """TLS of both doors."""
