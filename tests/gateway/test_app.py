@@ -137,10 +137,12 @@ async def get(session: aiohttp.ClientSession, url: str) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_a_gateway_from_start_to_sigterm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("grpc_door", ["grpcio", "lean"])
+async def test_a_gateway_from_start_to_sigterm(tmp_path: Path, grpc_door: str) -> None:
     file = tmp_path / "gateway.json"
+    listen = {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0", "grpc_door": grpc_door}
     async with backend() as (sink, endpoint), backend() as (other, elsewhere):
-        file.write_text(document(("a", endpoint)))
+        file.write_text(document(("a", endpoint), listen=listen))
         async with (
             running(file) as (gateway, bound),
             aiohttp.ClientSession() as session,
@@ -158,7 +160,8 @@ async def test_a_gateway_from_start_to_sigterm(tmp_path: Path) -> None:
                 await export(b"\x0a\x05x")
             status, said = await get(session, f"{admin}/readyz")
             assert (status, json.loads(said)["checks"]["config"]) == (200, "1 pipeline")
-            (file.parent / "new").write_text(document(("a", endpoint), ("b", elsewhere)))
+            changed = document(("a", endpoint), ("b", elsewhere), listen=listen)
+            (file.parent / "new").write_text(changed)
             (file.parent / "new").replace(file)
             await gateway.until("configuration applied")
             await export(samples.request(points=3))
