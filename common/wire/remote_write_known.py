@@ -20,6 +20,7 @@ from common.wire.remote_write_weave import Part
 SMALL: Final = 512  # bytes of a frame below which the plain path is as cheap
 VARIANTS: Final = 4  # shapes remembered per sender: of one that shuffles, and of one that is split
 OFTEN: Final = 64  # every so many frames of other shapes another one is learnt, were it in vain
+ORDERS: Final = 8  # orders of points remembered per sender, to see which come again
 FUTILE: Final = 3  # walks in vain after which a sender's frames are walked ...
 SELDOM: Final = 32  # ... only so often
 OVERHEAD: Final = 700  # bytes of Python objects around a sender
@@ -63,6 +64,17 @@ class Sender:
     variants: tuple[_Variant, ...] = ()
     misses: int = 0  # frames of a shape that is none of these
     futile: int = 0  # walks in a row that found next to nothing
+    orders: tuple[int, ...] = ()  # in which its known points stood, other than in the variants
+
+    def ordered(self, keys: list[int]) -> bool:
+        """Say whether known points stood in this order before; then it is worth learning.
+
+        Finding points by their keys costs five times what it costs to recognise their order.
+        """
+        order = hash(tuple(keys))
+        again = order in self.orders
+        self.orders = (order, *self.orders)[:ORDERS]
+        return again
 
 
 @final
@@ -143,7 +155,8 @@ class Known:
         # The first time nothing is known; later a lesson is worth it where much is new, ever less
         # often, for there are senders that never repeat themselves.
         new = 2 * known < len(walked.starts) and sender.misses & (sender.misses - 1) == 0
-        if new or sender.misses % OFTEN == 0:
+        again = not walked.others and known == len(walked.starts) and sender.ordered(walked.keys)
+        if new or again or sender.misses % OFTEN == 0:
             recipe = self._learn(frame, walked, resource, sender, way)
             if recipe is not None and recipe.whole:
                 return _found(sender, remote_write_weave.whole(recipe, base), b"")

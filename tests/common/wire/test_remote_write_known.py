@@ -199,6 +199,15 @@ def test_shuffled_points_are_found_one_by_one_and_make_the_same_request():
     assert (converter.known.learnt, converter.known.rearranged) == (1, 1)
 
 
+def test_an_order_that_comes_again_is_learnt_and_recognised_from_then_on():
+    converter = taught()
+    order = [*reversed(range(20))]
+    for n in range(5, 9):
+        converter.convert(encoded(shop(later=n * STEP, order=order)), NOW)
+    known = converter.known
+    assert (known.learnt, known.rearranged, known.recognised) == (2, 1, 3)
+
+
 def test_points_that_vanish_or_are_new_leave_the_others_alone():
     converter, obvious = taught(), reference.Reference(Options())
     obvious.convert(encoded(shop()), NOW)
