@@ -41,9 +41,10 @@ RESOURCE = b"".join(
 )
 
 
-def index() -> pods.PodIndex:
+def index(count: int = 100) -> pods.PodIndex:
     known = pods.PodIndex()
-    known.apply(reflector.Replaced(tuple(pods.facts(p, RULES) for p in PODS)), now=0.0)
+    listed = tuple(pods.facts(pod(number), RULES) for number in range(count))
+    known.apply(reflector.Replaced(listed), now=0.0)
     return known
 
 
@@ -62,7 +63,9 @@ def test_enriching_a_new_resource(guard) -> None:
 
 
 def test_a_change_of_a_pod(guard) -> None:
-    known = index()
+    # As many as a cluster has: what copying a hundred costs depends on the allocator's mood, and
+    # the ratio to it was seen from 0.24 to 0.66 with the same code.
+    known = index(5000)
     changes = [
         reflector.Modified(pods.facts(pod(5, phase=phase), RULES))
         for phase in ("Failed", "Running")

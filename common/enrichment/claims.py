@@ -56,17 +56,27 @@ class Claims(Generic[Key, Pod]):
             if key not in has:
                 self._release(key, old, departed)
             elif pod is not None:
-                self._renew(key, old, pod, departed)
+                self.renew(key, old, pod, departed)
         for key in has:
             if key not in had and pod is not None:
                 self._claim(key, pod, departed, seen=seen)
 
+    def renew(self, key: Key, old: Pod | None, pod: Pod, departed: Mapping[str, float]) -> None:
+        """Let *pod*, the next revision of *old*, stand where that stood."""
+        if self.winners.get(key) is old:
+            self.winners[key] = pod
+        if self.contested:
+            rivals = self.contested.get(key)
+            if rivals is not None and pod.uid in rivals:
+                before, rivals[pod.uid] = rivals[pod.uid], pod
+                if before.since != pod.since:
+                    self._settle(key, rivals, departed)
+
     def _claim(self, key: Key, pod: Pod, departed: Mapping[str, float], *, seen: bool) -> None:
-        winner = self.winners.get(key)
         rivals = self.contested.get(key)
         if rivals is None:
-            if winner is None:
-                self.winners[key] = pod
+            winner = self.winners.setdefault(key, pod)
+            if winner is pod:
                 return
             rivals = {winner.uid: winner}
         if pod.uid in departed:
@@ -86,15 +96,6 @@ class Claims(Generic[Key, Pod]):
             self.winners.pop(key, None)
         else:
             self._settle(key, rivals, departed)
-
-    def _renew(self, key: Key, old: Pod | None, pod: Pod, departed: Mapping[str, float]) -> None:
-        if self.winners.get(key) is old:
-            self.winners[key] = pod
-        rivals = self.contested.get(key)
-        if rivals is not None and pod.uid in rivals:
-            before, rivals[pod.uid] = rivals[pod.uid], pod
-            if before.since != pod.since:
-                self._settle(key, rivals, departed)
 
     def _release(self, key: Key, pod: Pod | None, departed: Mapping[str, float]) -> None:
         rivals = self.contested.get(key)

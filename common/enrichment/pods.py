@@ -246,14 +246,20 @@ class PodIndex:
         self._pods[pod.uid] = pod
         had: tuple[str, ...] = ()
         called: tuple[tuple[str, str], ...] = ()
-        if old is not None:
-            had, called = old.addresses, ((old.namespace, old.name),)
-        if old is None or _hosts_of(old) != _hosts_of(pod):
+        if old is None:
             self._count_hosts(pod, 1)
-            if old is not None:
+        else:
+            had, called = old.addresses, ((old.namespace, old.name),)
+            if old.host != pod.host or HOST_NETWORK in {old.state, pod.state}:
+                self._count_hosts(pod, 1)
                 self._count_hosts(old, -1)
-        self._addresses.hand_over(old, had, pod, pod.addresses, departed, seen=seen)
-        self._names.hand_over(old, called, pod, ((pod.namespace, pod.name),), departed, seen=seen)
+        name = (pod.namespace, pod.name)
+        if had or pod.addresses:
+            self._addresses.hand_over(old, had, pod, pod.addresses, departed, seen=seen)
+        if old is not None and called[0] == name:  # always, but for histories that are made up
+            self._names.renew(name, old, pod, departed)
+        else:
+            self._names.hand_over(old, called, pod, (name,), departed, seen=seen)
 
     def _count_hosts(self, pod: PodFacts, more: int) -> None:
         for address in _hosts_of(pod):
