@@ -1,5 +1,6 @@
 """Guards of the gateway: a request from behind the door to the queues, whole and filtered."""
 
+import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from bench.references import gateway as reference
@@ -7,7 +8,7 @@ from common.config.gateway import Input, Inputs
 from common.config.shared import Names, Namespaces
 from common.enrichment import attributes, enricher, pods
 from common.service.ledger import Ledger
-from common.wire import otlp
+from common.wire import layout, otlp
 from gateway import filters, intake, routing
 
 CONSTANTS = {"k8s.cluster.name": "east"}
@@ -44,16 +45,18 @@ class Outlet:
         return True
 
 
-def heart(inputs: Inputs) -> intake.Intake:
+def heart(inputs: Inputs, frames: intake.Frames) -> intake.Intake:
     rules = attributes.Rules(constants=tuple(CONSTANTS.items()))
-    built = intake.Intake(enricher.Enricher(rules, pods.PodIndex(), 1 << 20))
+    built = intake.Intake(enricher.Enricher(rules, pods.PodIndex(), 1 << 20), frames)
     route = routing.Route(name="p", selections=filters.selections(inputs), outlet=Outlet())
     built.routes = routing.Routes(generation=1, pipelines=(route,))
     return built
 
 
-def check(guard, body: bytes, inputs: Inputs) -> None:
-    subject = heart(inputs)
+def check(guard, body: bytes, inputs: Inputs, frames: intake.Frames = otlp.frames) -> None:
+    subject = heart(inputs, frames)
+    for _ in range(3):  # so that shapes are learnt, if *frames* learns any
+        subject.take(body, "10.0.0.1", trusted=False)
     guard(
         lambda: subject.take(body, "10.0.0.1", trusted=False),
         reference=lambda: reference.take(
@@ -72,3 +75,16 @@ def test_taking_a_request_of_50_points(guard) -> None:
 
 def test_taking_a_request_filtered_by_metric_name(guard) -> None:
     check(guard, request(1000), NAMED)
+
+
+@pytest.mark.parametrize("points", [1000, 50])
+def test_taking_a_request_of_known_shape(guard, points: int) -> None:
+    recogniser = layout.Recogniser(1 << 24, 1)
+    check(guard, request(points), SELECTED, recogniser.frames)
+    assert recogniser.parsed == 2
+
+
+def test_taking_a_request_of_known_shape_filtered_by_metric_name(guard) -> None:
+    recogniser = layout.Recogniser(1 << 24, 1)
+    check(guard, request(1000), NAMED, recogniser.frames)
+    assert recogniser.parsed == 2

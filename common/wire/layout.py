@@ -21,7 +21,7 @@ PATIENCE: Final = 16  # frames without a known metric, after which few are looke
 RETRY: Final = 8  # one of so many
 PROBES: Final = 4  # fields of a scope that are looked at to see whether its metrics are large
 MAX_FIELDS: Final = 1000  # of a rest that is learnt; far from what `protobuf.fields` refuses
-RESOURCE_BYTES: Final = 200  # measured: objects of a Resource in the memo, apart from its bytes
+RESOURCE_BYTES: Final = 220  # measured: objects of a Resource in the memo, apart from its bytes
 LAYOUT_BYTES: Final = 200  # measured: objects of a layout
 
 
