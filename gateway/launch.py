@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from common.service import memory
 from gateway import settings
 from gateway.workers import messages
 
@@ -30,6 +31,7 @@ async def serve(
     if seat is not None:
         from gateway.workers import seat as worker  # noqa: PLC0415
 
+        memory.keep_buffers()
         return await worker.work(
             config, seat, kubeconfig=kubeconfig, log_level=log_level, workers=workers,
             environ=environ,
@@ -43,6 +45,7 @@ async def serve(
         return await supervisor.supervise(loaded, command, environ=environ)
     from gateway import app  # noqa: PLC0415
 
+    memory.keep_buffers()
     return await app.serve(
         config, kubeconfig=kubeconfig, log_level=log_level, workers=workers, environ=environ
     )

@@ -55,7 +55,7 @@ def inflate(data: bytes, encoding: str, max_bytes: int) -> bytes:
     return _named(_INFLATERS, encoding)(data, max_bytes)
 
 
-def deflate(data: bytes, encoding: str) -> bytes:
+def deflate(data: bytes | bytearray, encoding: str) -> bytes:
     """Apply *encoding*, one of those of `inflate`; ``snappy`` is the block format.
 
     gzip is at level 1, zstd at level 1: the CPU of a sender is dearer than the last few percent.
@@ -223,9 +223,9 @@ _INFLATERS: dict[str, Callable[[bytes, int], bytes]] = {
     "snappy": _snappy,
     "x-snappy-framed": _snappy_framed,
 }
-_DEFLATERS: dict[str, Callable[[bytes], bytes]] = {
-    "identity": lambda data: data,
-    "none": lambda data: data,
+_DEFLATERS: dict[str, Callable[[bytes | bytearray], bytes]] = {
+    "identity": bytes,
+    "none": bytes,
     "gzip": lambda data: isal_zlib.compress(data, 1, _GZIP),
     "deflate": lambda data: isal_zlib.compress(data, 1, _ZLIB),
     "zlib": lambda data: isal_zlib.compress(data, 1, _ZLIB),

@@ -132,6 +132,7 @@ class Converter:
             return conversion.finish(), conversion.dropped
 
         way = Way(convert=convert, group=self._group)
+        view = memoryview(body)
         # message ExportMetricsServiceRequest { repeated ResourceMetrics resource_metrics = 1; }
         for number, wire_type, _, start, end in protobuf.fields(body):
             if number != 1 or wire_type != protobuf.BYTES:
@@ -142,7 +143,7 @@ class Converter:
                 if body[start] == 0x0A:
                     size, at = protobuf.read_varint(body, start + 1)
                     resource = body[at : at + size]
-                found = self.known.find(body[start:end], resource, start, way)
+                found = self.known.find(view[start:end], resource, start, way)
             yield _Frame(start, end, resource, found)
 
     def _group(self, resource: bytes) -> Group:

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Any, Final, TypeVar, cast, final
+
+import numpy.typing as npt
 
 from common.wire import memo, remote_write_recipe, remote_write_units, remote_write_weave, shapes
 from common.wire.remote_write_recipe import Convert, Families, Recipe
 from common.wire.remote_write_units import Walk
 from common.wire.remote_write_weave import Part
+
+Shared = TypeVar("Shared", bound=npt.NDArray[Any])
 
 SMALL: Final = 512  # bytes of a frame below which the plain path is as cheap
 VARIANTS: Final = 4  # shapes remembered per sender: of one that shuffles, and of one that is split
@@ -102,10 +106,11 @@ class Known:
         # Replicas have the same metrics. That they share what describes them saves memory, and the
         # time to look at it again in each frame.
         self._families: memo.Memo[Families, Families] = memo.Memo(max_bytes // 16)
+        self._arrays: memo.Memo[tuple[str, bytes], npt.NDArray[Any]] = memo.Memo(max_bytes // 16)
 
     def find(
         self,
-        frame: bytes,
+        frame: memoryview,
         resource: bytes,
         base: int,
         way: Way,
@@ -129,7 +134,7 @@ class Known:
                 self.recognised += 1
                 part = remote_write_weave.whole(variant.recipe, base)
                 return _found(sender, part, b"")
-        return self._missed(frame, resource, base, sender, way)
+        return self._missed(bytes(frame), resource, base, sender, way)
 
     def _missed(
         self,
@@ -183,14 +188,10 @@ class Known:
             return None
         recipe, slots = lesson
         self.learnt += 1
-        families = self._families.get(recipe.template.families)
-        if families is None:
-            families = recipe.template.families
-            self._families.put(families, families, 200 + sum([200 + len(m) for _, m in families]))
-        recipe = replace(recipe, template=replace(recipe.template, families=families))
+        recipe = self._sharing(recipe)
         for variant in sender.variants:
             recipe = remote_write_recipe.sharing(recipe, variant.recipe.template)
-        mask = shapes.mask_of(len(frame), slots)
+        mask = self._shared(shapes.mask_of(len(frame), slots))
         said = shapes.digest(frame, mask, self._seed)
         sender.group = sender.group or way.group(resource)
         learnt = _Variant(len(frame), mask, said, recipe)
@@ -201,6 +202,26 @@ class Known:
         )
         self.senders.put(resource, sender, OVERHEAD + 2 * len(resource) + cost)
         return recipe
+
+    def _sharing(self, recipe: Recipe) -> Recipe:
+        """Return *recipe* with what it has in common with others in the place of its own.
+
+        Accounted for in each, so what is held is less than it seems.
+        """
+        families = self._families.get(recipe.template.families)
+        if families is None:
+            families = recipe.template.families
+            self._families.put(families, families, 200 + sum([200 + len(m) for _, m in families]))
+        arrays = {name: self._shared(getattr(recipe, name)) for name in recipe.ARRAYS}
+        return replace(recipe, template=replace(recipe.template, families=families), **arrays)
+
+    def _shared(self, array: Shared) -> Shared:
+        key = (array.dtype.str, array.tobytes())
+        found = self._arrays.get(key)
+        if found is not None:
+            return cast("Shared", found)
+        self._arrays.put(key, array, 300 + 2 * array.nbytes)
+        return array
 
 
 def _found(sender: Sender, part: Part, rest: bytes) -> Found:

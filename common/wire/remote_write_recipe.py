@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias, final
+from typing import ClassVar, Final, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -88,12 +88,15 @@ class Recipe:
     points: int
     dropped: tuple[tuple[Drop, int], ...]
 
+    ARRAYS: ClassVar = (
+        "holes", "values", "times", "units", "firsts", "starts", "keys", "order", "spans", "kin",
+    )  # fmt: skip
+
     @property
     def cost(self) -> int:
         """About how many bytes of memory this takes, apart from the template, which is shared."""
-        arrays = (self.holes, self.values, self.times, self.units, self.firsts, self.starts,
-                  self.keys, self.order, self.spans, self.kin)  # fmt: skip
-        return OVERHEAD + sum([each.nbytes for each in arrays])
+        arrays = [getattr(self, name) for name in self.ARRAYS]
+        return OVERHEAD + sum([int(each.nbytes) for each in arrays])
 
 
 def sharing(recipe: Recipe, template: Template) -> Recipe:
@@ -162,7 +165,7 @@ class _Found:
 def _samples(
     request: Request, walked: Walk, units: list[remote_write_units.Unit], first_ms: int
 ) -> _Found | None:
-    body = request.body
+    body = bytes(request.body)
     found = _Found({}, [], {}, 0)
     seen = 0
     fresh: list[int] = []  # units since the last metadata, which follow the series of their family

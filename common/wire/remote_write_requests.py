@@ -22,7 +22,7 @@ from common.wire.remote_write_series import Sample
 class Request:
     """An encoded ``prometheus.WriteRequest``, not compressed."""
 
-    body: bytes
+    body: bytes | bytearray  # whichever it was made as; a copy of megabytes is worth avoiding
     points: int
     """OTLP data points it carries; 0 if there is only a ``target_info`` in it."""
     samples: int

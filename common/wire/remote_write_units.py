@@ -9,7 +9,7 @@ Points written otherwise, or with exemplars or buckets that are new, are left to
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, TypeAlias, final
@@ -30,6 +30,9 @@ START, TIME, AS_DOUBLE, AS_INT = 0x11, 0x19, 0x21, 0x31
 COUNT, TOTAL, PACKED = 0x21, 0x29, 0x32
 MIN, MAX = 0x59, 0x61  # of a histogram; the only ones behind the attributes
 QUANTILE, QUANTILE_VALUE = 0x09, 0x11  # inside of a ValueAtQuantile
+
+_POINT: Final = 0x0A  # the tag of data_points
+_LEAST_ROW: Final = 40  # bytes of a metric's points; so many have two headers, times and a value
 
 DOUBLE, INT, UNSIGNED = range(3)
 Role: TypeAlias = tuple[int, int]
@@ -69,7 +72,26 @@ class Spot:
     scope: bytes
     kind: int
     seed: int = 0  # of its points' keys
-    points: list[Place] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)  # of its units
+    row: Row | None = None  # its points, if they are one
+    points: list[Place] = field(default_factory=list)  # if they are not
+
+    def places(self) -> list[Place]:
+        """Return its points."""
+        row = self.row
+        if row is None:
+            return self.points
+        size = row.stride - row.head
+        return [
+            (at - row.head, at, at + size, key)
+            for at, key in zip(row.starts, self.keys, strict=True)
+        ]
+
+    def starts(self) -> Iterable[int]:
+        """Return where its units start."""
+        if self.row is not None:
+            return self.row.starts
+        return [start for _, start, _, key in self.points if key >= 0]
 
 
 @dataclass(slots=True, eq=False)
@@ -103,9 +125,9 @@ def walk(frame: bytes, seed: int) -> Walk | None:
         if not _scope(frame, at, end, seed, found):
             return None
     if found is not None:
-        points = [place for spot in found.spots for place in spot.points if place[3] >= 0]
-        found.starts = [start for _, start, _, _ in points]
-        found.keys = [key for *_, key in points]
+        for spot in found.spots:
+            found.starts += spot.starts()
+            found.keys += spot.keys
     return found
 
 
@@ -134,9 +156,16 @@ def _metric(frame: bytes, span: tuple[int, int], scope: bytes, seed: int, found:
     kind, _, tag_at, at, end = data[0]
     spot = Spot(start, tag_at, at, end, stop, scope, kind)
     found.spots.append(spot)
-    points = protobuf.fields(frame, at, end)
     # Everything the points have in common: name, unit, description, metadata, temporality, scope.
     said = [scope, b"\0", frame[start:tag_at], bytes((kind,)), frame[end:stop], b"\0"]
+    row = _row(frame, at, end) if kind in {GAUGE, SUM} else None
+    if row is not None:
+        spot.row = row
+        said.append(frame[row.end : end])
+        spot.seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
+        spot.keys = row.keys(frame, spot.seed)
+        return
+    points = protobuf.fields(frame, at, end)
     said += [frame[each[2] : each[4]] for each in points if each[0] != DATA_POINTS]
     spot.seed = metric_seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
     key_of = _KEYS.get(kind)
@@ -150,6 +179,63 @@ def _metric(frame: bytes, span: tuple[int, int], scope: bytes, seed: int, found:
             place((point_tag, point_at, point_end, key))
             if key < 0:
                 found.others += 1
+    spot.keys = [key for *_, key in spot.points if key >= 0]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Number points of one length, one behind the other: most metrics are nothing else.
+
+    They need no walk, a third of the time: what has to be the same in all of them is compared with
+    slices that take a byte of each.
+    """
+
+    at: int  # of the first point's tag
+    end: int
+    head: int  # bytes of tag and length
+    stride: int  # from one tag to the next
+    tail: int  # from a tag to what follows the value
+    shape: int  # which times and which kind of value, for the seed of keys
+
+    @property
+    def starts(self) -> range:
+        """Where each point starts, behind its tag and length."""
+        return range(self.at + self.head, self.end, self.stride)
+
+    def keys(self, frame: bytes, seed: int) -> list[int]:
+        """Return the key of each point, as `_number_key` does."""
+        size, own = self.stride - self.tail, seed ^ self.shape
+        hashed = xxhash.xxh3_64_intdigest
+        tails = range(self.at + self.tail, self.end, self.stride)
+        return [hashed(frame[at : at + size], own) for at in tails]
+
+
+def _row(frame: bytes, at: int, end: int) -> Row | None:
+    """Return the points of a Gauge or Sum if they are a `Row`, and behind them are no others."""
+    if end - at < _LEAST_ROW or frame[at] != _POINT:
+        return None
+    size, head = frame[at + 1], 2
+    if size > 127:
+        if frame[at + 2] > 127:
+            return None
+        size, head = (size & 127) | frame[at + 2] << 7, 3
+    stride = head + size
+    time = head + 9 if frame[at + head] == START else head
+    count = (end - at) // stride
+    stop = at + count * stride
+    value = time + 9
+    tail = value + 9
+    if tail > stride or frame[at + value] not in {AS_DOUBLE, AS_INT}:
+        return None
+    for place in (*range(head), head, time, value):
+        if frame[at + place : stop : stride] != frame[at + place : at + place + 1] * count:
+            return None
+    behind = [number for number, *_ in protobuf.fields(frame, stop, end)]
+    if frame[at + time] != TIME or DATA_POINTS in behind:
+        return None
+    shape = frame[at + value] ^ (0x80 if time > head else 0)
+    return Row(at, stop, head, stride, tail, shape)
 
 
 def _number_key(frame: bytes, at: int, end: int, seed: int) -> int:
@@ -188,7 +274,7 @@ def units(frame: bytes, walked: Walk) -> list[Unit]:
     """Return the units of *walked*, by their places."""
     found: list[Unit] = []
     for spot in walked.spots:
-        for _, at, end, key in spot.points:
+        for _, at, end, key in spot.places():
             if key < 0:
                 continue
             if spot.kind in {GAUGE, SUM}:
@@ -207,14 +293,15 @@ def rest(frame: bytes, walked: Walk, taken: Container[int]) -> bytes:
     number = 0
     for spot in walked.spots:
         left: list[Place] = []
-        for place in spot.points:
+        points = spot.places()
+        for place in points:
             if place[3] < 0 or number not in taken:
                 left.append(place)
             number += place[3] >= 0
-        if spot.points and not left:
+        if points and not left:
             continue
         metric = frame[spot.start : spot.end]
-        if len(left) < len(spot.points):
+        if len(left) < len(points):
             others = [
                 frame[each[2] : each[4]]
                 for each in protobuf.fields(frame, spot.data, spot.data_end)

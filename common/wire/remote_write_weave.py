@@ -201,9 +201,7 @@ class Weaver:
         del words  # which holds on to *out*
         del out[-1:]
         samples = sum(map(len, holes)) + len(added)
-        return Request(
-            body=bytes(out), points=sum([part.points for part in parts]), samples=samples
-        )
+        return Request(body=out, points=sum([part.points for part in parts]), samples=samples)
 
     def _fill(
         self, words: npt.NDArray[np.uint64], parts: Sequence[Part], holes: Sequence[Places]

@@ -196,7 +196,7 @@ def mask_of(size: int, slots: Slots) -> Array:
     return ones if size <= DENSE else np.packbits(ones)
 
 
-def digest(piece: bytes, mask: Array, seed: int) -> bytes:
+def digest(piece: bytes | memoryview, mask: Array, seed: int) -> bytes:
     """Hash what *piece* says outside of the slots of *mask*, which was made for its size."""
     size = len(piece)
     ones = mask if size <= DENSE else np.unpackbits(mask, None, size)

@@ -1,6 +1,9 @@
 """Memory as the kernel tells it, from folders that look like its own."""
 
 import ctypes
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +153,24 @@ def test_memory_is_given_back_by_the_c_library_where_it_can(
     assert asked == [0]
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())  # another library
     memory.give_back()
+
+
+def test_freed_buffers_are_kept_for_what_comes_next() -> None:
+    # In a process of its own: what the allocator is told cannot be taken back.
+    script = (
+        "import resource\n"
+        "from common.service import memory\n"
+        "def faults(n):\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(n):\n"
+        "        bytes(8 << 20)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "memory.keep_buffers()\n"
+        "faults(2)\n"
+        "print(faults(20))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    if platform.libc_ver()[0] == "glibc":
+        assert int(done.stdout) < 2048  # of 20 x 2048 pages
