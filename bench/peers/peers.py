@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,8 +146,10 @@ async def driven(
 async def arrived(backend: str, expected: int) -> None:
     """Wait until *expected* points have arrived at *backend*, and fail if there are more."""
     before, since = -1, time.monotonic()
+    points = 0
     while True:
-        points = sum((await processes.get(f"{backend}/arrived")).values())
+        with suppress(TimeoutError):  # the backend is busy; PATIENCE says for how long it may be
+            points = sum((await processes.get(f"{backend}/arrived")).values())
         if points == expected:
             return
         if points > expected:

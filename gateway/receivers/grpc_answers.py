@@ -18,11 +18,18 @@ _START: Final = ((b":status", b"200"), (b"content-type", b"application/grpc"))
 HEAD: Final = http2.encode(_START)
 OK: Final = http2.encode(((b"grpc-status", b"0"),))
 EMPTY: Final = bytes(5)  # the message of no bytes, framed
-NOT_POST: Final = http2.encode(((b":status", b"405"), (b"allow", b"POST")))
-NOT_GRPC: Final = http2.encode(((b":status", b"415"), (b"accept", b"application/grpc")))
+NOT_FOR_HTTP: Final = b"this port takes OTLP over gRPC: POST application/grpc\n"
+"""What a person with an HTTP client is told."""
 
 _ACCEPTED: Final = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _TO_ESCAPE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
+
+_IN_WORDS: Final = (
+    (b"content-type", b"text/plain"),
+    (b"content-length", b"%d" % len(NOT_FOR_HTTP)),
+)
+NOT_POST: Final = http2.encode(((b":status", b"405"), (b"allow", b"POST"), *_IN_WORDS))
+NOT_GRPC: Final = http2.encode(((b":status", b"415"), (b"accept", b"application/grpc"), *_IN_WORDS))
 
 
 class Refused(Exception):

@@ -56,10 +56,12 @@ class Asked:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """What headers earn that ask for nothing we have: an answer of one header block."""
+    """What headers earn that ask for nothing we have: a header block, words if it is not gRPC."""
 
     code: str  # for counting
     block: bytes
+    grpc: bool  # whoever asked speaks gRPC
+    words: bytes = b""
 
 
 class Call:

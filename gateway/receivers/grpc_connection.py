@@ -31,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._traffic = door.traffic
         self._core = http2.Server(door.http2)
         self._calls: dict[int, Call] = {}  # begun, not complete
+        self._answered: dict[int, float] = {}  # in HTTP, not over; until when they may last
         self._loop = asyncio.get_running_loop()
         self._clock = Clock(door.limits, self._loop.time(), door.age())
         self._transport: asyncio.Transport | None = None
@@ -101,6 +102,10 @@ class Connection(asyncio.Protocol):
                 self._traffic.timed_out("body")
             elif call.weighed:
                 self._grant(call)  # the acknowledgement of SETTINGS may have taken some away
+        for stream in [stream for stream, until in self._answered.items() if now >= until]:
+            del self._answered[stream]
+            self._core.reset(stream, Code.NO_ERROR)
+            self._traffic.timed_out("body")
         verdict = self._clock.look(now, self._core, busy=bool(self._calls))
         if verdict is not None:
             self._carry_out(verdict, now)
@@ -165,8 +170,7 @@ class Connection(asyncio.Protocol):
 
     def _whole(self, head: http2.HeadCame, data: http2.DataCame) -> None:
         """Answer a request that is here with all of its body."""
-        core = self._core
-        stream, body = head.stream, data.data
+        core, stream, body = self._core, head.stream, data.data
         core.credit_connection(len(body))
         asked = self._asked(head)
         if asked is None:
@@ -187,11 +191,10 @@ class Connection(asyncio.Protocol):
         asked = self._asked(head)
         if asked is None:
             return
-        stream = head.stream
-        limits, window = self._door.limits, self._door.http2.stream_window_bytes
-        patience = limits.read_timeout
-        if asked.timeout is not None and asked.timeout < patience:
-            patience = asked.timeout
+        stream, window = head.stream, self._door.http2.stream_window_bytes
+        patience = self._door.limits.read_timeout
+        if asked.timeout is not None:
+            patience = min(asked.timeout, patience)
         sender = self._door.sender(self._peer, asked)
         call = Call(stream, sender, asked, now, now + patience)
         self._clock.busy = now
@@ -209,9 +212,16 @@ class Connection(asyncio.Protocol):
         asked = self._door.asked(head.head)
         if not isinstance(asked, Answered):
             return asked
+        stream = head.stream
         self._traffic.answered(asked.code)
-        self._core.headers(head.stream, asked.block, ended=True)
-        self._core.reset(head.stream, Code.NO_ERROR)  # if the body is still to come
+        self._core.headers(stream, asked.block, ended=not asked.words)
+        if asked.words:
+            self._core.data(stream, asked.words, ended=True)
+        if asked.grpc:
+            self._core.reset(stream, Code.NO_ERROR)  # if the body is still to come
+        elif stream in self._core.streams:
+            # A reset would cut waiting words off. What comes is judged as ever, and thrown away.
+            self._answered[stream] = self._loop.time() + self._door.limits.read_timeout
         return None
 
     def _data(self, event: http2.DataCame) -> None:
@@ -219,6 +229,8 @@ class Connection(asyncio.Protocol):
         self._core.credit_connection(len(data))
         call = self._calls.get(stream)
         if call is None:
+            if ended:
+                self._answered.pop(stream, None)
             return
         try:
             call.add(data)
@@ -268,11 +280,13 @@ class Connection(asyncio.Protocol):
     def _other(self, event: http2.Event) -> None:
         match event:
             case http2.StreamReset(stream=stream):
+                self._answered.pop(stream, None)
                 call = self._calls.get(stream)
                 if call is not None:
                     self._let_go(call)
                     self._traffic.answered(status.NAMES[status.CANCELLED])
             case http2.TrailersCame(stream=stream):
+                self._answered.pop(stream, None)
                 call = self._calls.get(stream)  # what they say is of no interest to unary calls
                 if call is not None:
                     self._complete(call)

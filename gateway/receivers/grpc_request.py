@@ -21,10 +21,12 @@ _GRPC: Final = re.compile(rb"application/grpc(\+proto)?(;.*)?", re.IGNORECASE)
 
 def read(head: Head, methods: Mapping[bytes, Method]) -> Asked | Answered:
     """Return what *head*, which has no problem, asks for among *methods* (by path)."""
-    if head.method != b"POST":
-        return Answered(code="405", block=grpc_answers.NOT_POST)
+    if head.method != b"POST":  # HEAD is answered without words (RFC 9110 section 9.3.2)
+        body = b"" if head.method == b"HEAD" else grpc_answers.NOT_FOR_HTTP
+        return Answered(code="405", block=grpc_answers.NOT_POST, words=body, grpc=False)
     if not _GRPC.fullmatch(head.get(b"content-type") or b""):
-        return Answered(code="415", block=grpc_answers.NOT_GRPC)
+        body = grpc_answers.NOT_FOR_HTTP
+        return Answered(code="415", block=grpc_answers.NOT_GRPC, words=body, grpc=False)
     method = methods.get(head.path)
     if method is None:
         served = ", ".join(path.decode() for path in methods)
@@ -52,7 +54,7 @@ def read(head: Head, methods: Mapping[bytes, Method]) -> Asked | Answered:
 
 def _refused(refused: Refused) -> Answered:
     code = status.NAMES[refused.code]
-    return Answered(code=code, block=grpc_answers.refusal(refused))
+    return Answered(code=code, block=grpc_answers.refusal(refused), grpc=True)
 
 
 def _shown(text: bytes) -> str:

@@ -11,7 +11,7 @@ from common.config.doors import Http2
 from common.config.gateway import Listen
 from common.wire import compression
 from common.wire.http2 import Code, frames
-from gateway.receivers import door
+from gateway.receivers import door, grpc_answers
 from gateway.receivers.grpc_methods import HEALTH
 from tests.fakes import http2_wire as wire
 from tests.gateway import samples
@@ -172,16 +172,65 @@ async def test_an_unknown_encoding_that_is_not_used_is_nobodys_business() -> Non
     assert code(caller.say(request(1, b"", (b"grpc-encoding", b"br"))), 1) == 0
 
 
+GET = wire.encode([(b":method", b"GET"), *wire.REQUEST[1:]])
+HEAD = wire.encode([(b":method", b"HEAD"), *wire.REQUEST[1:]])
+WEB = wire.encode([*wire.REQUEST[:4], (b"content-type", b"application/grpc-web")])
+IN_WORDS = {
+    b"content-type": b"text/plain",
+    b"content-length": b"%d" % len(grpc_answers.NOT_FOR_HTTP),
+    b"body": grpc_answers.NOT_FOR_HTTP,
+}
+
+
 async def test_what_is_not_grpc_is_answered_in_http() -> None:
     caller = greeted(samples.terms(samples.Remembering()))
-    get = wire.encode([(b":method", b"GET"), *wire.REQUEST[1:]])
-    text = wire.encode([*wire.REQUEST[:4], (b"content-type", b"application/grpc-web")])
-    came = caller.say(wire.headers(1, get, ended=True), wire.headers(3, text))
-    assert answer(came, 1) == {b":status": b"405", b"allow": b"POST"}
-    assert answer(came, 3) == {
-        b":status": b"415", b"accept": b"application/grpc", b"reset": NO_ERROR
-    }  # fmt: skip
+    came = caller.say(wire.headers(1, GET, ended=True), wire.headers(3, WEB))
+    assert answer(came, 1) == {b":status": b"405", b"allow": b"POST", **IN_WORDS}
+    assert answer(came, 3) == {b":status": b"415", b"accept": b"application/grpc", **IN_WORDS}
     assert caller.traffic.requests == {"405": 1, "415": 1}
+
+
+async def test_whoever_asks_for_the_head_gets_no_words() -> None:
+    caller = greeted(samples.terms(samples.Remembering()))
+    found = answer(caller.say(wire.headers(1, HEAD, ended=True)), 1)
+    assert found[b":status"] == b"405"
+    assert b"body" not in found
+
+
+@pytest.mark.parametrize(
+    "end", [wire.data(1, b"", ended=True), frames.reset(1, Code.CANCEL)], ids=["DATA", "RST_STREAM"]
+)
+async def test_the_rest_of_what_is_not_grpc_is_thrown_away(end: bytes) -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake, read_timeout=5.0)
+    caller = greeted(terms)
+    came = caller.say(wire.headers(1, WEB), wire.data(1, bytes(16384)), wire.data(1, bytes(9000)))
+    assert {f.kind for f in came if f.stream == 1} == {frames.HEADERS, frames.DATA}  # no window
+    assert terms.admission.in_flight == 0
+    caller.say(end)
+    assert await caller.wait(6.0) == []
+    assert caller.traffic.timeouts == {}
+    assert code(caller.say(request(3, samples.request())), 3) == 0
+
+
+async def test_the_rest_of_what_is_not_grpc_is_judged_like_any_other() -> None:
+    caller = greeted(samples.terms(samples.Remembering()))
+    announced = wire.encode([*wire.REQUEST[:4], (b"content-length", b"1")])
+    caller.say(wire.headers(1, announced))
+    came = caller.say(wire.data(1, b"more", ended=True))
+    assert [f.payload for f in came if f.kind == frames.RST_STREAM] == [
+        Code.PROTOCOL_ERROR.to_bytes(4)
+    ]
+
+
+async def test_the_rest_of_what_is_not_grpc_is_not_waited_for_without_end() -> None:
+    caller = greeted(samples.terms(samples.Remembering(), read_timeout=5.0))
+    caller.say(wire.headers(1, WEB))
+    assert await caller.wait(4.0) == []
+    came = await caller.wait(1.0)
+    assert [(f.kind, f.stream, f.payload) for f in came] == [(frames.RST_STREAM, 1, NO_ERROR)]
+    assert caller.traffic.timeouts == {"body": 1}
+    assert code(caller.say(request(3, samples.request())), 3) == 0
 
 
 @pytest.mark.parametrize("kind", [b"application/grpc", b"application/grpc+proto; a=b"])
