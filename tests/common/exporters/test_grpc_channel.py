@@ -185,13 +185,13 @@ async def test_an_answer_without_end_is_refused(monkeypatch) -> None:
 async def test_replicas_are_called_in_turn(monkeypatch) -> None:
     async with AsyncExitStack() as stack:
         seen, port = await stack.enter_async_context(serving())
-        others, _ = await stack.enter_async_context(serving(host="127.0.0.2", port=port))
+        others, other = await stack.enter_async_context(serving())
         loop = asyncio.get_running_loop()
         resolve = loop.getaddrinfo
 
         async def two(host, port, **options):
-            names = ("127.0.0.1", "127.0.0.2") if host == "backend.test" else (host,)
-            return [(await resolve(name, port, **options))[0] for name in names]
+            ports = (port, other) if host == "backend.test" else (port,)
+            return [(await resolve("127.0.0.1", each, **options))[0] for each in ports]
 
         monkeypatch.setattr(loop, "getaddrinfo", two)
         call = await stack.enter_async_context(calling(port, host="backend.test"))
