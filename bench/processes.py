@@ -110,11 +110,21 @@ async def until_ready(url: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that were free just now."""
-    import socket
+    """Return ports of 127.0.0.1 that were free just now.
 
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    From below the range that the kernel takes for outgoing connections (32768 and up, on Linux):
+    one of those may be taken by the time that a program listens on it.
+    """
+    found: list[socket.socket] = []
+    while len(found) < count:
+        candidate = socket.socket()
+        try:
+            candidate.bind(("127.0.0.1", 10_000 + secrets.randbelow(22_000)))
+        except OSError:
+            candidate.close()
+        else:
+            found.append(candidate)
+    ports = [each.getsockname()[1] for each in found]
+    for each in found:
+        each.close()
     return ports
