@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
+import socket
 import sys
 import time
 import urllib.error
