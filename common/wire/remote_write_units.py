@@ -207,7 +207,8 @@ class Row:
         """Return the key of each point, as `_number_key` does."""
         size, own = self.stride - self.tail, seed ^ self.shape
         hashed = xxhash.xxh3_64_intdigest
-        tails = range(self.at + self.tail, self.end, self.stride)
+        # The last tail may be empty, where the points end.
+        tails = range(self.at + self.tail, self.end + 1, self.stride)
         return [hashed(frame[at : at + size], own) for at in tails]
 
 

@@ -208,6 +208,15 @@ def test_an_order_that_comes_again_is_learnt_and_recognised_from_then_on():
     assert (known.learnt, known.rearranged, known.recognised) == (2, 1, 3)
 
 
+def test_points_without_attributes_are_known_like_others():
+    converter, obvious = remote_write.Converter(Options(), MIB, 1), reference.Reference(Options())
+    for n in range(5):
+        points = [plain.number(1.5, at=T + n * STEP), plain.number(2.5, at=T + n * STEP + 10**9)]
+        alike(converter, obvious, encoded(plain.asked(plain.gauge("load", points[0]))))
+        alike(converter, obvious, encoded(plain.asked(plain.gauge("load", *points))))
+    assert converter.known.learnt
+
+
 def test_points_that_vanish_or_are_new_leave_the_others_alone():
     converter, obvious = taught(), reference.Reference(Options())
     obvious.convert(encoded(shop()), NOW)
