@@ -71,6 +71,7 @@ def test_convert_known_series(guard):
 def test_convert_shuffled_series(guard, monkeypatch):
     # A known sender whose points come in an order that was not there before.
     monkeypatch.setattr(remote_write_known, "OFTEN", 1 << 60)
+    monkeypatch.setattr(remote_write_known, "ORDERS", 0)
     converter = remote_write.Converter(Options(), 64 << 20, seed=1)
     for _ in range(2):
         converter.convert(body("known"), NOW)
