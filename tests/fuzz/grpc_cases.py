@@ -64,6 +64,7 @@ class GrpcCase:
     right: frozenset[str]
     points: int = 0
     gives_up: bool = False  # ends with a RST_STREAM of the client's
+    alone: bool = False  # may cost the connection
 
 
 def head(coded: bytes = h2.BLOCK, flags: int = h2.END_HEADERS) -> Raw:
@@ -320,8 +321,12 @@ def fields_too_many(random: Random, pool: Pool) -> GrpcCase:
         for part in parts[1:]
     ]
     right = BUSY | {"RESOURCE_EXHAUSTED", "http:431", "rst:ENHANCE_YOUR_CALM", "rst:PROTOCOL_ERROR"}
+    large = len(coded) > 16_384  # not even its encoding is within the limit
     return GrpcCase(
-        name=f"fields/too-many-{name}", pieces=(*pieces, Data(sent, ended=True)), right=right
+        name=f"fields/too-many-{name}",
+        pieces=(*pieces, Data(sent, ended=True)),
+        right=right | {"goaway:ENHANCE_YOUR_CALM"} if large else right,
+        alone=large,
     )
 
 

@@ -34,12 +34,13 @@ class Stream:
 class GrpcLink(asyncio.Protocol):
     """A client's side without mercy for itself: it sends what it is told to, and keeps accounts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, greet: bool = True) -> None:
+        self._greet = greet
         self.streams: dict[int, Stream] = {}
         self.open = 0  # streams that have no outcome yet
         self.next = 1
         self.goaway = ""
-        self.goaway_last = 2**31
+        self.words = b""  # of a GOAWAY
         self.closed = False
         self.finished = False  # our side is closed
         self.garbage = b""
@@ -55,6 +56,9 @@ class GrpcLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        if self._greet:
+            # No dynamic table for answers, so that blocks that are the same mean the same.
+            self.write(h2.PREFACE + h2.settings((1, 0), (4, 1 << 20)))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.closed = True
@@ -111,7 +115,7 @@ class GrpcLink(asyncio.Protocol):
         elif kind == h2.GOAWAY:
             code = int.from_bytes(payload[4:8])
             self.goaway = h2.CODES[code] if code < len(h2.CODES) else str(code)
-            self.goaway_last = int.from_bytes(payload[:4])
+            self.words = payload[8:208]
 
     def _settings(self, payload: bytes) -> None:
         for key, value in struct.iter_unpack(">HI", payload):
@@ -120,7 +124,8 @@ class GrpcLink(asyncio.Protocol):
                     stream.window += value - self.first_window
                 self.first_window = value
         self.settled = True
-        self.write(h2.frame(h2.SETTINGS, h2.ACK))
+        if self._greet:
+            self.write(h2.frame(h2.SETTINGS, h2.ACK))
 
     def _headers(self, stream: int) -> None:
         coded, self._block = self._block, b""
@@ -197,10 +202,10 @@ _KNOWN: dict[bytes, _Fields] = {}
 async def connect(port: int, source: str, *, greet: bool = True, bound: float = 5.0) -> GrpcLink:
     """Return a connection, behind the exchange of SETTINGS if *greet*."""
     loop = asyncio.get_running_loop()
-    _, link = await loop.create_connection(GrpcLink, "127.0.0.1", port, local_addr=(source, 0))
+    _, link = await loop.create_connection(
+        lambda: GrpcLink(greet=greet), "127.0.0.1", port, local_addr=(source, 0)
+    )
     if greet:
-        # No dynamic table for answers, so that blocks that are the same mean the same.
-        link.write(h2.PREFACE + h2.settings((1, 0), (4, 1 << 20)))
         end = loop.time() + bound
         while not link.settled and not link.broken and await link.change(end):
             pass
