@@ -73,8 +73,8 @@ class Victim:
     admin: str
     log: Path
     arrived: Arrived
+    door: str  # of gRPC
     rss_mb: list[float] = field(default_factory=list)
-    exited: bool = False
 
     def alive(self) -> bool:
         return self.process.child.returncode is None
@@ -171,23 +171,30 @@ def document(at: Mapping[str, str], door: str, **limits: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, door: str, **limits: Any) -> AsyncIterator[Victim]:
-    """Run a gateway whose gRPC door is *door*; raises at the end if it does not exit with 0."""
+async def backend() -> AsyncIterator[tuple[str, Arrived]]:
+    """Serve a backend on loopback that takes everything; yields its URL and its account."""
     arrived = Arrived()
     loop = asyncio.get_running_loop()
-    backend = await loop.create_server(lambda: _Backend(arrived), "127.0.0.1", 0)
-    grpc, http, admin = processes.free_ports(3)
-    at = {name: f"127.0.0.1:{port}" for name, port in zip(("grpc", "http", "admin"), (grpc, http, admin), strict=True)}
-    at["backend"] = f"http://127.0.0.1:{backend.sockets[0].getsockname()[1]}"
-    config, log = folder / "gateway.yaml", folder / "gateway.log"
-    config.write_text(json.dumps(document(at, door, **limits)))
-    arguments = ("-m", "cli.main", "gateway", "--config", str(config))
+    server = await loop.create_server(lambda: _Backend(arrived), "127.0.0.1", 0)
     try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", arrived
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def gateway(folder: Path, door: str, **limits: Any) -> AsyncIterator[Victim]:
+    """Run a gateway whose gRPC door is *door*; raises at the end if it does not exit with 0."""
+    grpc, http, admin = processes.free_ports(3)
+    at = {"grpc": grpc, "http": http, "admin": admin}
+    at = {name: f"127.0.0.1:{port}" for name, port in at.items()}
+    config, log = folder / "gateway.yaml", folder / "gateway.log"
+    arguments = ("-m", "cli.main", "gateway", "--config", str(config))
+    async with backend() as (url, arrived):
+        config.write_text(json.dumps(document({**at, "backend": url}, door, **limits)))
         async with processes.running(*arguments, errors=log) as process:
             await processes.until_ready(f"http://{at['admin']}/readyz")
-            yield Victim(process, grpc, http, f"http://{at['admin']}", log, arrived)
-    finally:
-        backend.close()
+            yield Victim(process, grpc, http, f"http://{at['admin']}", log, arrived, door)
 
 
 def doors() -> tuple[str, ...]:
