@@ -12,7 +12,15 @@ import pytest
 
 from tests.fakes import points
 from tests.flow import programs
-from tests.fuzz import grpc_cases, grpc_link, http2_wire as h2, http_cases, http_link, process
+from tests.fuzz import (
+    grpc_cases,
+    grpc_link,
+    http2_link,
+    http2_wire as h2,
+    http_cases,
+    http_link,
+    process,
+)
 from tests.fuzz.grpc_cases import GrpcCase
 from tests.fuzz.http_cases import HttpCase
 
@@ -53,7 +61,7 @@ async def over_http(port: int) -> AsyncIterator[Callable[[], Awaitable[str]]]:
 
 @asynccontextmanager
 async def over_grpc(port: int) -> AsyncIterator[Callable[[], Awaitable[str]]]:
-    link = await grpc_link.connect(port, "127.0.0.1")
+    link = await http2_link.connect(port, "127.0.0.1")
     case = GrpcCase(name="", pieces=grpc_cases.call(h2.message(BODY)), right=frozenset())
     random = Random(0)
 
@@ -120,9 +128,8 @@ async def test_an_ordinary_client_does_not_notice_a_crowd(tmp_path, door) -> Non
     async with AsyncExitStack() as stack:
         url, _ = await stack.enter_async_context(process.backend())
         output = {"otlp": {"endpoint": url, "protocol": "http", "compression": "none"}}
-        base = {"pipelines": [{"name": "p", "output": output}]}
-        listen = {"grpc_door": door}
-        gateway = await stack.enter_async_context(programs.gateway(tmp_path, base, listen=listen))
+        base = {"pipelines": [{"name": "p", "output": output}], "listen": {"grpc_door": door}}
+        gateway = await stack.enter_async_context(programs.gateway(tmp_path, base))
         grpc, http = (int(u.rpartition(":")[2]) for u in (gateway.grpc, gateway.http))
         clients = {
             "http": (await stack.enter_async_context(over_http(http)), "200"),
@@ -143,7 +150,7 @@ async def test_an_ordinary_client_does_not_notice_a_crowd(tmp_path, door) -> Non
                     await _all_there(gateway, held, door)
             for name in clients:
                 ratios[name].append(median(among[name]) / median(alone[name]))
-                print(
+                print(  # noqa: T201 - figures are for people
                     f"{door}, {name}: p99 {median(alone[name]) * 1e3:.2f} ms alone, "
                     f"{median(among[name]) * 1e3:.2f} ms among {len(held)}"
                 )
@@ -154,14 +161,9 @@ async def test_an_ordinary_client_does_not_notice_a_crowd(tmp_path, door) -> Non
         assert ledger["balance"] == 0
 
 
-async def _all_there(
-    gateway: programs.Gateway, held: list[socket.socket], door: str
-) -> None:
+async def _all_there(gateway: programs.Gateway, held: list[socket.socket], door: str) -> None:
     """Check that the crowd was one: its connections are open, as the gateway counts them."""
     if door == "lean":
         text = await programs.metrics(gateway)
         counted = sum(n for name, n in text.items() if name.startswith(CONNECTIONS))
         assert counted >= len(held)
-
-
-

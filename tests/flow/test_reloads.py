@@ -12,7 +12,15 @@ import pytest
 
 from tests.fakes import points
 from tests.flow import programs
-from tests.fuzz import grpc_cases, grpc_link, http2_wire as h2, http_cases, http_link, process
+from tests.fuzz import (
+    grpc_cases,
+    grpc_link,
+    http2_link,
+    http2_wire as h2,
+    http_cases,
+    http_link,
+    process,
+)
 from tests.fuzz.grpc_cases import GrpcCase
 from tests.fuzz.http_cases import HttpCase
 
@@ -66,7 +74,7 @@ class Load:
             await asyncio.sleep(PAUSE)
 
     async def over_grpc(self, lane: int) -> None:
-        link = await grpc_link.connect(self._grpc, f"127.0.1.{lane + 1}")
+        link = await http2_link.connect(self._grpc, f"127.0.1.{lane + 1}")
         while not self.done and self.sent < MOST:
             name = self.sent // HANDFUL % 2
             cases = [
@@ -119,9 +127,8 @@ async def test_no_point_is_lost_while_the_configuration_changes(tmp_path: Path, 
         places = ("steady", "filters", "a", "b", "named", "write")
         backends = {name: await stack.enter_async_context(process.backend()) for name in places}
         to = {name: url for name, (url, _) in backends.items()}
-        base = {"pipelines": document(0, to)}
-        listen = {"grpc_door": door}
-        async with programs.gateway(tmp_path, base, listen=listen) as gateway:
+        base = {"pipelines": document(0, to), "listen": {"grpc_door": door}}
+        async with programs.gateway(tmp_path, base) as gateway:
             config = tmp_path / "gateway.yaml"
             whole = json.loads(config.read_text())
             load = Load(gateway)
@@ -145,7 +152,9 @@ async def test_no_point_is_lost_while_the_configuration_changes(tmp_path: Path, 
                 seconds = loop.time() - began
                 load.done = True
             rate = sum(load.answers.values()) / seconds
-            print(f"{door}: {RELOADS} reloads in {seconds:.0f} s under {rate:.0f} requests a second")
+            print(  # noqa: T201 - figures are for people
+                f"{door}: {RELOADS} reloads in {seconds:.0f} s under {rate:.0f} requests a second"
+            )
 
             async def empty() -> dict[str, dict[str, int]] | None:
                 found = {n: await gateway.ledger(n) for n in await programs.pipelines(gateway)}

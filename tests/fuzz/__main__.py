@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.fuzz import bodies, campaign, inside, process
+from tests.fuzz import campaign, inside, process, templates
 
 WIDTH = 46
 
@@ -33,10 +33,10 @@ def main() -> int:
     if options.case is not None:
         indices = [options.case]
         options.inside = 0
-        made = campaign.make(options.seed, options.case, bodies.Pool(options.seed))
-        pprint.pprint(campaign.picked(made), width=100)
+        made = campaign.make(options.seed, options.case, templates.Pool(options.seed))
+        print(pprint.pformat(campaign.picked(made), width=100))
     elif options.only:
-        pool = bodies.Pool(options.seed)
+        pool = templates.Pool(options.seed)
         indices = [
             index
             for index in indices

@@ -1,145 +1,18 @@
-"""OTLP requests of which most have exactly one thing wrong, and what a server owes for each."""
+"""OTLP requests of which most have exactly one thing wrong."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
 from random import Random
-from typing import Literal
-
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest as Request,
-)
 
 from tests.fakes import otlp_wire
 from tests.fuzz import wire
+from tests.fuzz.templates import LIMIT, Pool, Template
 
-Owed = Literal["ok", "bad", "large", "encoding"]
-"""Taken, malformed, over a limit, or in an encoding nobody knows."""
-
-LIMIT = 256 << 10  # limits.max_request_bytes of a gateway under fuzz
 LENGTHS = (2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**70)
 BAD_TEXT = (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\x80", b"\xe2\x82")
 ODD_DOUBLES = (b"\xff" * 8, bytes(8), struct.pack("<Q", 0x7FF0000000000002), b"\x00" * 7 + b"\x80")
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A valid request and its fields."""
-
-    body: bytes
-    fields: tuple[wire.Field, ...]
-
-    @property
-    def strings(self) -> list[wire.Field]:
-        return [f for f in self.fields if f.kind == FieldDescriptor.TYPE_STRING]
-
-    @property
-    def frames(self) -> list[wire.Field]:
-        return [f for f in self.fields if f.wire_type == 2]
-
-
-@dataclass
-class Pool:
-    """Valid requests to start from, the same for every case of a *seed*."""
-
-    seed: int
-    sizes: tuple[int, ...] = (1, 2, 5, 12, 40)
-    _random: Random = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._random = Random(f"pool {self.seed}")
-
-    @cached_property
-    def templates(self) -> tuple[Template, ...]:
-        bodies = [_request(self._random, self.sizes[n % len(self.sizes)]) for n in range(40)]
-        kind = Request.DESCRIPTOR
-        return tuple(Template(body, tuple(wire.fields(body, kind))) for body in bodies)
-
-    @cached_property
-    def strange(self) -> tuple[bytes, ...]:
-        """Valid to upb, and unlike anything that an SDK would send."""
-        made = (otlp_wire.Sender(self._random).message(Request.DESCRIPTOR) for _ in range(80))
-        return tuple(body for body in made if len(body) < 20_000)
-
-
-def _request(random: Random, points: int) -> bytes:
-    """Make what an SDK sends: a resource, a scope, every kind of metric, attributes, exemplars."""
-    made = Request()
-    for _ in range(random.choice((1, 1, 1, 2, 3))):
-        frame = made.resource_metrics.add()
-        for key in ("service.name", "k8s.pod.ip", "host.name")[: random.randrange(4)]:
-            frame.resource.attributes.add(key=key).value.string_value = random.choice(
-                ("shop", "10.1.2.3", "a" * 40)
-            )
-        scope = frame.scope_metrics.add()
-        scope.scope.name = "fuzz"
-        for index in range(random.choice((1, 2, 5))):
-            metric = scope.metrics.add(name=f"fuzz.metric_{index}", unit="By", description="A.")
-            for n in range(points):
-                point = _point(random, metric, n)
-                point.time_unix_nano = 1_700_000_000_000_000_000 + n
-                point.attributes.add(key="route").value.string_value = f"/r{n}"
-                if random.random() < 0.1:
-                    nested = point.attributes.add(key="nested").value.kvlist_value
-                    nested.values.add(key="k").value.array_value.values.add(int_value=n)
-    return made.SerializeToString()
-
-
-def _point(random: Random, metric, n: int):
-    match random.randrange(5):
-        case 0:
-            point = metric.gauge.data_points.add(as_double=n * 1.5)
-        case 1:
-            metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 2
-            point = metric.sum.data_points.add(as_int=n)
-        case 2:
-            metric.histogram.aggregation_temporality = 2
-            point = metric.histogram.data_points.add(
-                count=3, sum=n, bucket_counts=[1, 2, 0], explicit_bounds=[1, 2]
-            )
-        case 3:
-            metric.exponential_histogram.aggregation_temporality = 2
-            point = metric.exponential_histogram.data_points.add(count=1, sum=n, scale=2)
-            point.positive.bucket_counts.extend((1, n))
-        case _:
-            point = metric.summary.data_points.add(count=1, sum=n)
-            point.quantile_values.add(quantile=0.5, value=n)
-            return point
-    if random.random() < 0.2:
-        point.exemplars.add(as_double=n, time_unix_nano=1, trace_id=b"t" * 16, span_id=b"s" * 8)
-    return point
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What upb, which is not ours, thinks of a body."""
-
-    owed: Owed
-    points: int = 0
-
-
-def judge(body: bytes) -> Judged:
-    """Say what a server owes for *body*, and how many points it takes if it takes them."""
-    if len(body) > LIMIT:
-        return Judged("large")
-    try:
-        request = Request.FromString(body)
-    except DecodeError:
-        return Judged("bad")
-    points = 0
-    for frame in request.resource_metrics:
-        for scope in frame.scope_metrics:
-            for metric in scope.metrics:
-                kind = metric.WhichOneof("data")
-                if kind:
-                    points += len(getattr(metric, kind).data_points)
-    return Judged("ok", points)
-
 
 Mutation = Callable[[Random, Pool], bytes]
 MUTATIONS: dict[str, Mutation] = {}

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from random import Random
 
 from common.wire import compression
-from tests.fuzz import bodies, encodings
-from tests.fuzz import http2_wire as h2
-from tests.fuzz.bodies import LIMIT, Judged, Pool
+from tests.fuzz import bodies, encodings, http2_wire as h2, templates
+from tests.fuzz.templates import LIMIT, Judged, Pool
 
 STATUS = {
     "ok": "OK",
@@ -71,9 +70,7 @@ def head(coded: bytes = h2.BLOCK, flags: int = h2.END_HEADERS) -> Raw:
     return Raw(h2.HEADERS, flags, coded)
 
 
-def call(
-    message: bytes, *more: tuple[bytes, bytes], **changed: bytes | None
-) -> tuple[Piece, ...]:
+def call(message: bytes, *more: tuple[bytes, bytes], **changed: bytes | None) -> tuple[Piece, ...]:
     """Return the pieces of a call whose DATA is *message*."""
     coded = h2.block(h2.request(*more, **changed)) if more or changed else h2.BLOCK
     return head(coded), Data(message, ended=True)
@@ -103,7 +100,7 @@ def _good(random: Random, pool: Pool) -> bytes:
 @case(35)
 def protobuf_body(random: Random, pool: Pool) -> GrpcCase:
     name, body = bodies.draw(random, pool)
-    return _judged(f"body/{name}", call(h2.message(body)), bodies.judge(body))
+    return _judged(f"body/{name}", call(h2.message(body)), templates.judge(body))
 
 
 @case(8)
@@ -115,7 +112,7 @@ def encoded_body(random: Random, pool: Pool) -> GrpcCase:
     if encoding == encodings.SNAPPY and not body.startswith(encodings.SNAPPY_MAGIC):
         # A block is no stream; whether a server takes it all the same is its affair.
         right = BUSY | {"OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "INTERNAL"}
-        points = bodies.judge(_inflated(body) or b"").points
+        points = templates.judge(_inflated(body) or b"").points
         return GrpcCase(
             name=f"encoded/{name}-block",
             pieces=call(h2.message(body, 1), (b"grpc-encoding", encoding)),
@@ -125,7 +122,7 @@ def encoded_body(random: Random, pool: Pool) -> GrpcCase:
     pieces = call(h2.message(body, 1), (b"grpc-encoding", encoding))
     if judged is None:
         try:
-            judged = bodies.judge(compression.inflate(body, encoding.decode(), LIMIT))
+            judged = templates.judge(compression.inflate(body, encoding.decode(), LIMIT))
         except compression.errors.TooLarge:
             judged = Judged("large")
         except compression.errors.Malformed:
@@ -156,7 +153,10 @@ def odd_and_right(random: Random, pool: Pool) -> GrpcCase:
         (
             ("cut-anywhere", (head(), Data(framed[:cut]), Data(framed[cut:], ended=True))),
             ("prefix-cut", (head(), Data(framed[:3]), Data(framed[3:], ended=True))),
-            ("bytes", (head(), *(Data(framed[n : n + 1]) for n in range(6)), Data(framed[6:], True))),
+            (
+                "bytes",
+                (head(), *(Data(framed[n : n + 1]) for n in range(6)), Data(framed[6:], True)),
+            ),
             ("empty-data", (head(), Data(b""), Data(framed), Data(b"", ended=True))),
             (
                 "padded",
@@ -169,7 +169,10 @@ def odd_and_right(random: Random, pool: Pool) -> GrpcCase:
             ),
             (
                 "padded-headers",
-                (head(b"\x03" + h2.BLOCK + bytes(3), h2.END_HEADERS | h2.PADDED), Data(framed, True)),
+                (
+                    head(b"\x03" + h2.BLOCK + bytes(3), h2.END_HEADERS | h2.PADDED),
+                    Data(framed, True),
+                ),
             ),
             (
                 "priority",
@@ -187,7 +190,10 @@ def odd_and_right(random: Random, pool: Pool) -> GrpcCase:
                 ),
             ),
             ("unknown-frame", (head(), Raw(0xEE, 0xFF, b"what"), Data(framed, ended=True))),
-            ("unknown-flags", (head(flags=h2.END_HEADERS | 0xD2 & ~0x08), Data(framed, ended=True))),
+            (
+                "unknown-flags",
+                (head(flags=h2.END_HEADERS | 0xD2 & ~0x08), Data(framed, ended=True)),
+            ),
             ("metadata", call(framed, (b"x-a", b"b"), (b"x-bin", b"AAEC"), (b"x-a", b"c"))),
             ("timeout", call(framed, (b"grpc-timeout", b"10S"))),
             ("timeout-long", call(framed, (b"grpc-timeout", b"99999999H"))),
@@ -198,7 +204,7 @@ def odd_and_right(random: Random, pool: Pool) -> GrpcCase:
             ("length", call(framed, (b"content-length", b"%d" % len(framed)))),
         )
     )
-    return _judged(f"right/{name}", pieces, bodies.judge(body))
+    return _judged(f"right/{name}", pieces, templates.judge(body))
 
 
 @case(1)
@@ -252,20 +258,40 @@ def call_wrong(random: Random, pool: Pool) -> GrpcCase:
             ("method", call(sent, path=h2.EXPORT + b"2"), unimplemented),
             ("path-short", call(sent, path=b"/"), unimplemented),
             ("path-long", call(sent, path=b"/" + b"a" * 4000 + b"/b"), unimplemented),
-            ("get", call(sent, method=b"GET"), {"http:405", "http:400", *unimplemented, "INTERNAL"}),
-            ("no-type", call(sent, content_type=None), {"http:415", "INVALID_ARGUMENT", "INTERNAL"}),
+            (
+                "get",
+                call(sent, method=b"GET"),
+                {"http:405", "http:400", *unimplemented, "INTERNAL"},
+            ),
+            (
+                "no-type",
+                call(sent, content_type=None),
+                {"http:415", "INVALID_ARGUMENT", "INTERNAL"},
+            ),
             ("json", call(sent, content_type=b"application/json"), {"http:415"}),
             ("type-prefix", call(sent, content_type=b"application/grpcweb"), {"http:415"}),
             ("encoding", call(h2.message(body, 1), (b"grpc-encoding", b"rot13")), unimplemented),
-            ("timeout-words", call(sent, (b"grpc-timeout", b"soon")), {"INTERNAL", "INVALID_ARGUMENT", "http:400"}),
+            (
+                "timeout-words",
+                call(sent, (b"grpc-timeout", b"soon")),
+                {"INTERNAL", "INVALID_ARGUMENT", "http:400"},
+            ),
             ("timeout-now", call(sent, (b"grpc-timeout", b"1n")), {"OK", "DEADLINE_EXCEEDED"}),
-            ("no-te", call(sent, te=None), {"OK", "INTERNAL", "INVALID_ARGUMENT"}),  # codespell:ignore te
+            (
+                "no-te",
+                call(sent, te=None),
+                {"OK", "INTERNAL", "INVALID_ARGUMENT"},
+            ),  # codespell:ignore te
             ("no-message", (head(flags=h2.END_HEADERS | h2.END_STREAM),), NO_GRPC),
-            ("http-get", (head(h2.block(h2.request(method=b"GET", path=b"/", content_type=None)), 5),), {"http:415", "http:404", "http:405", "UNIMPLEMENTED"}),
+            (
+                "http-get",
+                (head(h2.block(h2.request(method=b"GET", path=b"/", content_type=None)), 5),),
+                {"http:415", "http:404", "http:405", "UNIMPLEMENTED"},
+            ),
         )
     )
     taken = "OK" in right
-    points = bodies.judge(body).points if taken else 0
+    points = templates.judge(body).points if taken else 0
     return GrpcCase(name=f"call/{name}", pieces=pieces, right=BUSY | right, points=points)
 
 
@@ -317,8 +343,7 @@ def fields_too_many(random: Random, pool: Pool) -> GrpcCase:
     parts = [coded[at : at + 10_000] for at in range(0, len(coded), 10_000)]
     pieces: list[Piece] = [Raw(h2.HEADERS, 0 if len(parts) > 1 else h2.END_HEADERS, parts[0])]
     pieces += [
-        Raw(h2.CONTINUATION, h2.END_HEADERS if part is parts[-1] else 0, part)
-        for part in parts[1:]
+        Raw(h2.CONTINUATION, h2.END_HEADERS if part is parts[-1] else 0, part) for part in parts[1:]
     ]
     right = BUSY | {"RESOURCE_EXHAUSTED", "http:431", "rst:ENHANCE_YOUR_CALM", "rst:PROTOCOL_ERROR"}
     large = len(coded) > 16_384  # not even its encoding is within the limit
@@ -369,9 +394,11 @@ def given_up(random: Random, pool: Pool) -> GrpcCase:
             ("after-all", (*call(sent), end)),
         )
     )
-    points = bodies.judge(body).points if name == "after-all" else 0
+    points = templates.judge(body).points if name == "after-all" else 0
     right = frozenset({"gone"})
-    return GrpcCase(name=f"given-up/{name}", pieces=pieces, right=right, points=points, gives_up=True)
+    return GrpcCase(
+        name=f"given-up/{name}", pieces=pieces, right=right, points=points, gives_up=True
+    )
 
 
 _NAMES = tuple(CASES)

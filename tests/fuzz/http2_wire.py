@@ -22,6 +22,13 @@ STATUSES = (
 EXPORT = b"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 HEALTH = b"/grpc.health.v1.Health/Check"
 
+
+def code(coded: bytes) -> str:
+    """Return the name of an error code of four bytes."""
+    number = int.from_bytes(coded)
+    return CODES[number] if number < len(CODES) else str(number)
+
+
 Fields = Iterable[tuple[bytes, bytes]]
 
 

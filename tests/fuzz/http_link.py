@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection of the fuzzer: many requests in one write, answers told apart strictly."""
+"""One HTTP/1.1 connection: many requests in one write, their answers told apart strictly."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from tests.fuzz.bodies import Pool
+from tests.fuzz.templates import Pool
 
 ODD: tuple[Any, ...] = (
     None, True, 0, -1, 1.5, 10**30, "", "x", "1e3", [], {}, [[]], [None], {"a": {}}, "NaN", "-5",
@@ -29,7 +29,11 @@ def _document(random: Random) -> dict[str, Any]:
         "timeUnixNano": "1700000000000000000",
         "attributes": [{"key": "a", "value": {"stringValue": "b"}}],
     }
-    exemplar = {"asDouble": 1, "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174"}
+    exemplar = {
+        "asDouble": 1,
+        "traceId": "5b8efff798038103d269b633813fc60c",
+        "spanId": "eee19b7ec3c1b174",
+    }
     data: dict[str, Any] = random.choice(
         (
             {"gauge": {"dataPoints": [{**point, "asDouble": 1.5}, {**point, "asInt": "7"}]}},
@@ -43,7 +47,13 @@ def _document(random: Random) -> dict[str, Any]:
             {
                 "histogram": {
                     "dataPoints": [
-                        {**point, "count": "3", "sum": 4, "bucketCounts": ["1", 2], "explicitBounds": [1]}
+                        {
+                            **point,
+                            "count": "3",
+                            "sum": 4,
+                            "bucketCounts": ["1", 2],
+                            "explicitBounds": [1],
+                        }
                     ],
                     "aggregationTemporality": 2,
                 }
@@ -51,11 +61,20 @@ def _document(random: Random) -> dict[str, Any]:
             {
                 "exponentialHistogram": {
                     "dataPoints": [
-                        {**point, "count": 1, "scale": 2, "positive": {"offset": 1, "bucketCounts": ["1"]}}
+                        {
+                            **point,
+                            "count": 1,
+                            "scale": 2,
+                            "positive": {"offset": 1, "bucketCounts": ["1"]},
+                        }
                     ]
                 }
             },
-            {"summary": {"dataPoints": [{**point, "quantileValues": [{"quantile": 0.5, "value": 1}]}]}},
+            {
+                "summary": {
+                    "dataPoints": [{**point, "quantileValues": [{"quantile": 0.5, "value": 1}]}]
+                }
+            },
         )
     )
     resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]}
@@ -94,7 +113,9 @@ def value_replaced(random: Random, pool: Pool) -> bytes:  # noqa: ARG001
 def key_renamed(random: Random, pool: Pool) -> bytes:  # noqa: ARG001
     document = _document(random)
     container, key = random.choice([p for p in _places(document, []) if isinstance(p[0], dict)])
-    container[random.choice(("", "x", key.lower(), "data_points", "__proto__"))] = container.pop(key)
+    container[random.choice(("", "x", key.lower(), "data_points", "__proto__"))] = container.pop(
+        key
+    )
     return _written(document)
 
 
@@ -130,8 +151,10 @@ def token_damaged(random: Random, pool: Pool) -> bytes:  # noqa: ARG001
 
 @mutation
 def number_odd(random: Random, pool: Pool) -> bytes:  # noqa: ARG001
-    return _written(_document(random)).replace(b"1.5", random.choice(NUMBERS)).replace(
-        b'"asInt": 3', b'"asInt": ' + random.choice(NUMBERS)
+    return (
+        _written(_document(random))
+        .replace(b"1.5", random.choice(NUMBERS))
+        .replace(b'"asInt": 3', b'"asInt": ' + random.choice(NUMBERS))
     )
 
 
@@ -162,7 +185,18 @@ def nested_values(random: Random, pool: Pool) -> bytes:  # noqa: ARG001
 @mutation
 def not_an_object(random: Random, pool: Pool) -> bytes:  # noqa: ARG001
     return random.choice(
-        (b"null", b"[]", b"1", b'"x"', b"", b" ", b"\xef\xbb\xbf{}", b"{}{}", b"{},", b"\xff\xfe{\0}\0")
+        (
+            b"null",
+            b"[]",
+            b"1",
+            b'"x"',
+            b"",
+            b" ",
+            b"\xef\xbb\xbf{}",
+            b"{}{}",
+            b"{},",
+            b"\xff\xfe{\0}\0",
+        )
     )
 
 

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from bench import processes
-from tests.fuzz.bodies import LIMIT
+from tests.fuzz.templates import LIMIT
 
 READ_TIMEOUT = 1.0  # seconds; what a slow client gets
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
@@ -202,5 +202,3 @@ def doors() -> tuple[str, ...]:
     from importlib.util import find_spec
 
     return ("grpcio", "lean") if find_spec("gateway.receivers.grpc_lean") else ("grpcio",)
-
-

@@ -13,8 +13,18 @@ import pytest_asyncio
 
 from common.wire import compression
 from tests.fakes import points
-from tests.fuzz import grpc_cases, grpc_link, http2_wire as h2, http_cases, http_link, process, wire
+from tests.fuzz import (
+    grpc_cases,
+    grpc_link,
+    http2_link,
+    http2_wire as h2,
+    http_cases,
+    http_link,
+    process,
+    wire,
+)
 from tests.fuzz.grpc_cases import Data, GrpcCase
+from tests.fuzz.http2_cases import Http2Case
 from tests.fuzz.http_cases import HttpCase
 
 pytestmark = [
@@ -74,7 +84,7 @@ async def post(victim: process.Victim, data: bytes, finish: str = "") -> str:
 
 
 async def call(victim: process.Victim, *pieces: grpc_cases.Piece) -> str:
-    link = await grpc_link.connect(victim.grpc, HOSTILE)
+    link = await http2_link.connect(victim.grpc, HOSTILE)
     try:
         case = GrpcCase(name="", pieces=pieces, right=frozenset())
         found, _ = await grpc_link.run(link, [case], Random(0), WITHIN)
@@ -85,9 +95,9 @@ async def call(victim: process.Victim, *pieces: grpc_cases.Piece) -> str:
 
 async def flood(victim: process.Victim, data: bytes, *, opened: str = "") -> str:
     """Send *data* on a connection of its own; return what becomes of it."""
-    link = await grpc_link.connect(victim.grpc, HOSTILE)
-    case = grpc_link.Http2Case(name="", data=data, right=frozenset(), opened=opened)
-    return await grpc_link.run_alone(link, case, WITHIN / 2)
+    link = await http2_link.connect(victim.grpc, HOSTILE)
+    case = Http2Case(name="", data=data, right=frozenset(), opened=opened)
+    return await http2_link.run_alone(link, case, WITHIN / 2)
 
 
 def _large(maker, size: int = 256 << 20) -> bytes:
@@ -126,7 +136,7 @@ def _nested_value(depth: int) -> bytes:
 
 
 MALFORMED = {
-    "gzip-in-gzip-in-gzip": gzip.compress(gzip.compress(SMALL, 1), 1),
+    "gzip-in-gzip-in-gzip": gzip.compress(gzip.compress(SMALL, 1, mtime=0), 1, mtime=0),
     "values-nested-200": _nested_value(200),
     "groups-nested-100000": b"\x7b" * 100_000 + b"\x7c" * 100_000,
     "length-2**31": b"\x0a" + wire.varint(2**31) + SMALL,
@@ -140,7 +150,7 @@ async def test_an_absurdity_is_malformed(victim, what) -> None:
     body = MALFORMED[what]
     fields, more = (), ()
     if "gzip" in what:
-        body = gzip.compress(body, 1)
+        body = gzip.compress(body, 1, mtime=0)
         fields, more = (b"Content-Encoding: gzip",), ((b"grpc-encoding", b"gzip"),)
     labels = {"transport": "http", "code": "400"}
     async with survived(victim), counted(victim, "requests", **labels):
@@ -154,7 +164,8 @@ async def test_an_absurdity_is_malformed(victim, what) -> None:
 @pytest.mark.parametrize("depth", [200, 100_000])
 async def test_json_nested_deep_is_malformed(victim, depth) -> None:
     value = '{"arrayValue":{"values":[' * depth + "]}}" * depth
-    body = '{"resourceMetrics":[{"resource":{"attributes":[{"key":"k","value":%s}]}}]}' % value
+    attribute = '{"key":"k","value":' + value + "}"
+    body = '{"resourceMetrics":[{"resource":{"attributes":[' + attribute + "]}}]}"
     async with survived(victim), counted(victim, "requests", transport="http", code="400"):
         assert await post(victim, http_cases.post(body.encode(), kind=http_cases.JSON)) == "400"
 
