@@ -39,6 +39,7 @@ def test_thousands_of_hostile_requests_end_as_they_should(tmp_path, door) -> Non
 
 def test_a_case_is_the_same_every_time_and_elsewhere() -> None:
     one, other = templates.Pool(5), templates.Pool(5)
+    assert (one.templates, one.strange) == (other.strange, other.templates)[::-1]
     for index in range(300):
         assert campaign.make(5, index, one) == campaign.make(5, index, other)
     code = (
