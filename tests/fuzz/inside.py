@@ -46,7 +46,7 @@ def frames(random: Random, pool: Pool) -> str:
     judged = templates.judge(body)
     for name, take in (("plain", otlp.frames), ("recognised", _recogniser().frames)):
         try:
-            points = sum(frame.points for frame in take(body))
+            points = sum(frame.points + frame.refused for frame in take(body))
         except errors.Malformed as error:
             if judged.owed == "ok" and not templates.stricter(str(error)):
                 return f"{name}: malformed, upb takes it with {judged.points} points"
