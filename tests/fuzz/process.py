@@ -126,7 +126,9 @@ class Victim:
         ]
 
 
-def document(at: Mapping[str, str], door: str, **limits: Any) -> dict[str, Any]:
+def document(
+    at: Mapping[str, str], door: str, listen: Mapping[str, Any], **limits: Any
+) -> dict[str, Any]:
     """Return a configuration with small limits; *at* names addresses of doors, pages, backend."""
     common = {
         "batch": {"linger": 0.05, "max_bytes": 1 << 20},
@@ -134,7 +136,7 @@ def document(at: Mapping[str, str], door: str, **limits: Any) -> dict[str, Any]:
         "queue_bytes": 8 << 20,
     }
     return {
-        "listen": {"grpc": at["grpc"], "http": at["http"], "grpc_door": door},
+        "listen": {"grpc": at["grpc"], "http": at["http"], "grpc_door": door, **listen},
         "admin": {"health": at["admin"], "metrics": at["admin"]},
         "kubernetes": {"source": "none"},
         "limits": {
@@ -183,15 +185,22 @@ async def backend() -> AsyncIterator[tuple[str, Arrived]]:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, door: str, **limits: Any) -> AsyncIterator[Victim]:
-    """Run a gateway whose gRPC door is *door*; raises at the end if it does not exit with 0."""
+async def gateway(
+    folder: Path, door: str, *, listen: Mapping[str, Any] | None = None, **limits: Any
+) -> AsyncIterator[Victim]:
+    """Run a gateway whose gRPC door is *door*; raises at the end if it does not exit with 0.
+
+    *listen* is more of the section of that name, *limits* of that.
+    """
     grpc, http, admin = processes.free_ports(3)
     at = {"grpc": grpc, "http": http, "admin": admin}
     at = {name: f"127.0.0.1:{port}" for name, port in at.items()}
     config, log = folder / "gateway.yaml", folder / "gateway.log"
     arguments = ("-m", "cli.main", "gateway", "--config", str(config))
     async with backend() as (url, arrived):
-        config.write_text(json.dumps(document({**at, "backend": url}, door, **limits)))
+        config.write_text(
+            json.dumps(document({**at, "backend": url}, door, listen or {}, **limits))
+        )
         async with processes.running(*arguments, errors=log) as process:
             await processes.until_ready(f"http://{at['admin']}/readyz")
             yield Victim(process, grpc, http, f"http://{at['admin']}", log, arrived, door)
