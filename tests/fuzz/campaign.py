@@ -213,7 +213,10 @@ class Campaign:
         while self._victim.alive():
             began, outcome = loop.time(), busy
             while outcome == busy and loop.time() - began < BOUND:
-                outcome = await send()
+                try:
+                    outcome = await send()
+                except OSError as error:
+                    outcome = f"no connection: {error}"
                 self.report.normal_waited += outcome == busy
             latencies.append((loop.time() - began) * 1e3)
             if outcome == good:
@@ -249,8 +252,8 @@ async def run(
     try:
         async with process.gateway(folder, door) as victim:
             report = await Campaign(victim, seed, door).run(indices, tell)
-    except RuntimeError as error:  # the gateway ended with another code than 0
+    except (RuntimeError, ProcessLookupError) as error:  # it ended otherwise than with 0
         if report is None:
             raise
-        report.found(Finding(what=str(error)))
+        report.found(Finding(what=f"the gateway did not stop in good order: {error}"))
     return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,11 @@ class Victim:
         return self.process.child.returncode is None
 
     def look(self) -> float:
-        """Note and return the memory now, in MB."""
-        now = self.process.rss_mb()
-        self.rss_mb.append(now)
-        return now
+        """Note and return the memory now, in MB; of a process that has ended, what it was last."""
+        if self.alive():
+            with suppress(OSError, RuntimeError):  # it may end while we look
+                self.rss_mb.append(self.process.rss_mb())
+        return self.rss_mb[-1]
 
     async def metrics(self) -> dict[str, float]:
         """Return all own metrics by name with labels."""

@@ -44,7 +44,8 @@ class Report:
     def found(self, finding: Finding) -> None:
         self.findings_total += 1
         same = sum(
-            (f.mutation, f.outcome) == (finding.mutation, finding.outcome) for f in self.findings
+            (f.what, f.mutation, f.outcome) == (finding.what, finding.mutation, finding.outcome)
+            for f in self.findings
         )
         if same < KEPT_ALIKE and len(self.findings) < KEPT_FINDINGS:
             self.findings.append(finding)

@@ -37,6 +37,29 @@ def test_thousands_of_hostile_requests_end_as_they_should(tmp_path, door) -> Non
     assert json.dumps(report.plain())
 
 
+@pytest.mark.wallclock
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_the_death_of_the_gateway_is_a_finding(tmp_path, monkeypatch) -> None:
+    victims: list[process.Victim] = []
+    plain = campaign.Campaign.__init__
+
+    def noted(self, victim: process.Victim, seed: int, door: str) -> None:
+        victims.append(victim)
+        plain(self, victim, seed, door)
+
+    def shoot(report: campaign.Report) -> None:
+        if report.requests > 100 and victims:
+            victims.pop().process.child.kill()
+
+    monkeypatch.setattr(campaign.Campaign, "__init__", noted)
+    report = uvloop.run(
+        campaign.run(tmp_path, seed=1, indices=range(50_000), door="lean", tell=shoot)
+    )
+    assert any("the gateway died: -9" in finding.what for finding in report.findings)
+    assert report.requests < 50_000
+
+
 def test_a_case_is_the_same_every_time_and_elsewhere() -> None:
     one, other = templates.Pool(5), templates.Pool(5)
     assert (one.templates, one.strange) == (other.strange, other.templates)[::-1]
