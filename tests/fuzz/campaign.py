@@ -54,6 +54,7 @@ class Campaign:
         self._pool = templates.Pool(seed)
         # grpcio has its own mind about what is wrong, and breaks connections over streams.
         self._strict = door == "lean"
+        self._over = False
         self._sure = self._maybe = self._normal = 0  # points
 
     async def run(self, indices: Sequence[int], tell: Callable[[Report], None]) -> Report:
@@ -64,15 +65,15 @@ class Campaign:
         began = time.monotonic()
         todo = iter(indices)
         async with asyncio.TaskGroup() as beside:
-            watching = [
-                beside.create_task(each)
-                for each in (self._watch(began, tell), self._normal_http(), self._normal_grpc())
-            ]
-            async with asyncio.TaskGroup() as lanes:
-                for n in range(LANES):
-                    lanes.create_task(Lane(self, victim, n).run(todo))
-            for each in watching:
-                each.cancel()
+            watching = beside.create_task(self._watch(began, tell))
+            async with asyncio.TaskGroup() as normal:
+                normal.create_task(self._normal_http())
+                normal.create_task(self._normal_grpc())
+                async with asyncio.TaskGroup() as lanes:
+                    for n in range(LANES):
+                        lanes.create_task(Lane(self, victim, n).run(todo))
+                self._over = True  # what the ordinary clients have begun they end, and book
+            watching.cancel()
         report.seconds = time.monotonic() - began
         if victim.alive():
             report.cpu_seconds = (victim.process.cpu_ns() - cpu) / 1e9
@@ -210,7 +211,7 @@ class Campaign:
         """Send an ordinary request again and again; every one has to be served in time."""
         latencies = self.report.normal.setdefault(door, [])
         loop = asyncio.get_running_loop()
-        while self._victim.alive():
+        while self._victim.alive() and not self._over:
             began, outcome = loop.time(), busy
             while outcome == busy and loop.time() - began < BOUND:
                 try:
