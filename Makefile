@@ -8,7 +8,11 @@ UV ?= uv
 STEADY := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11
 
+<<<<<<< HEAD
 .PHONY: help demo test lint type imports bench budgets throughput peers operations check lock clean packages
+=======
+.PHONY: help demo test lint type imports bench budgets throughput operations fuzz check lock clean packages
+>>>>>>> cd68ff2 (Fuzzing in rooms of its own: links, lanes, report; make fuzz)
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
@@ -48,8 +52,13 @@ budgets: $(READY)  ## measure the guards' budgets anew
 throughput: $(READY)  ## CPU per point and memory of whole processes (ARGS=--json)
 	$(BIN)/python -m bench.throughput $(ARGS)
 
+<<<<<<< HEAD
 peers: $(READY)  ## CPU per point beside an OpenTelemetry Collector and vmagent (see bench/peers)
 	$(BIN)/python -m bench.peers.peers $(ARGS)
+=======
+fuzz: $(READY)  ## hostile requests through every door (ARGS="--requests 1000000 --seed 7")
+	$(BIN)/python -m tests.fuzz $(ARGS)
+>>>>>>> cd68ff2 (Fuzzing in rooms of its own: links, lanes, report; make fuzz)
 
 check: lint type imports test bench  ## everything but the wheel
 

@@ -25,6 +25,18 @@ class Gateway:
         return (await processes.get(f"{self.admin}/debug/ledger"))["pipelines"][pipeline]
 
 
+async def metrics(gateway: Gateway) -> dict[str, float]:
+    """Return all own metrics by name with labels."""
+    text = await asyncio.to_thread(processes.fetch_text, f"{gateway.admin}/metrics")
+    lines = (line.rpartition(" ") for line in text.splitlines() if line[:1] != "#")
+    return {name: float(value) for name, _, value in lines if name}
+
+
+async def pipelines(gateway: Gateway) -> list[str]:
+    """Return the names of all pipelines that have an account."""
+    return list((await processes.get(f"{gateway.admin}/debug/ledger"))["pipelines"])
+
+
 @asynccontextmanager
 async def gateway(folder: Path, document: dict[str, Any]) -> AsyncIterator[Gateway]:
     """Run ``headgate gateway`` on free ports of loopback; exit code 0 is expected at the end."""
