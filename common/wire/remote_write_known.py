@@ -70,12 +70,12 @@ class Sender:
     futile: int = 0  # walks in a row that found next to nothing
     orders: tuple[int, ...] = ()  # in which its known points stood, other than in the variants
 
-    def ordered(self, keys: list[int]) -> bool:
+    def ordered(self, keys: list[bytes]) -> bool:
         """Say whether known points stood in this order before; then it is worth learning.
 
         Finding points by their keys costs five times what it costs to recognise their order.
         """
-        order = hash(tuple(keys))
+        order = hash(b"".join(keys))
         again = order in self.orders
         self.orders = (order, *self.orders)[:ORDERS]
         return again

@@ -99,6 +99,11 @@ class Recipe:
         return OVERHEAD + sum([int(each.nbytes) for each in arrays])
 
 
+def keys_of(keys: list[bytes]) -> npt.NDArray[np.uint64]:
+    """Return the keys of units as numbers."""
+    return np.frombuffer(b"".join(keys), np.uint64)
+
+
 def sharing(recipe: Recipe, template: Template) -> Recipe:
     """Return *recipe* with *template* in the place of its own if they are equal."""
     own = recipe.template
@@ -237,7 +242,7 @@ def _recipe(
     kinds = [sample[0] for sample in samples]
     ends = tuple([sum([kind <= most for kind in kinds]) for most in (DOUBLE, INT, UNSIGNED, SUMS)])
     array = np.array(samples, np.int32).reshape(-1, 5)
-    keys = np.array([walked.keys[index] for index in ranked], np.uint64)
+    keys = keys_of([walked.keys[index] for index in ranked])
     order = np.argsort(keys)
     silent = len(walked.starts) - len(ranked)
     told = frozenset(found.family.values())  # without those that strangers only belong to

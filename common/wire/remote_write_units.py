@@ -52,12 +52,12 @@ class Unit:
     bucket_count: int = 0
     idle: tuple[int, ...] = ()
     """Eight bytes that may be anything and go nowhere: start time, minimum and maximum."""
-    key: int
+    key: bytes
     """What the point says apart from all these, hashed with 64 bits."""
 
 
-Place: TypeAlias = tuple[int, int, int, int]
-"""A point: where its tag is, where it starts and ends, and its key; -1 if it is no unit."""
+Place: TypeAlias = tuple[int, int, int, bytes]
+"""A point: where its tag is, where it starts and ends, and its key; empty if it is no unit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +72,7 @@ class Spot:
     scope: bytes
     kind: int
     seed: int = 0  # of its points' keys
-    keys: list[int] = field(default_factory=list)  # of its units
+    keys: list[bytes] = field(default_factory=list)  # of its units
     row: Row | None = None  # its points, if they are one
     points: list[Place] = field(default_factory=list)  # if they are not
 
@@ -91,7 +91,7 @@ class Spot:
         """Return where its units start."""
         if self.row is not None:
             return self.row.starts
-        return [start for _, start, _, key in self.points if key >= 0]
+        return [start for _, start, _, key in self.points if key]
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +102,7 @@ class Walk:
     spots: list[Spot] = field(default_factory=list)
     others: int = 0  # points and metrics that are no units
     starts: list[int] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
 
 
 def walk(frame: bytes, seed: int) -> Walk | None:
@@ -177,9 +177,9 @@ def _metric(frame: bytes, span: tuple[int, int], scope: bytes, seed: int, found:
         if number == DATA_POINTS and wire_type == protobuf.BYTES:
             key = key_of(frame, point_at, point_end, metric_seed)
             place((point_tag, point_at, point_end, key))
-            if key < 0:
+            if not key:
                 found.others += 1
-    spot.keys = [key for *_, key in spot.points if key >= 0]
+    spot.keys = [key for *_, key in spot.points if key]
 
 
 @final
@@ -203,10 +203,10 @@ class Row:
         """Where each point starts, behind its tag and length."""
         return range(self.at + self.head, self.end, self.stride)
 
-    def keys(self, frame: bytes, seed: int) -> list[int]:
+    def keys(self, frame: bytes, seed: int) -> list[bytes]:
         """Return the key of each point, as `_number_key` does."""
         size, own = self.stride - self.tail, seed ^ self.shape
-        hashed = xxhash.xxh3_64_intdigest
+        hashed = xxhash.xxh3_64_digest  # bytes join into an array, five times as fast as numbers
         # The last tail may be empty, where the points end.
         tails = range(self.at + self.tail, self.end + 1, self.stride)
         return [hashed(frame[at : at + size], own) for at in tails]
@@ -239,8 +239,8 @@ def _row(frame: bytes, at: int, end: int) -> Row | None:
     return Row(at, stop, head, stride, tail, shape)
 
 
-def _number_key(frame: bytes, at: int, end: int, seed: int) -> int:
-    """Return the key of a NumberDataPoint written as usual, else -1."""
+def _number_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
+    """Return the key of a NumberDataPoint written as usual, else nothing."""
     # Most points begin with both times. 18 and 27 bytes: tags and slots up to the tail.
     try:
         if frame[at] == START and frame[at + 9] == TIME:
@@ -248,22 +248,22 @@ def _number_key(frame: bytes, at: int, end: int, seed: int) -> int:
         elif frame[at] == TIME:
             tail, value, shape = at + 18, frame[at + 9], 0
         else:
-            return -1
+            return b""
     except IndexError:  # a point without a value at the very end of the frame
-        return -1
+        return b""
     if tail > end or (value != AS_DOUBLE and value != AS_INT):  # noqa: PLR1714 - a set is slower
-        return -1
-    return xxhash.xxh3_64_intdigest(frame[tail:end], seed ^ value ^ shape)
+        return b""
+    return xxhash.xxh3_64_digest(frame[tail:end], seed ^ value ^ shape)
 
 
-def _histogram_key(frame: bytes, at: int, end: int, seed: int) -> int:
+def _histogram_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
     unit = _composite(frame, (at, end), HISTOGRAM, seed)
-    return -1 if unit is None else unit.key
+    return b"" if unit is None else unit.key
 
 
-def _summary_key(frame: bytes, at: int, end: int, seed: int) -> int:
+def _summary_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
     unit = _composite(frame, (at, end), SUMMARY, seed)
-    return -1 if unit is None else unit.key
+    return b"" if unit is None else unit.key
 
 
 _KEYS: Final = {
@@ -276,7 +276,7 @@ def units(frame: bytes, walked: Walk) -> list[Unit]:
     found: list[Unit] = []
     for spot in walked.spots:
         for _, at, end, key in spot.places():
-            if key < 0:
+            if not key:
                 continue
             if spot.kind in {GAUGE, SUM}:
                 found.append(_number(frame, at, key))
@@ -296,9 +296,9 @@ def rest(frame: bytes, walked: Walk, taken: Container[int]) -> bytes:
         left: list[Place] = []
         points = spot.places()
         for place in points:
-            if place[3] < 0 or number not in taken:
+            if not place[3] or number not in taken:
                 left.append(place)
-            number += place[3] >= 0
+            number += bool(place[3])
         if points and not left:
             continue
         metric = frame[spot.start : spot.end]
@@ -318,7 +318,7 @@ def rest(frame: bytes, walked: Walk, taken: Container[int]) -> bytes:
     return b"".join(scopes)
 
 
-def _number(frame: bytes, at: int, key: int) -> Unit:
+def _number(frame: bytes, at: int, key: bytes) -> Unit:
     both = frame[at] == START
     time, idle = (10, (1,)) if both else (1, ())
     kind = DOUBLE if frame[at + time + 8] == AS_DOUBLE else INT
@@ -359,7 +359,7 @@ def _composite(frame: bytes, span: tuple[int, int], kind: int, seed: int) -> Uni
         buckets=buckets[0] if buckets else 0,
         bucket_count=len(buckets),
         idle=tuple(places[_What.IDLE]),
-        key=xxhash.xxh3_64_intdigest(b"".join(said), seed),
+        key=xxhash.xxh3_64_digest(b"".join(said), seed),
     )
 
 

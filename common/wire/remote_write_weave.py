@@ -14,7 +14,7 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from common.wire import remote_write_points, remote_write_series
+from common.wire import remote_write_points, remote_write_recipe, remote_write_series
 from common.wire.remote_write_recipe import Places, Recipe
 from common.wire.remote_write_requests import Request
 from common.wire.remote_write_terms import Drop
@@ -67,7 +67,7 @@ def rearranged(recipe: Recipe, walked: Walk, base: int) -> tuple[Part, frozenset
 
     ``None`` if it knows none, or if two units have one series.
     """
-    keys = np.array(walked.keys, np.uint64)
+    keys = remote_write_recipe.keys_of(walked.keys)
     places = np.minimum(np.searchsorted(recipe.keys, keys), len(recipe.keys) - 1)
     known = np.flatnonzero(recipe.keys[places] == keys)
     ranks = recipe.order[places[known]]
