@@ -8,11 +8,7 @@ UV ?= uv
 STEADY := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
 COMPILE := $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --universal --python-version 3.11
 
-<<<<<<< HEAD
-.PHONY: help demo test lint type imports bench budgets throughput peers operations check lock clean packages
-=======
-.PHONY: help demo test lint type imports bench budgets throughput operations fuzz check lock clean packages
->>>>>>> cd68ff2 (Fuzzing in rooms of its own: links, lanes, report; make fuzz)
+.PHONY: help demo test lint type imports bench budgets throughput peers operations fuzz check lock clean packages
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
