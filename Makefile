@@ -48,13 +48,10 @@ budgets: $(READY)  ## measure the guards' budgets anew
 throughput: $(READY)  ## CPU per point and memory of whole processes (ARGS=--json)
 	$(BIN)/python -m bench.throughput $(ARGS)
 
-<<<<<<< HEAD
 peers: $(READY)  ## CPU per point beside an OpenTelemetry Collector and vmagent (see bench/peers)
 	$(BIN)/python -m bench.peers.peers $(ARGS)
-=======
 fuzz: $(READY)  ## hostile requests through every door (ARGS="--requests 1000000 --seed 7")
 	$(BIN)/python -m tests.fuzz $(ARGS)
->>>>>>> cd68ff2 (Fuzzing in rooms of its own: links, lanes, report; make fuzz)
 
 check: lint type imports test bench  ## everything but the wheel
 
