@@ -30,7 +30,7 @@ from common.wire import (
 from common.wire.prometheus_names import Naming
 from common.wire.remote_write_known import Found, Group, Known, Way
 from common.wire.remote_write_origins import Origin
-from common.wire.remote_write_requests import Request
+from common.wire.remote_write_requests import Converted, Request
 from common.wire.remote_write_terms import Drop, Options
 from common.wire.remote_write_view import WriteRequestView, read
 
@@ -46,17 +46,6 @@ __all__ = [
 ]
 
 _TARGET_INFO_MS: Final = 60_000  # between two of one job and instance
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Converted:
-    """What became of a body."""
-
-    requests: tuple[Request, ...]
-    """To be sent in this order: later ones may continue series of earlier ones."""
-    dropped: Mapping[Drop, int]
-    """Points in no request, by reason; reasons without points are absent."""
 
 
 @final

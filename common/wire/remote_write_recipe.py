@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from common.wire import protobuf, remote_write_series, remote_write_units
+from common.wire.remote_write_places import DOUBLE, INT, UNSIGNED, Unit
 from common.wire.remote_write_requests import Request
 from common.wire.remote_write_terms import Drop
-from common.wire.remote_write_units import DOUBLE, INT, UNSIGNED, Walk
+from common.wire.remote_write_units import Walk
 
 Places: TypeAlias = npt.NDArray[np.int32]
 Families: TypeAlias = tuple[tuple[str, bytes], ...]
@@ -140,9 +141,7 @@ def learn(
     return None if recipe is None else (recipe, _slots(walked, units))
 
 
-def _marked(
-    frame: bytes, walked: Walk, units: list[remote_write_units.Unit], first_ms: int
-) -> bytes:
+def _marked(frame: bytes, walked: Walk, units: list[Unit], first_ms: int) -> bytes:
     marked = bytearray(frame)
     for index, (start, unit) in enumerate(zip(walked.starts, units, strict=True)):
         _WORD.pack_into(marked, start + unit.time, (first_ms + index) * _NS_PER_MS)
@@ -167,9 +166,7 @@ class _Found:
     strangers: int  # samples of points that are no units
 
 
-def _samples(
-    request: Request, walked: Walk, units: list[remote_write_units.Unit], first_ms: int
-) -> _Found | None:
+def _samples(request: Request, walked: Walk, units: list[Unit], first_ms: int) -> _Found | None:
     body = bytes(request.body)
     found = _Found({}, [], {}, 0)
     seen = 0
@@ -199,7 +196,7 @@ def _samples(
     return found if seen == request.samples else None  # else a series has several samples
 
 
-def _made(value: bytes, unit: remote_write_units.Unit, start: int) -> tuple[int, int] | None:
+def _made(value: bytes, unit: Unit, start: int) -> tuple[int, int] | None:
     """Return the kind of a sample and the place of its number in the frame; -1 if constant."""
     if value == remote_write_series.STALE or not any(value):
         return SUMS + 1, -1
@@ -216,7 +213,7 @@ def _made(value: bytes, unit: remote_write_units.Unit, start: int) -> tuple[int,
 def _recipe(
     found: _Found,
     walked: Walk,
-    units: list[remote_write_units.Unit],
+    units: list[Unit],
     dropped: Mapping[Drop, int],
 ) -> Recipe | None:
     # In the order of their series: however a sender shuffles its points, the template is the same.
@@ -289,7 +286,7 @@ def _firsts(sums: list[tuple[int, int, int, int, int]], buckets: list[int]) -> l
     return firsts
 
 
-def _slots(walked: Walk, units: list[remote_write_units.Unit]) -> list[int]:
+def _slots(walked: Walk, units: list[Unit]) -> list[int]:
     places: list[int] = []
     for start, unit in zip(walked.starts, units, strict=True):
         places.append(start + unit.time)

@@ -8,13 +8,14 @@ next.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeAlias, final
 
 from common.wire import remote_write_series
 from common.wire.remote_write_series import Sample
+from common.wire.remote_write_terms import Drop
 
 
 @final
@@ -26,6 +27,17 @@ class Request:
     points: int
     """OTLP data points it carries; 0 if there is only a ``target_info`` in it."""
     samples: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """What became of a body."""
+
+    requests: tuple[Request, ...]
+    """To be sent in this order: later ones may continue series of earlier ones."""
+    dropped: Mapping[Drop, int]
+    """Points in no request, by reason; reasons without points are absent."""
 
 
 @final

@@ -1,60 +1,37 @@
-"""The data points of a ResourceMetrics by place: what a point says besides its numbers, and where.
+"""The data points of a ResourceMetrics by place: its units, and what of it is none.
 
-Source: opentelemetry/proto/metrics/v1/metrics.proto. Serializers write the fields of a point in the
-order of their numbers, so its times, counts and values lie in front, eight bytes each, and what
-tells its series (attributes, bounds, flags) follows. A point written so is a *unit*: it is known by
-a key, a hash of everything but those numbers, and two units of one key differ in numbers only.
+Source: opentelemetry/proto/metrics/v1/metrics.proto. See `remote_write_places` for what a unit is.
 Points written otherwise, or with exemplars or buckets that are new, are left to the plain path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import Final, TypeAlias, final
 
 import xxhash
 
-from common.wire import protobuf
+from common.wire import protobuf, remote_write_places
+from common.wire.remote_write_places import (
+    AS_DOUBLE,
+    AS_INT,
+    GAUGE,
+    HISTOGRAM,
+    START,
+    SUM,
+    SUMMARY,
+    TIME,
+    Unit,
+)  # fmt: skip
 
 SCOPE_METRICS: Final = 2  # of ResourceMetrics
 SCOPE, METRICS = 1, 2  # of ScopeMetrics
-GAUGE, SUM, HISTOGRAM, SUMMARY = 5, 7, 9, 11  # of Metric
-DATA: Final = frozenset({GAUGE, SUM, HISTOGRAM, 10, SUMMARY})
+DATA: Final = frozenset({GAUGE, SUM, HISTOGRAM, 10, SUMMARY})  # of Metric
 DATA_POINTS: Final = 1  # of Gauge, Sum, Histogram, Summary
-
-# Tags of a point's fields of eight bytes: start and time, and for a number its value ...
-START, TIME, AS_DOUBLE, AS_INT = 0x11, 0x19, 0x21, 0x31
-# ... for a histogram or a summary the count and the sum, and what follows them.
-COUNT, TOTAL, PACKED = 0x21, 0x29, 0x32
-MIN, MAX = 0x59, 0x61  # of a histogram; the only ones behind the attributes
-QUANTILE, QUANTILE_VALUE = 0x09, 0x11  # inside of a ValueAtQuantile
 
 _POINT: Final = 0x0A  # the tag of data_points
 _LEAST_ROW: Final = 40  # bytes of a metric's points; so many have two headers, times and a value
-
-DOUBLE, INT, UNSIGNED = range(3)
-Role: TypeAlias = tuple[int, int]
-"""Offset of eight bytes in the point, and how they are read: DOUBLE, INT or UNSIGNED."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """A point by its places, all relative to its first byte."""
-
-    time: int
-    values: tuple[Role, ...]
-    """Value, or count, sum and the values of quantiles."""
-    buckets: int = 0
-    """Where the bucket counts lie, eight bytes each."""
-    bucket_count: int = 0
-    idle: tuple[int, ...] = ()
-    """Eight bytes that may be anything and go nowhere: start time, minimum and maximum."""
-    key: bytes
-    """What the point says apart from all these, hashed with 64 bits."""
-
 
 Place: TypeAlias = tuple[int, int, int, bytes]
 """A point: where its tag is, where it starts and ends, and its key; empty if it is no unit."""
@@ -168,7 +145,7 @@ def _metric(frame: bytes, span: tuple[int, int], scope: bytes, seed: int, found:
     points = protobuf.fields(frame, at, end)
     said += [frame[each[2] : each[4]] for each in points if each[0] != DATA_POINTS]
     spot.seed = metric_seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
-    key_of = _KEYS.get(kind)
+    key_of = remote_write_places.KEYS.get(kind)
     if key_of is None:
         found.others += 1
         return
@@ -204,7 +181,7 @@ class Row:
         return range(self.at + self.head, self.end, self.stride)
 
     def keys(self, frame: bytes, seed: int) -> list[bytes]:
-        """Return the key of each point, as `_number_key` does."""
+        """Return the key of each point, as `remote_write_places.number_key` does."""
         size, own = self.stride - self.tail, seed ^ self.shape
         hashed = xxhash.xxh3_64_digest  # bytes join into an array, five times as fast as numbers
         # The last tail may be empty, where the points end.
@@ -239,38 +216,6 @@ def _row(frame: bytes, at: int, end: int) -> Row | None:
     return Row(at, stop, head, stride, tail, shape)
 
 
-def _number_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
-    """Return the key of a NumberDataPoint written as usual, else nothing."""
-    # Most points begin with both times. 18 and 27 bytes: tags and slots up to the tail.
-    try:
-        if frame[at] == START and frame[at + 9] == TIME:
-            tail, value, shape = at + 27, frame[at + 18], 0x80
-        elif frame[at] == TIME:
-            tail, value, shape = at + 18, frame[at + 9], 0
-        else:
-            return b""
-    except IndexError:  # a point without a value at the very end of the frame
-        return b""
-    if tail > end or (value != AS_DOUBLE and value != AS_INT):  # noqa: PLR1714 - a set is slower
-        return b""
-    return xxhash.xxh3_64_digest(frame[tail:end], seed ^ value ^ shape)
-
-
-def _histogram_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
-    unit = _composite(frame, (at, end), HISTOGRAM, seed)
-    return b"" if unit is None else unit.key
-
-
-def _summary_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
-    unit = _composite(frame, (at, end), SUMMARY, seed)
-    return b"" if unit is None else unit.key
-
-
-_KEYS: Final = {
-    GAUGE: _number_key, SUM: _number_key, HISTOGRAM: _histogram_key, SUMMARY: _summary_key,
-}  # fmt: skip
-
-
 def units(frame: bytes, walked: Walk) -> list[Unit]:
     """Return the units of *walked*, by their places."""
     found: list[Unit] = []
@@ -279,9 +224,9 @@ def units(frame: bytes, walked: Walk) -> list[Unit]:
             if not key:
                 continue
             if spot.kind in {GAUGE, SUM}:
-                found.append(_number(frame, at, key))
+                found.append(remote_write_places.number(frame, at, key))
                 continue
-            unit = _composite(frame, (at, end), spot.kind, spot.seed)
+            unit = remote_write_places.composite(frame, (at, end), spot.kind, spot.seed)
             if unit is None:
                 raise RuntimeError(f"BUG: the unit at byte {at} is none any more")
             found.append(unit)
@@ -316,88 +261,3 @@ def rest(frame: bytes, walked: Walk, taken: Container[int]) -> bytes:
         inside = spot.scope + protobuf.framed(METRICS, metric)
         scopes.append(protobuf.framed(SCOPE_METRICS, inside))
     return b"".join(scopes)
-
-
-def _number(frame: bytes, at: int, key: bytes) -> Unit:
-    both = frame[at] == START
-    time, idle = (10, (1,)) if both else (1, ())
-    kind = DOUBLE if frame[at + time + 8] == AS_DOUBLE else INT
-    return Unit(time=time, values=((time + 9, kind),), idle=idle, key=key)
-
-
-def _composite(frame: bytes, span: tuple[int, int], kind: int, seed: int) -> Unit | None:
-    """Return the unit of a HistogramDataPoint or SummaryDataPoint, ``None`` if written unusually.
-
-    The fields must come in the order of their numbers, and only messages may repeat.
-    """
-    at, end = span
-    last = 0
-    said: list[bytes] = []
-    places: dict[_What, list[int]] = {what: [] for what in _What}
-    values: list[Role] = []
-    for each in protobuf.fields(frame, at, end):
-        number, wire_type, tag_at, _, behind = each
-        if number < last or (number == last and wire_type != protobuf.BYTES):
-            return None
-        slots = _slots(frame, each, kind)
-        if slots is None or (slots[1] is _What.BUCKET and number == last):
-            return None
-        last = number
-        found, what = slots
-        # Slots are the end of a field. What is in front of them tells its length, so no two points
-        # of different fields say the same.
-        said.append(frame[tag_at : found[0] if found else behind])
-        places[what] += [slot - at for slot in found]
-        if what in _READ:
-            values += [(slot - at, _READ[what]) for slot in found]
-    times, buckets = places[_What.TIME], places[_What.BUCKET]
-    if not times:
-        return None
-    return Unit(
-        time=times[0],
-        values=tuple(values),
-        buckets=buckets[0] if buckets else 0,
-        bucket_count=len(buckets),
-        idle=tuple(places[_What.IDLE]),
-        key=xxhash.xxh3_64_digest(b"".join(said), seed),
-    )
-
-
-class _What(Enum):
-    """What eight bytes of a point are to us."""
-
-    TIME = auto()
-    IDLE = auto()
-    COUNT = auto()
-    DOUBLE = auto()
-    BUCKET = auto()
-
-
-_READ: Final = {_What.COUNT: UNSIGNED, _What.DOUBLE: DOUBLE}
-_FIXED: Final = {
-    START: _What.IDLE, TIME: _What.TIME, COUNT: _What.COUNT, TOTAL: _What.DOUBLE,
-    MIN: _What.IDLE, MAX: _What.IDLE,
-}  # fmt: skip
-
-
-def _slots(frame: bytes, field: protobuf.Field, kind: int) -> tuple[Sequence[int], _What] | None:
-    """Return where the eight bytes of a field lie, none if it has none; ``None`` if it is odd."""
-    number, wire_type, tag_at, at, behind = field
-    tag = frame[tag_at] if at - tag_at == 1 or wire_type == protobuf.BYTES else 0
-    if tag in _FIXED and (kind == HISTOGRAM or number < SUMMARY):
-        return (at,), _FIXED[tag]
-    if tag == PACKED and kind == HISTOGRAM:
-        whole = (behind - at) % 8 == 0
-        return (range(at, behind, 8), _What.BUCKET) if whole else None
-    if tag == PACKED:
-        return _quantile(frame, at, behind)
-    return (), _What.IDLE
-
-
-def _quantile(frame: bytes, at: int, end: int) -> tuple[Sequence[int], _What] | None:
-    # message ValueAtQuantile { double quantile = 1; double value = 2; }
-    tags = [frame[tag_at] for _, _, tag_at, _, _ in protobuf.fields(frame, at, end)]
-    value = end - 8
-    if (tags, end - at) in (([QUANTILE, QUANTILE_VALUE], 18), ([QUANTILE_VALUE], 9)):
-        return (value,), _What.DOUBLE
-    return ((), _What.IDLE) if tags in ([QUANTILE], []) else None
