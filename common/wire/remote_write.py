@@ -51,7 +51,10 @@ _TARGET_INFO_MS: Final = 60_000  # between two of one job and instance
 @final
 @dataclass(slots=True, eq=False)
 class _Frame:
-    """A ResourceMetrics of a body: where it is, and what is known of it."""
+    """A ResourceMetrics of a body: where it is, and what is known of it.
+
+    Its Resource is one and comes first, if there is any, as `otlp.splice` sees to.
+    """
 
     start: int
     end: int
@@ -149,21 +152,21 @@ class Converter:
         """
         at = -1
         groups: dict[Hashable, list[_Frame]] = {}
+        strangers: list[_Frame] = []
         for frame in frames:
-            if frame.found is not None:
-                at += 1
-                group = frame.found.group
-                groups.setdefault(self._key(group), []).append(frame)
-                if weaver.usual(at):
-                    frame.part, frame.newest = at, weaver.newest[at]
-                else:
-                    frame.found = None
-        for frame in frames:
-            if frame.found is None and frame.part < 0:
-                group = self._group(frame.resource)
-                known = groups.get(self._key(group))
-                if known is not None and frame not in known:
-                    known.append(frame)
+            if frame.found is None:
+                strangers.append(frame)
+                continue
+            at += 1
+            groups.setdefault(self._key(frame.found.group), []).append(frame)
+            if weaver.usual(at):
+                frame.part, frame.newest = at, weaver.newest[at]
+            else:
+                frame.found = None
+        for frame in strangers:
+            members = groups.get(self._key(self._group(frame.resource)))
+            if members is not None:
+                members.append(frame)
         for members in groups.values():
             if len(members) > 1 and not _in_order(members, weaver):
                 for frame in members:
