@@ -12,6 +12,7 @@ from common.config import shared
 from common.config.shared import Section
 
 Count = Annotated[int, Meta(ge=1, le=1 << 31)]
+Patience = Annotated[float, Meta(gt=0, le=86400)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -37,7 +38,10 @@ class ServerTls(Section, frozen=True):
 
 
 class Http2(Section, frozen=True):
-    """What one HTTP/2 connection of the lean gRPC door may do; the other door has its own ways."""
+    """What one HTTP/2 connection of the lean gRPC door may do.
+
+    The other door goes by `max_concurrent_streams` and `max_header_bytes`, and has its own ways.
+    """
 
     max_concurrent_streams: Count = 128
     """Requests at a time; more are refused, to be sent again."""
@@ -59,6 +63,12 @@ class Http2(Section, frozen=True):
     """Frames without any use (empty DATA, PRIORITY, unknown ones) within `flood_seconds`."""
     flood_seconds: Annotated[float, Meta(gt=0, le=3600)] = 10.0
     """Seconds over which the four are counted."""
+    max_frame_bytes: Annotated[int, Meta(ge=16384, le=(1 << 24) - 1)] = 16384
+    """Bytes of one frame that a client may send."""
+    max_continuations: Count = 32
+    """CONTINUATION frames of a request's headers."""
+    max_queued_bytes: shared.Bytes = 1 << 20
+    """Bytes of answers that wait for a client to open its windows."""
 
 
 class Cors(Section, frozen=True):
@@ -143,7 +153,7 @@ class Limits(Section, frozen=True):
     """Of the memory the cgroup allows, what may be in use before clients are told to wait."""
     max_connections: Count = 4096
     """Connections open at once, of each door; further ones are closed."""
-    idle_timeout: shared.Seconds = 300.0
+    idle_timeout: Patience = 300.0
     """Seconds until an idle connection is closed."""
     max_header_bytes: Count = 16 << 10
     """Bytes of the head of an HTTP/1.1 request: its first line and its headers."""
@@ -151,9 +161,9 @@ class Limits(Section, frozen=True):
     """Headers of an HTTP/1.1 request."""
     header_memo_bytes: shared.Bytes = 1 << 20
     """Bytes of such heads to remember, so that only new ones are parsed."""
-    header_timeout: shared.Seconds = 10.0
+    header_timeout: Patience = 10.0
     """Seconds a client may take for its handshake, and for the headers of a request."""
-    read_timeout: shared.Seconds = 30.0
+    read_timeout: Patience = 30.0
     """Seconds a client may take to send one request."""
     max_connection_age: shared.Seconds = 1800.0
     """Seconds, a tenth more or less, until a connection is closed in good order; 0: never."""

@@ -49,7 +49,7 @@ class Tls(Section, frozen=True):
     server_name: str = ""
     """Name to verify instead of the endpoint's host."""
     insecure_skip_verify: bool = False
-    """Do not verify the server; HTTP only, gRPC always verifies."""
+    """Do not verify the server; not with grpcio, which always verifies."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check that a client certificate has its key."""

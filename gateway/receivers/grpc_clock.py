@@ -21,7 +21,7 @@ NO_TIMEOUTS: Final[frozenset[Verdict]] = frozenset(("age", "ask", "stop", "close
 
 
 class Clock:
-    """The times of one connection, in seconds of the loop; infinite patience where a limit is 0."""
+    """The times of one connection, in seconds of the loop."""
 
     __slots__ = (
         "_ages", "_asked", "_limits", "_opened", "_queued_since", "busy", "closing_since", "heard",
@@ -52,8 +52,7 @@ class Clock:
             return self._leaving(now - self.leaving_since)
         if now >= self._ages:
             return "age"
-        idle = self._limits.idle_timeout
-        if idle and not busy and not core.streams and now - self.busy >= idle:
+        if not busy and not core.streams and now - self.busy >= self._limits.idle_timeout:
             return "idle"
         return self._silence(now)
 

@@ -31,6 +31,7 @@ class Connection(asyncio.Protocol):
         self._traffic = door.traffic
         self._core = http2.Server(door.http2)
         self._calls: dict[int, Call] = {}  # begun, not complete
+        self._given_up = 0  # answers that found no room to wait in
         self._answered: dict[int, float] = {}  # in HTTP, not over; until when they may last
         self._loop = asyncio.get_running_loop()
         self._clock = Clock(door.limits, self._loop.time(), door.age())
@@ -184,7 +185,8 @@ class Connection(asyncio.Protocol):
             self._refuse(stream, refused)
             return
         self._traffic.answered("ok")
-        core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK)
+        if not core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK):
+            self._not_sent()
 
     def _begin(self, head: http2.HeadCame, now: float) -> None:
         """Let a request in of which nothing but the headers is here."""
@@ -262,7 +264,15 @@ class Connection(asyncio.Protocol):
             return
         self._let_go(call)
         self._traffic.answered("ok")
-        self._core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK)
+        if not self._core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK):
+            self._not_sent()
+
+    def _not_sent(self) -> None:
+        """Count an answer that found no room to wait in, unless its stream was gone before."""
+        given_up = self._core.given_up
+        if given_up > self._given_up:
+            self._given_up = given_up
+            self._traffic.attacked("queue")
 
     def _refuse(self, stream: int, refused: Refused) -> None:
         """Answer that the request is not taken, and be spared what still comes of it."""
@@ -294,7 +304,7 @@ class Connection(asyncio.Protocol):
                 if payload == LEAVING and self._clock.leaving_since is not None:
                     self._core.stop()
                     self._clock.stopped = True
-            case http2.Failed(cause=cause):
+            case http2.Mistake(cause=cause) | http2.Failed(cause=cause):
                 self._traffic.attacked(cause)
             case _:
                 pass  # a client's settings, windows and farewells need no answer of ours

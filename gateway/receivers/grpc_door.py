@@ -132,6 +132,9 @@ def _http2(terms: door.Terms) -> Limits:
         max_settings=chosen.max_settings,
         max_empty_frames=chosen.max_empty_frames,
         flood_seconds=chosen.flood_seconds,
+        max_frame_bytes=chosen.max_frame_bytes,
+        max_continuations=chosen.max_continuations,
+        max_queued_bytes=chosen.max_queued_bytes,
     )
 
 

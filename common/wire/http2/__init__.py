@@ -12,6 +12,7 @@ from common.wire.http2.events import (
     Failed,
     GoingAway,
     HeadCame,
+    Mistake,
     PingAnswered,
     SettingsCame,
     StreamReset,
@@ -24,6 +25,6 @@ from common.wire.http2.server import Server, farewell
 
 __all__ = [
     "CAUSES", "Cause", "Client", "Code", "DataCame", "Drained", "Event", "Failed", "GoingAway",
-    "Head", "HeadCame", "Limits", "PingAnswered", "Server", "SettingsCame", "StreamReset",
-    "TrailersCame", "encode", "farewell",
+    "Head", "HeadCame", "Limits", "Mistake", "PingAnswered", "Server", "SettingsCame",
+    "StreamReset", "TrailersCame", "encode", "farewell",
 ]  # fmt: skip

@@ -34,6 +34,8 @@ Cause: TypeAlias = Literal[
     "empty_frames",
     "header_block",
     "header_list",
+    "window",
+    "streams",
     "queue",
 ]
 """What a peer did wrong, for counting: a rule of the protocol or of its header compression broken,
@@ -41,13 +43,20 @@ or one of our limits reached (`Limits` says which field bounds what)."""
 
 CAUSES: Final[tuple[Cause, ...]] = (
     "protocol", "compression", "resets", "pings", "settings", "empty_frames", "header_block",
-    "header_list", "queue",
+    "header_list", "window", "streams", "queue",
 )  # fmt: skip
 
 
 class Broken(Exception):
     """The peer broke the connection (RFC 9113 section 5.4.1); never leaves this package."""
 
-    def __init__(self, code: Code, message: str, cause: Cause = "protocol") -> None:
+    def __init__(self, code: Code, message: str, cause: Cause | None = None) -> None:
         super().__init__(message)
-        self.code, self.message, self.cause = code, message, cause
+        self.code, self.message, self.cause = code, message, cause or usual_cause(code)
+
+
+def usual_cause(code: Code) -> Cause:
+    """Return what a peer did wrong that is told *code*, where nothing more is known."""
+    if code == Code.FLOW_CONTROL_ERROR:
+        return "window"
+    return "header_list" if code == Code.ENHANCE_YOUR_CALM else "protocol"

@@ -51,6 +51,16 @@ class StreamReset(NamedTuple):
     words: str = ""  # empty: it was the peer that reset it
 
 
+class Mistake(NamedTuple):
+    """The peer did something wrong that costs a stream, not the connection; for counting.
+
+    If the stream was open, its `StreamReset` follows.
+    """
+
+    stream: int
+    cause: Cause
+
+
 class Drained(NamedTuple):
     """All that was queued on the stream has gone out."""
 
@@ -92,6 +102,7 @@ Event: TypeAlias = (
     | DataCame
     | TrailersCame
     | StreamReset
+    | Mistake
     | Drained
     | SettingsCame
     | PingAnswered

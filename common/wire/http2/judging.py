@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from common.wire.http2 import events, frames
-from common.wire.http2.codes import Broken, Cause, Code
+from common.wire.http2.codes import Broken, Cause, Code, usual_cause
 from common.wire.http2.flood import Flood
 from common.wire.http2.limits import Limits
 from common.wire.http2.sending import Sending
@@ -70,6 +70,7 @@ class Judging(Sending):
         if self._is_idle(number):
             raise Broken(code, words)
         self._count_reset()
+        self._events.append(events.Mistake(number, usual_cause(code)))
         state = self.streams.get(number)
         if state is not None:
             self._forget(state)

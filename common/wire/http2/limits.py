@@ -11,7 +11,7 @@ from typing import final
 class Limits:
     """Bounds of a connection, as plain values; sizes in bytes.
 
-    The first ten are the settings of the same names (`common.config.doors.Http2`).
+    They are the settings of the same names (`common.config.doors.Http2`).
     """
 
     max_concurrent_streams: int = 128

@@ -27,6 +27,7 @@ class Sending:
         self.limits = limits
         self.streams: dict[int, Stream] = {}  # open on one side at least
         self.queued = 0  # bytes of DATA that wait for the peer's windows
+        self.given_up = 0  # responses that found no room to wait in, ever
         self._out: list[bytes | memoryview] = []
         self._drained: list[int] = []  # streams whose queue the last flush emptied
         self._ended = Ended()
@@ -122,6 +123,7 @@ class Sending:
             self.headers(stream, head)
             if not self.data(stream, body):
                 self.reset(stream, Code.ENHANCE_YOUR_CALM)
+                self.given_up += 1
                 return False
             return self.headers(stream, trailers, ended=True)
         state.send_window -= size

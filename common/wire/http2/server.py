@@ -28,7 +28,6 @@ class Server(Connection):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
-        self.refused = 0  # streams beyond `Limits.max_concurrent_streams`, ever
         self._preface = frames.PREFACE
         self._highest = 0  # stream that the client opened
         self._last_taken = frames.MAX_STREAM  # the highest that we said we would look at
@@ -74,7 +73,7 @@ class Server(Connection):
             self._events.append(events.HeadCame(number, head, ended))
 
     def _refuse(self, number: int) -> None:
-        self.refused += 1
+        self._events.append(events.Mistake(number, "streams"))
         self._out.append(frames.reset(number, Code.REFUSED_STREAM))
         self._ended.add(number, "reset by us")
         if self.acknowledged:  # before, the client could not know our limit

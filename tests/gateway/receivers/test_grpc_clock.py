@@ -22,8 +22,8 @@ def test_a_new_connection_has_time() -> None:
     assert look(clock(), 1.0) is None
 
 
-def test_zero_is_patience_without_end() -> None:
-    ours = clock(idle_timeout=0.0, keepalive_interval=0.0)
+def test_without_an_interval_silence_is_not_asked_about() -> None:
+    ours = clock(idle_timeout=FOREVER, keepalive_interval=0.0)
     assert look(ours, 1e9) is None
 
 
@@ -38,7 +38,7 @@ def test_only_who_has_nothing_to_do_is_idle(busy: bool) -> None:  # noqa: FBT001
 
 
 def test_silence_is_asked_about_once() -> None:
-    ours = clock(keepalive_interval=10.0, keepalive_timeout=5.0, idle_timeout=0.0)
+    ours = clock(keepalive_interval=10.0, keepalive_timeout=5.0, idle_timeout=FOREVER)
     assert [look(ours, t) for t in (9.0, 10.0, 11.0, 14.9)] == [None, "ask", None, None]
     ours.heard = 115.0
     assert [look(ours, t) for t in (16.0, 25.0, 26.0, 30.0)] == [None, "ask", None, "keepalive"]
@@ -65,7 +65,7 @@ def test_age_comes_once_it_has_come() -> None:
 
 
 def test_answers_that_wait_are_counted_from_when_they_were_first_seen() -> None:
-    ours, core = clock(read_timeout=5.0, idle_timeout=0.0), wire.server()
+    ours, core = clock(read_timeout=5.0, idle_timeout=FOREVER), wire.server()
     core.receive(wire.settings((4, 0)) + wire.headers(1, ended=True), 0.0)
     core.respond(1, wire.OK, b"abc", wire.TRAILERS)
     assert [look(ours, t, core) for t in (10.0, 14.9)] == [None, None]

@@ -9,14 +9,23 @@ from google.rpc import error_details_pb2, status_pb2
 
 from common.config.doors import Http2
 from common.config.gateway import Listen
-from common.wire import compression
+from common.wire import compression, http2
 from common.wire.http2 import Code, frames
 from gateway.receivers import door, grpc_answers
 from gateway.receivers.grpc_methods import HEALTH
 from tests.fakes import http2_wire as wire
 from tests.gateway import samples
 from tests.gateway.receivers import grpc_wire
-from tests.gateway.receivers.grpc_wire import PEER, answer, code, framed, greeted, head, request
+from tests.gateway.receivers.grpc_wire import (
+    PEER,
+    Caller,
+    answer,
+    code,
+    framed,
+    greeted,
+    head,
+    request,
+)
 
 GOODBYE = (0x7FFF_FFFF).to_bytes(4) + bytes(4)
 NO_ERROR = bytes(4)
@@ -92,6 +101,7 @@ ENCODED = {
     b"zstd": lambda body: compression.deflate(body, "zstd"),
     b"snappy": lambda body: bytes(cramjam.snappy.compress(body)),
     b"GZIP": gzip.compress,
+    b"Snappy": lambda body: compression.deflate(body, "snappy"),  # a block, as over HTTP
 }
 
 
@@ -491,6 +501,32 @@ async def test_a_client_that_never_opens_its_window_is_left() -> None:
     await caller.wait(0.1)
     await caller.wait(5.1)
     assert caller.transport.ended == "aborted"
+
+
+async def test_what_costs_a_stream_only_is_counted_too() -> None:
+    traffic = door.Traffic("grpc")
+    few = Http2(max_concurrent_streams=1, max_header_bytes=600, stream_window_bytes=10)
+    terms = samples.terms(samples.Remembering(), listen=Listen(http2=few))
+    caller = greeted(terms, traffic)
+    caller.say(wire.headers(1, b"\x82"))
+    caller.say(head(3) + wire.data(3, bytes(11)))
+    caller.say(wire.headers(5, http2.encode([*wire.REQUEST, (b"a", b"x" * 400)])))
+    caller.say(head(7) + head(9))
+    assert traffic.hostile == {"protocol": 1, "window": 1, "header_list": 1, "streams": 1}
+    assert caller.transport.ended == ""
+    caller.lose()
+    assert terms.admission.in_flight == 0
+
+
+async def test_answers_that_find_no_room_to_wait_in_are_counted() -> None:
+    traffic, intake = door.Traffic("grpc"), samples.Remembering()
+    terms = samples.terms(intake, listen=Listen(http2=Http2(max_queued_bytes=1)))
+    caller = Caller(terms, traffic)
+    caller.say(frames.PREFACE + wire.settings((4, 0)) + frames.SETTINGS_ACK)
+    caller.say(request(1, samples.request()) + request(3, samples.request()))
+    assert traffic.hostile == {"queue": 1}
+    assert len(intake.taken) == 2
+    caller.lose()
 
 
 async def test_hostile_clients_are_told_counted_and_left() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.wire.http2 import Code, Limits, StreamReset, frames
+from common.wire.http2 import Code, Limits, Mistake, StreamReset, encode, frames
 from tests.fakes import http2_wire as wire
 from tests.fakes.http2_wire import connection_error, frame
 
@@ -69,7 +69,23 @@ def test_the_shell_may_end_a_connection() -> None:
     assert server.outgoing() == b""
 
 
-def test_a_mistake_on_a_stream_is_told_in_words() -> None:
+def test_a_mistake_on_a_stream_is_told_in_words_and_by_its_cause() -> None:
     server = wire.server()
-    *_, event = server.receive(OPEN + frames.window_update(1, 0), 0.0)
+    *_, mistake, event = server.receive(OPEN + frames.window_update(1, 0), 0.0)
+    assert mistake == Mistake(1, "protocol")
     assert event == StreamReset(1, Code.PROTOCOL_ERROR, "WINDOW_UPDATE by 0")
+
+
+def test_mistakes_have_causes_and_a_window_that_overflows_has_its_own() -> None:
+    large = encode([*wire.REQUEST, (b"a", b"x" * 290)])
+    limits = Limits(max_header_bytes=450, stream_window_bytes=10)
+    for sent, cause in (
+        (wire.headers(1, b"\x82"), "protocol"),
+        (wire.headers(1, large), "header_list"),
+        (wire.headers(1) + frames.window_update(1, frames.MAX_WINDOW), "window"),
+        (wire.headers(1) + wire.data(1, bytes(11)), "window"),
+    ):
+        found = wire.server(limits).receive(sent, 0.0)
+        assert [each.cause for each in found if isinstance(each, Mistake)] == [cause]
+    twice = frames.window_update(0, frames.MAX_WINDOW) * 2
+    assert connection_error(wire.server(), twice) == (Code.FLOW_CONTROL_ERROR, "window")

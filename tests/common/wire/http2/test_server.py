@@ -8,6 +8,7 @@ from common.wire.http2 import (
     GoingAway,
     HeadCame,
     Limits,
+    Mistake,
     Server,
     StreamReset,
     TrailersCame,
@@ -112,8 +113,9 @@ def test_stream_numbers_are_odd_and_grow() -> None:
 def test_one_stream_too_many_is_refused_and_the_table_keeps_up() -> None:
     server = wire.server(Limits(max_concurrent_streams=1))
     add = GET + b"\x40\x01a\x011"
-    assert stream_error(server, wire.headers(1) + wire.headers(3, add)) == {3: Code.REFUSED_STREAM}
-    assert server.refused == 1
+    *_, event = server.receive(wire.headers(1) + wire.headers(3, add), 0.0)
+    assert event == Mistake(3, "streams")
+    assert wire.resets(server.outgoing()) == {3: Code.REFUSED_STREAM}
     assert stream_error(server, wire.data(3, b"late", ended=True)) == {}
     server.receive(wire.data(1, b"", ended=True), 0.0)
     server.respond(1, wire.OK, b"", wire.TRAILERS)
