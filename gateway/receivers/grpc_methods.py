@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from common.wire import compression, errors, otlp, protobuf
-from gateway.receivers import door, grpc_answers, grpc_call, status
+from gateway.receivers import door, grpc_answers, grpc_call, status, trust
 from gateway.receivers.grpc_answers import Refused
 from gateway.receivers.grpc_call import PREFIX, Asked, Call
 
@@ -86,8 +86,8 @@ class Export:
     def _let_in(self, asked: Asked) -> bool:
         """Return whether the sender is an agent, unless it may not send at all, or not now."""
         # Whoever is an agent by its token may send, too.
-        trusted = bool(self._trust) and self._trust.accepts(asked.authorization)
-        if self._clients and not trusted and not self._clients.accepts(asked.authorization):
+        who = trust.standing(self._trust, self._clients, asked.authorization)
+        if who == "stranger":
             words = (
                 "a bearer token is needed; send it as authorization: Bearer <token>"
                 if asked.authorization is None
@@ -97,7 +97,7 @@ class Export:
         overloaded = self._intake.overloaded()
         if overloaded is not None:
             raise grpc_answers.come_again(overloaded.after)
-        return trusted
+        return who == "agent"
 
     def _check(self, length: int, encoding: str, *, compressed: bool) -> None:
         if length > self._limit:

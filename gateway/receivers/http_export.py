@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from common.wire import compression, errors, otlp, otlp_json
-from gateway.receivers import door, refusals
+from gateway.receivers import door, refusals, trust
 from gateway.receivers.admission import Admission
 from gateway.receivers.http_answers import Answer
 from gateway.receivers.http_request import Request
@@ -54,8 +54,8 @@ class Export:
         any.
         """
         shown = request.authorization
-        trusted = bool(self._trust) and self._trust.accepts(shown)
-        if self._clients and not trusted and not self._clients.accepts(shown):
+        who = trust.standing(self._trust, self._clients, shown)
+        if who == "stranger":
             raise refusals.unauthenticated(shown=shown is not None)
         size = ESTIMATE if length is None else length
         if length is not None and length > self._max_bytes:
@@ -63,7 +63,7 @@ class Export:
         overloaded = self._terms.intake.overloaded()
         if overloaded is not None:
             raise refusals.come_again(overloaded.after)
-        return Ticket(self._terms.admission, size, peer=peer, trusted=trusted)
+        return Ticket(self._terms.admission, size, peer=peer, trusted=who == "agent")
 
     def check(self, ticket: Ticket, size: int) -> None:
         """Correct what *ticket* was given for, now that *size* bytes have come."""

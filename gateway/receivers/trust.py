@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 SCHEME: Final = "bearer "
+
+Standing: TypeAlias = Literal["agent", "client", "stranger"]
+"""Whose word about its data is believed; who may send; who may not."""
 
 
 class Trust:
@@ -31,16 +34,34 @@ class Trust:
 
         Compared in constant time: how long it takes tells nothing about a token.
         """
-        if not authorization or not self._tokens:
+        shown = _token(authorization)
+        if shown is None:
             return False
-        if isinstance(authorization, bytes):
-            authorization = authorization.decode("latin-1")
-        if authorization[: len(SCHEME)].lower() != SCHEME:
-            return False
-        # Bytes of a header that are not UTF-8 arrive as surrogates, and are no token of ours.
-        shown = authorization[len(SCHEME) :].strip().encode("utf-8", "surrogateescape")
         matches = [hmac.compare_digest(shown, token) for token in self._tokens]
-        if any(matches):
-            return True
-        self.mismatches += 1
-        return False
+        return any(matches)
+
+
+def standing(agents: Trust, clients: Trust, authorization: str | bytes | None) -> Standing:
+    """Say who shows *authorization*; without tokens of *clients* everybody may send.
+
+    A token that is neither's is a mismatch of *agents*: one with an old token is seen by it.
+    """
+    if agents.accepts(authorization):
+        return "agent"
+    if clients.accepts(authorization):
+        return "client"
+    if agents and _token(authorization) is not None:
+        agents.mismatches += 1
+    return "stranger" if clients else "client"
+
+
+def _token(authorization: str | bytes | None) -> bytes | None:
+    """Return the token in the value of an ``authorization`` header, if it is a bearer's."""
+    if not authorization:
+        return None
+    if isinstance(authorization, bytes):
+        authorization = authorization.decode("latin-1")
+    if authorization[: len(SCHEME)].lower() != SCHEME:
+        return None
+    # Bytes of a header that are not UTF-8 arrive as surrogates, and are no token of ours.
+    return authorization[len(SCHEME) :].strip().encode("utf-8", "surrogateescape")

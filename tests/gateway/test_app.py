@@ -189,6 +189,40 @@ async def test_a_gateway_from_start_to_sigterm(tmp_path: Path, grpc_door: str) -
     assert not [line for line in gateway.lines if line["level"] in {"warning", "error"}]
 
 
+async def test_tokens_of_clients_are_exchanged_while_it_runs(tmp_path: Path) -> None:
+    file, tokens = tmp_path / "gateway.json", tmp_path / "tokens"
+    tokens.write_text("old\n")
+    listen = {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0"}
+    async with backend() as (sink, endpoint):
+        auth = {"bearer_tokens_file": str(tokens)}
+        file.write_text(document(("a", endpoint), listen=listen | {"auth": auth}))
+        async with (
+            running(file) as (gateway, bound),
+            aiohttp.ClientSession(f"http://{bound['http']}") as session,
+            grpc.aio.insecure_channel(str(bound["grpc"])) as channel,
+        ):
+            export = channel.unary_unary(otlp_grpc.EXPORT)
+
+            async def let_in(token: str) -> bool:
+                shown = {"Authorization": f"Bearer {token}"}
+                kind = {"Content-Type": "application/x-protobuf"}
+                body = samples.request(points=1)
+                async with session.post("/v1/metrics", data=body, headers=kind | shown) as answer:
+                    by_http = answer.status == 200
+                call = export(body, metadata=(("authorization", f"Bearer {token}"),))
+                by_grpc = await call.code() == grpc.StatusCode.OK
+                assert by_grpc == by_http
+                return by_grpc
+
+            assert (await let_in("old"), await let_in("new")) == (True, False)
+            (tmp_path / "renewed").write_text("new\n")
+            (tmp_path / "renewed").replace(tokens)
+            await gateway.until("configuration applied")
+            assert (await let_in("old"), await let_in("new")) == (False, True)
+            assert await gateway.stop() == 0
+    assert sink.points == 4
+
+
 async def test_what_a_dead_backend_never_took_is_told_in_the_last_line(tmp_path: Path) -> None:
     file = tmp_path / "gateway.json"
     file.write_text(document(("a", "http://127.0.0.1:1"), grace=0.5))

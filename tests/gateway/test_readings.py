@@ -4,7 +4,7 @@ from common.enrichment import attributes, enricher, pods
 from common.service.telemetry import Telemetry
 from common.wire import layout
 from gateway import intake, readings
-from gateway.receivers.trust import Trust
+from gateway.receivers.trust import Trust, standing
 from tests.gateway import samples
 
 
@@ -14,7 +14,7 @@ def test_intake_and_enrichment_are_own_metrics() -> None:
     telemetry = Telemetry(process=False)
     telemetry.add(lambda: readings.of_intake(heart, trust, draining=3))
     telemetry.add(lambda: readings.of_enricher(completing))
-    trust.accepts("Bearer other")
+    standing(trust, Trust(), "Bearer other")
     for _ in range(2):
         heart.take(samples.request(points=4), None, trusted=False)
     heart.take(samples.request(("",), points=3), None, trusted=False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.receivers.trust import Trust
+from gateway.receivers.trust import Trust, standing
 
 
 @pytest.mark.parametrize("shown", ["Bearer one", "bearer two", b"Bearer two", "BEARER  two "])
@@ -24,8 +24,37 @@ def test_without_tokens_nobody_is_trusted_not_even_with_an_empty_one() -> None:
     assert not trust.accepts("Bearer ")
 
 
-def test_tokens_are_exchanged_and_those_that_no_longer_count_are_counted() -> None:
+def test_tokens_are_exchanged() -> None:
     trust = Trust("old")
     trust.replace("new")
     assert (trust.accepts("Bearer old"), trust.accepts("Bearer new")) == (False, True)
-    assert trust.mismatches == 1
+
+
+STANDINGS = {
+    "agent": ("a", "c", "Bearer a", "agent"),
+    "agent where everybody may send": ("a", "", "Bearer a", "agent"),
+    "client": ("a", "c", "Bearer c", "client"),
+    "anybody": ("a", "", None, "client"),
+    "nobody": ("a", "c", None, "stranger"),
+    "another scheme": ("", "c", "Basic c", "stranger"),
+    "in both files": ("x", "x", b"Bearer x", "agent"),
+}
+
+
+@pytest.mark.parametrize(("agents", "clients", "shown", "who"), STANDINGS.values(), ids=STANDINGS)
+def test_whose_token_it_is_says_what_its_bearer_may(
+    agents: str, clients: str, shown: str | bytes | None, who: str
+) -> None:
+    ours = Trust(agents)
+    assert standing(ours, Trust(clients), shown) == who
+    assert ours.mismatches == 0
+
+
+@pytest.mark.parametrize(("clients", "who"), [("", "client"), ("c", "stranger")])
+def test_a_token_of_nobody_is_counted_for_an_agent_may_have_an_old_one(
+    clients: str, who: str
+) -> None:
+    agents = Trust("a")
+    assert standing(agents, Trust(clients), "Bearer old") == who
+    assert standing(agents, Trust(clients), None) == who
+    assert agents.mismatches == 1
