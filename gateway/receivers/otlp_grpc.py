@@ -11,6 +11,10 @@ which no protobuf message does; a zlib header could be an unknown varint field, 
 would not pass its checksum. Calls with a ``grpc-encoding`` that grpcio does not know (zstd, snappy)
 never reach us: it answers INTERNAL, where the specification of gRPC has UNIMPLEMENTED.
 
+A request whose path is no UTF-8 makes grpcio give the whole server up (1.85), after which nobody
+would listen. It is opened again then, and the request counted; other calls under way are lost, and
+their clients send again.
+
 Neither the PROXY protocol nor the oldest version of TLS can be set here, which the settings refuse;
 connections beyond the limit are closed without being counted.
 """
@@ -19,8 +23,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Final, NoReturn, TypeAlias, cast
 from urllib.parse import unquote
@@ -30,13 +35,15 @@ from typing_extensions import override
 
 from common.service import address
 from common.wire import compression, errors, otlp, protobuf
-from gateway.receivers import door, peers, status, tls
+from gateway.receivers import door, peers, status, tls, trust
+
+log = logging.getLogger("headgate.gateway.grpcio")
 
 EXPORT: Final = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 HEALTH: Final = "/grpc.health.v1.Health/Check"
-MAX_STREAMS: Final = 256  # of one connection at a time; more wait on the client's side
-MAX_METADATA: Final = 16 << 10  # bytes of a request's headers
 ESTIMATE: Final = 64 << 10  # bytes a call is admitted with until its message is here
+FATAL: Final = "fatal"  # the kind of such requests, where hostile ones are counted
+LOOK: Final = 0.5  # seconds between looks whether grpcio still serves
 NEVER_MS: Final = 0x7FFF_FFFF  # what grpcio takes for never
 PING_MS: Final = 10_000  # how often clients may ping; SDKs in the field do so every 10 to 30 s
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse { ServingStatus status = 1; }
@@ -56,40 +63,64 @@ async def serving(
     the address cannot be bound, and :class:`~common.service.settings.SettingsError` for
     certificates that cannot be used.
     """
-    server = grpc.aio.server(options=_options(terms))
     exporting = _Export(terms, traffic)
-    methods: dict[str, Method] = {EXPORT: exporting.export, HEALTH: _health(terms.healthy)}
-    server.add_generic_rpc_handlers((_Methods(methods),))
-    where = address.parse(listen)
+    methods = _Methods({EXPORT: exporting.export, HEALTH: _health(terms.healthy)})
     secure = terms.listen.tls
     certificates = tls.Certificates(secure, ("h2",), traffic) if secure.cert_file else None
+
+    def opened(where: address.Address) -> tuple[grpc.aio.Server, address.Address]:
+        server = grpc.aio.server(options=_options(terms))
+        server.add_generic_rpc_handlers((methods,))
+        return server, address.Address(where.host, _bind(server, where, certificates))
+
+    server, bound = opened(address.parse(listen))
+
+    async def keep() -> None:
+        nonlocal server
+        while True:
+            try:
+                await server.wait_for_termination(LOOK)
+            except UnicodeDecodeError:
+                traffic.attacked(FATAL)
+                log.warning("grpcio gave its server up for a request; the door is opened again")
+                await server.stop(None)  # lets go of the connections that are left
+                server, _ = opened(bound)
+                await server.start()
+
+    async with asyncio.TaskGroup() as tasks:
+        await server.start()
+        work = [tasks.create_task(keep())]
+        if certificates is not None:
+            work.append(tasks.create_task(certificates.follow()))
+        try:
+            yield bound
+        finally:
+            for task in work:
+                task.cancel()
+            await server.stop(terms.drain)
+
+
+def _bind(
+    server: grpc.aio.Server, where: address.Address, certificates: tls.Certificates | None
+) -> int:
+    """Let *server* listen on *where*, and return the port."""
     try:
         if certificates is None:
-            port = server.add_insecure_port(str(where))
-        else:
-            port = server.add_secure_port(str(where), _credentials(certificates))
+            return server.add_insecure_port(str(where))
+        return server.add_secure_port(str(where), _credentials(certificates))
     except RuntimeError as error:
         raise OSError(
             errno.EADDRINUSE, f"cannot listen on {where} for OTLP gRPC; is the port in use?"
         ) from error
-    async with AsyncExitStack() as stack:
-        if certificates is not None:
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            stack.callback(tasks.create_task(certificates.follow()).cancel)
-        await server.start()
-        try:
-            yield address.Address(where.host, port)
-        finally:
-            await server.stop(terms.drain)
 
 
 def _options(terms: door.Terms) -> list[tuple[str, int]]:
-    limits = terms.limits
+    limits, http2 = terms.limits, terms.listen.http2
     return [
         ("grpc.per_message_decompression", 0),
         ("grpc.max_receive_message_length", min(limits.max_request_bytes, 0x7FFF_FFFF)),
-        ("grpc.max_concurrent_streams", MAX_STREAMS),
-        ("grpc.max_metadata_size", MAX_METADATA),
+        ("grpc.max_concurrent_streams", http2.max_concurrent_streams),
+        ("grpc.max_metadata_size", http2.max_header_bytes),
         ("grpc.so_reuseport", int(terms.reuse_port)),  # else a port in use is an error
         ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.server_handshake_timeout_ms", _ms(limits.header_timeout)),
@@ -199,16 +230,15 @@ class _Export:
         Whoever is an agent by its token may; anybody else needs one for clients, if there are any.
         """
         shown, forwarded = _metadata(context)
-        agents, clients = self._terms.trust, self._terms.clients
-        trusted = bool(agents) and agents.accepts(shown)
-        if clients and not trusted and not clients.accepts(shown):
+        who = trust.standing(self._terms.trust, self._terms.clients, shown)
+        if who == "stranger":
             words = (
                 "a bearer token is needed; send it as authorization: Bearer <token>"
                 if shown is None
                 else "the bearer token is not known here; is it the current one?"
             )
             await self._refuse(context, grpc.StatusCode.UNAUTHENTICATED, words)
-        return peers.forwarded(forwarded, _address(context.peer()), self._networks), trusted
+        return peers.forwarded(forwarded, _address(context.peer()), self._networks), who == "agent"
 
     async def _message(self, context: Context) -> bytes:
         """Read the only message of a call."""

@@ -12,13 +12,15 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from common.config.doors import Listen, Proxies, ServerTls
+from common.config.doors import Http2, Listen, Proxies, ServerTls
 from common.service import files
 from common.service.settings import SettingsError
 from common.wire import compression
+from common.wire.http2 import frames
 from gateway.receivers import door, grpc_lean, otlp_grpc
 from tests.fakes import certificates
 from tests.gateway import samples
+from tests.gateway.receivers import grpc_wire
 
 pytestmark = pytest.mark.wallclock
 FORWARDING = Listen(proxies=Proxies(trusted=("127.0.0.0/8",), forwarded_for=True))
@@ -462,3 +464,48 @@ async def test_http2_is_agreed_on(serving, mounted: Mounted) -> None:
         writer.transport.abort()  # what grpcio has sent meanwhile would be data after the end
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def test_headers_are_taken_up_to_the_limit(serving) -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake, listen=Listen(http2=Http2(max_header_bytes=100_000)))
+    async with opened(serving, terms) as (client, _, _):
+        export = client.unary_unary(otlp_grpc.EXPORT)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await export(samples.request(), metadata=(("a", "x" * 300_000),))
+        await export(samples.request(), metadata=(("a", "x" * 40_000),))
+    assert len(intake.taken) == 1
+
+
+class Alarmed(door.Traffic):
+    """Counts, and says so."""
+
+    def __init__(self) -> None:
+        super().__init__("grpc")
+        self.alarm = asyncio.Event()
+
+    def attacked(self, kind: str) -> None:
+        super().attacked(kind)
+        self.alarm.set()
+
+
+async def test_a_request_that_grpcio_cannot_bear_does_not_close_the_door(caplog) -> None:
+    intake, traffic = samples.Remembering(), Alarmed()
+    te = (b"te", b"trailers")  # codespell:ignore te
+    fatal = grpc_wire.head(1, te, path=b"/x/\xef", ended=True)
+    async with (
+        otlp_grpc.serving("127.0.0.1:0", samples.terms(intake), traffic) as at,
+        asyncio.timeout(2 * PATIENCE),
+    ):
+        for time in (1, 2):
+            _, writer = await asyncio.open_connection(at.host, at.port)
+            writer.write(frames.PREFACE + frames.settings(()) + fatal)
+            await traffic.alarm.wait()
+            traffic.alarm.clear()
+            writer.close()
+            async with channel(str(at)) as client:
+                export = client.unary_unary(otlp_grpc.EXPORT)
+                await export(samples.request(), wait_for_ready=True)
+            assert traffic.hostile == {"fatal": time}
+    assert len(intake.taken) == 2
+    assert "the door is opened again" in caplog.text
