@@ -119,7 +119,7 @@ class Again:
         # Most sends change values only; the others one kind of thing each, and rarely all of them.
         self.kinds = random.choice([
             (), (), (), ("shuffle",), ("drop",), ("double",), ("exemplar",), ("other",), ("text",),
-            ("shuffle", "drop", "double", "exemplar", "other"),
+            ("width",), ("shuffle", "drop", "double", "exemplar", "other", "width"),
         ])  # fmt: skip
         self.odds = random.choice([0.02, 0.1, 0.5])
 
@@ -140,7 +140,11 @@ class Again:
                 value = self.random.choice([value, self.random.randbytes(8), bytes(8)])
             elif wire_type == protobuf.BYTES:
                 value = self.contents(value, kind, field)
-                if value != body[at:end]:
+                if self.happens("width"):  # a length in more bytes than it needs
+                    length = protobuf.varint(len(value))
+                    padded = length[:-1] + bytes([length[-1] | 128, 0])
+                    header = protobuf.tag(number, wire_type) + padded
+                elif value != body[at:end]:
                     header = protobuf.tag(number, wire_type) + protobuf.varint(len(value))
             elif wire_type == protobuf.VARINT and self.happens("other"):
                 value = protobuf.varint(self.random.choice([0, 1, 2, 300]))
@@ -159,7 +163,8 @@ class Again:
                 value += protobuf.framed(5, protobuf.tag(2, 1) + self.random.randbytes(8))
             return value
         if field.name == "bucket_counts" and kind.name == "HistogramDataPoint":
-            return self.random.randbytes(len(value))
+            wider = 8 * self.random.randrange(3) if self.happens("width") else 0
+            return self.random.randbytes(len(value) + wider)
         if value and self.happens("text"):
             return self.random.choice([value[:-1] + b"\xff", value[:-1] + b"z", b""])
         return value
