@@ -240,7 +240,10 @@ class Connection(Line):
     def _say(self, answer: Answer, *, closes: bool) -> bool:
         """Write *answer*; return whether the connection goes on after it."""
         request = self._request
-        closes = closes or not request.persists or self._leaving or self._now >= self._retires
+        closes = closes or not request.persists or self._leaving
+        if not closes and self._now >= self._retires:
+            self._door.traffic.aged += 1
+            closes = True
         if request.headers:
             headers = answer.headers + request.headers
             answer = Answer(

@@ -135,8 +135,11 @@ class Line(asyncio.Protocol):
             self._late("head")
             self._hang_up()
         else:  # idle, or it had LINGER seconds to see its answer
-            if phase is SILENT and self._now < self._retires:
-                self._late("idle")
+            if phase is SILENT:
+                if self._now < self._retires:
+                    self._late("idle")
+                else:
+                    self._door.traffic.aged += 1
             self._hang_up()
 
     def _late(self, what: str) -> None:

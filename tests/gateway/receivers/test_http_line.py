@@ -77,7 +77,15 @@ async def test_an_old_connection_ends_with_an_answer_or_when_idle() -> None:
     assert at.wire.closing
     assert at.statuses()[:5] == [200] * 5
     assert idle.closing
+    assert (at.traffic.aged, at.traffic.timeouts) == (1, {"idle": 1})
     await ended(at)
+
+
+async def test_an_idle_connection_that_is_old_is_closed_for_its_age() -> None:
+    at = scene(max_connection_age=10.0, chance=0.0, idle_timeout=60.0)
+    at.wire.receive(post())
+    assert 9.0 <= await closed(at) < 9.3
+    assert (at.traffic.aged, at.traffic.timeouts) == (1, {})
 
 
 async def test_the_last_answer_of_an_old_connection_says_so() -> None:
@@ -88,7 +96,7 @@ async def test_the_last_answer_of_an_old_connection_says_so() -> None:
     assert at.statuses() == [200]
     assert b"Connection: close" in at.wire.written
     assert at.wire.closing
-    assert at.traffic.timeouts == {}
+    assert (at.traffic.aged, at.traffic.timeouts) == (1, {})
     await ended(at)
 
 
