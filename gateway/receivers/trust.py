@@ -14,20 +14,20 @@ Standing: TypeAlias = Literal["agent", "client", "stranger"]
 class Trust:
     """The tokens of agents. The file may hold several, one a line, while they are exchanged."""
 
-    __slots__ = ("_tokens", "mismatches")
+    __slots__ = ("mismatches", "tokens")
 
     def __init__(self, text: str = "") -> None:
-        self._tokens: tuple[bytes, ...] = ()
+        self.tokens: tuple[bytes, ...] = ()
         self.mismatches = 0  # tokens shown that are none of ours; an agent with an old one is here
         self.replace(text)
 
     def __bool__(self) -> bool:
         """Whether anybody can be trusted at all."""
-        return bool(self._tokens)
+        return bool(self.tokens)
 
     def replace(self, text: str) -> None:
         """From now on believe the tokens in *text*, and no others."""
-        self._tokens = tuple(line.strip().encode() for line in text.splitlines() if line.strip())
+        self.tokens = tuple(line.strip().encode() for line in text.splitlines() if line.strip())
 
     def accepts(self, authorization: str | bytes | None) -> bool:
         """Say whether the value of an ``authorization`` header is ``Bearer`` and a token of ours.
@@ -37,7 +37,7 @@ class Trust:
         shown = _token(authorization)
         if shown is None:
             return False
-        matches = [hmac.compare_digest(shown, token) for token in self._tokens]
+        matches = [hmac.compare_digest(shown, token) for token in self.tokens]
         return any(matches)
 
 
@@ -46,6 +46,8 @@ def standing(agents: Trust, clients: Trust, authorization: str | bytes | None) -
 
     A token that is neither's is a mismatch of *agents*: one with an old token is seen by it.
     """
+    if not authorization:  # most say nothing, where nothing is asked
+        return "stranger" if clients.tokens else "client"
     if agents.accepts(authorization):
         return "agent"
     if clients.accepts(authorization):
