@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from common.wire.http2 import Head, Limits
 from gateway.receivers import door, grpc_request, peers
+from gateway.receivers.crowd import Crowd
 from gateway.receivers.grpc_call import Answered, Asked, Method
 from gateway.receivers.grpc_methods import EXPORT, HEALTH, Export, Health
 
@@ -32,13 +33,14 @@ class Watched(Protocol):
         ...
 
 
-class Door:
+class Door(Crowd[Watched]):
     """The shared part of the connections; *chance* gives a number from 0 up to 1."""
 
     def __init__(
         self, terms: door.Terms, traffic: door.Traffic, *, chance: Callable[[], float]
     ) -> None:
-        self.traffic, self.limits = traffic, terms.limits
+        super().__init__(terms.limits, chance)
+        self.traffic = traffic
         self.http2 = _http2(terms)
         self.methods: Mapping[bytes, Method] = {
             EXPORT: Export(terms, traffic),
@@ -47,10 +49,6 @@ class Door:
         proxies = terms.listen.proxies
         self._networks = peers.networks(proxies.trusted) if proxies.forwarded_for else ()
         self.period = _period(terms)  # seconds between two looks at all connections
-        self._chance = chance
-        self._open: set[Watched] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     def asked(self, head: Head) -> Asked | Answered:
         """Return what *head* asks for; worked out once for all requests that share it."""
@@ -66,25 +64,6 @@ class Door:
         """Return who sends a request on a connection from *peer*, balancers being believed."""
         return peers.forwarded(asked.forwarded, peer, self._networks) if self._networks else peer
 
-    def age(self) -> float:
-        """Return how many seconds a connection may last: spread, so that not all come back at once.
-
-        Infinite if there is no limit.
-        """
-        age = self.limits.max_connection_age
-        return age * (0.9 + 0.2 * self._chance()) if age else float("inf")
-
-    def opened(self, connection: Watched) -> None:
-        """Look after *connection* from now on."""
-        self._open.add(connection)
-        self._empty.clear()
-
-    def closed(self, connection: Watched) -> None:
-        """Forget *connection*."""
-        self._open.discard(connection)
-        if not self._open:
-            self._empty.set()
-
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Look at every connection now and then: one timer for all of them."""
@@ -96,7 +75,7 @@ class Door:
             nonlocal timer
             timer = loop.call_later(self.period, look)
             now = loop.time()
-            for connection in tuple(self._open):
+            for connection in self.members:
                 connection.look(now)
 
         timer = loop.call_later(self.period, look)
@@ -108,15 +87,9 @@ class Door:
     async def drain(self, patience: float) -> None:
         """Let every connection finish its requests, for *patience* seconds."""
         now = asyncio.get_running_loop().time()
-        for connection in tuple(self._open):
+        for connection in self.members:
             connection.leave(now)
-        try:
-            async with asyncio.timeout(patience):
-                await self._empty.wait()
-        except TimeoutError:
-            for connection in tuple(self._open):
-                connection.abort()
-            await self._empty.wait()
+        await self.wait_gone(patience)
 
 
 def _http2(terms: door.Terms) -> Limits:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -10,6 +9,7 @@ from typing import Final, Protocol
 from common.config.doors import Limits
 from common.wire.memo import Memo
 from gateway.receivers import cors, door, http_answers, http_request, peers
+from gateway.receivers.crowd import Crowd
 from gateway.receivers.http_answers import Answer
 from gateway.receivers.http_export import Export
 from gateway.receivers.http_request import Request
@@ -34,7 +34,7 @@ class Closable(Protocol):
         ...
 
 
-class Door:
+class Door(Crowd[Closable]):
     """Terms, traffic, memories and the open connections of one door.
 
     *wall* tells the time of day in Unix seconds, *chance* a number from 0 up to 1.
@@ -49,7 +49,8 @@ class Door:
         chance: Callable[[], float],
     ) -> None:
         limits = terms.limits
-        self.limits, self.traffic = limits, traffic
+        super().__init__(limits, chance)
+        self.traffic = traffic
         self.export = Export(terms, traffic)
         self.leaving = False
         self.period = max(MIN_PERIOD, min(_patience(limits)))  # seconds, see `watch.Watch`
@@ -59,10 +60,7 @@ class Door:
         proxies = terms.listen.proxies
         self._networks = peers.networks(proxies.trusted) if proxies.forwarded_for else ()
         self._memo: Memo[bytes, Request] = Memo(limits.header_memo_bytes)
-        self._wall, self._chance = wall, chance
-        self._open: set[Closable] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._wall = wall
         self._date_until = float("-inf")
         self._date = self._taken = b""
 
@@ -111,37 +109,12 @@ class Door:
             self.date(now)
         return self._taken
 
-    def age(self) -> float:
-        """Return how many seconds a connection may last: spread, so that not all come back at once.
-
-        Infinite if there is no limit.
-        """
-        age = self.limits.max_connection_age
-        return age * (0.9 + 0.2 * self._chance()) if age else float("inf")
-
-    def opened(self, connection: Closable) -> None:
-        """Take note of *connection*."""
-        self._open.add(connection)
-        self._empty.clear()
-
-    def closed(self, connection: Closable) -> None:
-        """Forget *connection*."""
-        self._open.discard(connection)
-        if not self._open:
-            self._empty.set()
-
     async def drain(self, patience: float) -> None:
         """Close the idle connections at once, others after their answer, all after *patience*."""
         self.leaving = True
-        for connection in tuple(self._open):
+        for connection in self.members:
             connection.leave()
-        try:
-            async with asyncio.timeout(patience):
-                await self._empty.wait()
-        except TimeoutError:
-            for connection in tuple(self._open):
-                connection.abort()
-            await self._empty.wait()
+        await self.wait_gone(patience)
 
 
 def _patience(limits: Limits) -> tuple[float, ...]:
