@@ -99,7 +99,8 @@ async def crowd(grpc: int, http: int) -> AsyncIterator[list[socket.socket]]:
                 await loop.sock_sendall(sock, slowly[n : n + 1])
                 await asyncio.sleep(SEND_EVERY)
 
-    async with asyncio.TaskGroup() as tasks:
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        stack.callback(lambda: [sock.close() for sock in held])
         for _ in range(IDLE):
             for port, data in ((http, b""), (grpc, greeting)):
                 held.append(_connected(port))
@@ -119,8 +120,6 @@ async def crowd(grpc: int, http: int) -> AsyncIterator[list[socket.socket]]:
         yield held
         for each in sending:
             each.cancel()
-    for sock in held:
-        sock.close()
 
 
 @pytest.mark.parametrize("door", process.doors())
@@ -131,6 +130,8 @@ async def test_an_ordinary_client_does_not_notice_a_crowd(tmp_path, door) -> Non
         base = {
             "pipelines": [{"name": "p", "output": output, "batch": {"linger": 0.05}}],
             "listen": {"grpc_door": door},
+            # On a slow machine a round takes longer than the patience that the doors have else.
+            "limits": {"header_timeout": 200, "read_timeout": 200, "idle_timeout": 200},
         }
         gateway = await stack.enter_async_context(programs.gateway(tmp_path, base))
         grpc, http = (int(u.rpartition(":")[2]) for u in (gateway.grpc, gateway.http))
