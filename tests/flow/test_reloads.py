@@ -153,7 +153,8 @@ async def test_no_point_is_lost_while_the_configuration_changes(tmp_path: Path, 
                 load.done = True
             rate = sum(load.answers.values()) / seconds
             print(  # noqa: T201 - figures are for people
-                f"{door}: {RELOADS[door]} reloads in {seconds:.0f} s under {rate:.0f} requests a second"
+                f"{door}: {RELOADS[door]} reloads in {seconds:.0f} s "
+                f"under {rate:.0f} requests a second"
             )
 
             async def empty() -> dict[str, dict[str, int]] | None:
