@@ -7,14 +7,15 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from common.config.doors import Listen
 from common.enrichment.enricher import Enricher
 from common.exporters.delivery import Destination
-from common.service import health, lifecycle, memory
+from common.service import address, health, lifecycle, memory
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from common.wire import layout
@@ -30,7 +31,7 @@ from gateway import (
 from gateway.accounts import Accounts
 from gateway.intake import Intake
 from gateway.place import Alone, Place, Told
-from gateway.receivers import door, grpc_lean, otlp_grpc, otlp_http
+from gateway.receivers import door, grpc_lean, otlp_http
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
 from gateway.reload import Reload
@@ -38,9 +39,13 @@ from gateway.scarcity import Scarcity
 
 log = logging.getLogger("headgate.gateway")
 
-GRPC_DOORS: Final = {"grpcio": otlp_grpc.serving, "lean": grpc_lean.serving}
 AUDIT: Final = 1.0  # seconds between two looks whether every account balances
 DRAIN: Final = 0.25  # of the grace period: what requests inside the doors may take of it
+
+Serving: TypeAlias = Callable[
+    [str, door.Terms, door.Traffic], AbstractAsyncContextManager[address.Address]
+]
+"""Opens a door, and yields where."""
 
 
 async def serve(
@@ -155,7 +160,7 @@ async def _run(
             async with (
                 fresh_pods.keeping(doorstep, known, intake.pass_on),
                 _beside(reload.follow(), _audit(accounts, known), scarcity.follow()),
-                GRPC_DOORS[config.listen.grpc_door](config.listen.grpc, terms, traffic[0]) as grpc,
+                _grpc_door(config.listen)(config.listen.grpc, terms, traffic[0]) as grpc,
                 otlp_http.serving(config.listen.http, terms, traffic[1]) as http,
             ):
                 words = f"grpc {grpc}, http {http}"
@@ -166,6 +171,14 @@ async def _run(
                 log.info("listening", extra={"grpc": str(grpc), "http": str(http), **bound})
                 await stop.wait()
                 readiness.stopping = True
+
+
+def _grpc_door(listen: Listen) -> Serving:
+    if listen.grpc_door == "grpcio":
+        from gateway.receivers import otlp_grpc  # noqa: PLC0415 - 8 MB that few ask for
+
+        return otlp_grpc.serving
+    return grpc_lean.serving
 
 
 def _load(place: Place, load: Callable[[], settings.Loaded]) -> settings.Loaded:

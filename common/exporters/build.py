@@ -104,7 +104,7 @@ def _otlp(
     if section.protocol == "grpc":
         constant = _headers("otlp.headers", section.headers, _GRPC_NAME)
         if section.grpc_client == "grpcio":
-            from common.exporters import otlp_grpcio  # noqa: PLC0415 - 20 MB that few ask for
+            from common.exporters import otlp_grpcio  # noqa: PLC0415 - 8 MB that few ask for
 
             connecting: Callable[..., AbstractAsyncContextManager[Exporter]] = (
                 otlp_grpcio.connecting

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -272,3 +273,10 @@ async def test_what_is_wrong_with_a_destination_is_an_error_in_words(tmp_path: P
     file.write_text(document(pipelines=[{"name": "a", "output": output}]))
     with pytest.raises(SettingsError, match=r"^pipelines\[a\]\.output\.otlp\.tls"):
         await app.serve(file, environ={})
+
+
+def test_a_gateway_does_not_pay_for_grpcio_unless_asked_to() -> None:
+    script = "import sys, gateway.app, common.exporters.build; print('grpc' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
