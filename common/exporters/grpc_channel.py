@@ -1,6 +1,7 @@
 """Connections to all addresses of a gRPC server, used in turn, and made again when they are lost.
 
-A prototype of the same on grpc.aio spends 300 µs of CPU on a request of 126 KB, this 60 µs.
+Measured one request after the other, on a busy machine: 172 µs of CPU for one of 119 KB, where
+grpc.aio took 247.
 """
 
 from __future__ import annotations

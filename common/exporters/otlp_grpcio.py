@@ -16,12 +16,11 @@ import grpc
 from typing_extensions import override
 
 from common.config import shared
-from common.exporters import grpc_answers, otlp_grpc, tls as certificates
+from common.exporters import grpc_answers, grpc_channel, otlp_grpc, tls as certificates
 from common.exporters.grpc_answers import Answer
 from common.exporters.outcomes import Batch, Encoding, Exporter, Request, Verdict
 from common.service import address
 
-_MAX_RESPONSE = 4 << 20  # bytes; the specification's recommendation
 _COMPRESSION = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
 
 
@@ -96,7 +95,7 @@ async def connecting(
     options: list[tuple[str, str | int]] = [
         ("grpc.primary_user_agent", user_agent),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", _MAX_RESPONSE),
+        ("grpc.max_receive_message_length", grpc_channel.MAX_ANSWER),
         ("grpc.service_config", '{"loadBalancingConfig":[{"round_robin":{}}]}'),
         ("grpc.enable_retries", 0),  # delivery retries, and accounts for it
         ("grpc.enable_http_proxy", 0),  # settings decide, not the environment

@@ -108,7 +108,7 @@ def keep_buffers() -> None:
     """Have the C library keep up to `KEPT` bytes that were freed, for what comes next.
 
     Batches are buffers of some megabytes, made and freed a few times a second. Given back to the
-    kernel each time, they come back a page fault at a time: that was a tenth of the CPU of a
+    kernel each time, they come back a page fault at a time: that was 5 to 7 % of the CPU of a
     gateway that writes remote write (measured on a virtual machine, where faults are dear).
     """
     with suppress(AttributeError):  # not glibc

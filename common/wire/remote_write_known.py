@@ -2,8 +2,8 @@
 
 A frame of a known shape costs a hash and two additions of arrays. One of another shape but from a
 known sender (points shuffled, some gone, some new, an exemplar here and there) is walked, its
-points are found by their keys, and only what is new is left to the plain path: 0.8 µs a point
-where the plain path takes 5.
+points are found by their keys, and only what is new is left to the plain path: 0.6 to 1.2 µs a
+point where the plain path takes 5.
 """
 
 from __future__ import annotations
