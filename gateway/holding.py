@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias, final
 from common.enrichment import association, pods
 from common.kube import reflector
 from common.wire import memo, otlp
+from gateway.commit import Commit
 
 Why: TypeAlias = Literal["known", "expired", "no_room", "shutdown"]
 WHYS: Final[tuple[Why, ...]] = (
@@ -24,7 +25,7 @@ VAIN_BYTES: Final = 400  # measured: objects of an identity that is not waited f
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Parcel:
     """A frame of a request as it came, as a request of its own, and who sent it."""
 
@@ -32,6 +33,7 @@ class Parcel:
     points: int
     peer: str | None
     trusted: bool
+    commit: Commit | None = None  # expects this parcel, if its request has to be safe on disk
 
 
 @final

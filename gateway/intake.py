@@ -10,9 +10,10 @@ from common.enrichment.enricher import Enriched
 from common.service.ledger import Ledger
 from common.wire import otlp
 from gateway import holding, routing
+from gateway.commit import Commit
 from gateway.receivers import door
 
-COME_AGAIN: Final = 5.0  # seconds: what a client is told while no destination has room
+COME_AGAIN: Final = 5.0  # seconds: what a client is told while a destination has to have room
 UNNAMED: Final = "unnamed"  # why a point is refused: its metric has no name
 
 
@@ -26,12 +27,32 @@ class Outlet(Protocol):
     @property
     def ledger(self) -> Ledger: ...  # noqa: D102 - the protocol's names say it
 
+    @property
+    def required(self) -> bool:
+        """Whether requests are turned away while there is no room, instead of being lost here."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether `offer` tells when the data is safe from a crash."""
+        ...
+
     def has_room(self, size: int) -> bool:
         """Say whether *size* bytes more would be taken now."""
         ...
 
-    def offer(self, body: otlp.Encoded, points: int) -> bool:
-        """Take points that the ledger holds, or book their loss and say no."""
+    def offer(
+        self,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans = (),
+        written: Callable[[bool], None] | None = None,
+    ) -> bool:
+        """Take points that the ledger holds, or book their loss and say no.
+
+        If this is `durable`, *written* is called once, now or later: with True as soon as nothing
+        is lost by a crash any more, with False if that will not be.
+        """
         ...
 
 
@@ -83,19 +104,17 @@ class Intake:
         self.points = 0  # taken, ever
         self.rejected = 0  # points that no pipeline was there for
         self.refused = {UNNAMED: 0}  # points that nobody could be given, by reason
-        self.turned_away = 0  # requests, because no destination had room
+        self.turned_away = 0  # requests, because a destination that is required had no room
 
     def overloaded(self) -> door.Overloaded | None:
-        """Say whether every destination is full.
+        """Say whether a destination that is required is full.
 
-        While one has room the data is taken: a dead backend must not keep it from the others. When
-        none has, clients keep what they have and come again, which loses less than taking it.
+        Others lose what they have no room for: a dead backend must not keep it from the rest.
         """
-        pipelines = self.routes.pipelines
-        for pipeline in pipelines:
-            if pipeline.outlet.has_room(1):
-                return None
-        return self._turn_away() if pipelines else None
+        for pipeline in self.routes.pipelines:
+            if pipeline.outlet.required and not pipeline.outlet.has_room(1):
+                return self._turn_away()
+        return None
 
     def take(self, body: bytes, peer: str | None, *, trusted: bool) -> door.Answer:
         """Take an encoded request, as :class:`door.Intake` says; raises `errors.Malformed`."""
@@ -111,15 +130,21 @@ class Intake:
                 points=total, rejected=total, message="no pipeline is configured here"
             )
         shares = routing.route(pieces, routes) if pieces else []
-        if not (_has_room(shares) and (not late or self._has_room_later(shares, late))):
+        if not (_has_room(shares) and (not late or self._has_room_later(late))):
             return self._turn_away()
         self.points += points
+        commit = Commit() if routes.durable else None
         if late and self._doorstep is not None:
             for missing, parcel in late:
+                if commit is not None:
+                    parcel.commit = commit
+                    commit.expect()
                 for each in self._doorstep.hold(missing, parcel):
                     self.pass_on(each)
-        _book(shares)
-        return self._taken(points, refused)
+        _book(shares, commit)
+        if commit is not None and commit.settled and not commit.failed:
+            commit = None
+        return self._taken(points, refused, commit)
 
     def pass_on(self, parcel: holding.Parcel) -> int:
         """Hand each pipeline its part of what waited; return the points that none is there for.
@@ -128,11 +153,15 @@ class Intake:
         destination without room books the loss, and points without a pipeline count as rejected.
         """
         pieces, *_ = self._pieces(parcel.body, parcel.peer, parcel.trusted, None)
-        if not self.routes.pipelines:
+        if self.routes.pipelines:
+            _book(routing.route(pieces, self.routes), parcel.commit)
+            lost = 0
+        else:
             self.rejected += parcel.points
-            return parcel.points
-        _book(routing.route(pieces, self.routes))
-        return 0
+            lost = parcel.points
+        if parcel.commit is not None:
+            parcel.commit.done(written=True)
+        return lost
 
     def _pieces(
         self,
@@ -167,42 +196,46 @@ class Intake:
             )
         return pieces, late, points, refused
 
-    def _has_room_later(
-        self, shares: Sequence[routing.Share[Outlet]], late: Sequence[Late]
-    ) -> bool:
-        """Say whether what shall wait may, where nothing else of the request is wanted now."""
-        if any(share.points for share in shares):
-            return True
+    def _has_room_later(self, late: Sequence[Late]) -> bool:
+        """Say whether what shall wait may; nobody knows yet which of those required will get it."""
         size = sum([len(parcel.body) for _, parcel in late])
-        return any(pipeline.outlet.has_room(size) for pipeline in self.routes.pipelines)
+        return all(
+            pipeline.outlet.has_room(size)
+            for pipeline in self.routes.pipelines
+            if pipeline.outlet.required
+        )
 
-    def _taken(self, points: int, refused: int) -> door.Taken:
+    def _taken(self, points: int, refused: int, commit: Commit | None = None) -> door.Taken:
         """Book *refused* points, which enter no ledger, and say what became of the others."""
         if not refused:
-            return door.Taken(points=points)
+            return door.Taken(points=points, commit=commit)
         self.refused[UNNAMED] += refused
         message = f"{refused} data points of metrics without a name; name them"
-        return door.Taken(points=points + refused, rejected=refused, message=message)
+        total = points + refused
+        return door.Taken(points=total, rejected=refused, message=message, commit=commit)
 
     def _turn_away(self) -> door.Overloaded:
         self.turned_away += 1
         return door.Overloaded(COME_AGAIN)
 
 
-def _book(shares: Sequence[routing.Share[Outlet]]) -> None:
+def _book(shares: Sequence[routing.Share[Outlet]], commit: Commit | None) -> None:
     for share in shares:
         outlet = share.route.outlet
         outlet.ledger.receive(share.received, share.filtered)
-        if share.points:
-            outlet.offer(share.body, share.points)
+        if not share.points:
+            continue
+        if commit is not None and outlet.durable:
+            commit.expect()
+            outlet.offer(share.body, share.points, share.spans, commit.done)
+        else:
+            outlet.offer(share.body, share.points, share.spans)
 
 
 def _has_room(shares: Sequence[routing.Share[Outlet]]) -> bool:
-    """Say whether any of the destinations that get something has room for it, or none gets any."""
-    idle = True
+    """Say whether every destination that is required has room for what it gets."""
     for share in shares:
-        if share.points:
-            if share.route.outlet.has_room(len(share.body)):
-                return True
-            idle = False
-    return idle
+        outlet = share.route.outlet
+        if share.points and outlet.required and not outlet.has_room(len(share.body)):
+            return False
+    return True

@@ -26,8 +26,21 @@ class Destination(Protocol):
         """Bytes waiting, batched or being sent."""
         ...
 
-    def offer(self, body: otlp.Encoded, points: int) -> bool:
-        """Take points that the ledger holds, or book their loss and say no."""
+    def offer(
+        self,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans = (),
+        written: Callable[[bool], None] | None = None,
+    ) -> bool:
+        """Take points that the ledger holds, or book their loss and say no.
+
+        With *written*, and a buffer that is synchronised each time, that is called once.
+        """
+        ...
+
+    def renew(self, output: gateway.Output) -> None:
+        """Use the secrets of *output*, which differs in nothing else, from the next request on."""
         ...
 
 
@@ -51,9 +64,32 @@ class Running(Generic[Kind]):
         held = self.destination.bytes_held
         return not held or held + size <= self.config.queue_bytes
 
-    def offer(self, body: otlp.Encoded, points: int) -> bool:
-        """Take points that the ledger holds, or book their loss and say no."""
-        return self.destination.offer(body, points)
+    @property
+    def required(self) -> bool:
+        """Whether requests are turned away while there is no room, instead of being lost here."""
+        return self.config.required
+
+    @property
+    def durable(self) -> bool:
+        """Whether `offer` tells when the data is safe from a crash."""
+        return self.config.buffer is not None and self.config.buffer.sync == "each"
+
+    def offer(
+        self,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans = (),
+        written: Callable[[bool], None] | None = None,
+    ) -> bool:
+        """Take points that the ledger holds, or book their loss and say no.
+
+        What a disk refuses is kept in memory as long as there is room. Only where the pipeline is
+        required the sender is told, and may send it again.
+        """
+        if written is not None and not self.required:
+            plain = written
+            return self.destination.offer(body, points, spans, lambda _: plain(True))
+        return self.destination.offer(body, points, spans, written)
 
 
 class Pipelines(Generic[Kind]):
@@ -126,6 +162,7 @@ class Pipelines(Generic[Kind]):
     def _publish(self) -> None:
         self._intake.routes = routing.Routes(
             generation=self._intake.routes.generation + 1,
+            durable=any(running.durable for running in self._running.values()),
             pipelines=tuple(
                 routing.Route(
                     name=name, selections=filters.selections(running.config.inputs), outlet=running

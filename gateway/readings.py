@@ -18,7 +18,7 @@ def of_intake(intake: Intake, trust: Trust, draining: int) -> Iterable[Reading]:
     for name, words, value in (
         ("points_taken", "Data points taken, before they were shared out.", intake.points),
         ("points_unrouted", "Data points that no pipeline was there for.", intake.rejected),
-        ("full_refusals", "Requests refused: no destination had room.", intake.turned_away),
+        ("full_refusals", "Requests refused: a required one had no room.", intake.turned_away),
         ("token_mismatches", "Bearer tokens shown that are none of ours.", trust.mismatches),
     ):
         yield _one("counter", f"headgate_gateway_{name}_total", words, value)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar, final
+from typing import Generic, TypeAlias, TypeVar, final
 
 from common.wire import otlp
 from gateway.filters import NOTHING, Removed, Selection
 
 Outlet = TypeVar("Outlet")
+
+_Kept: TypeAlias = tuple[bytes, bytes, int]
+"""A Resource, what is kept behind it, and the points of that."""
 
 
 @final
@@ -40,6 +43,8 @@ class Routes(Generic[Outlet]):
 
     generation: int
     pipelines: tuple[Route[Outlet], ...]
+    durable: bool = False
+    """Whether an outlet writes to disk before a request may be acknowledged."""
 
 
 @final
@@ -52,6 +57,7 @@ class Share(Generic[Outlet]):
     body: otlp.Encoded
     points: int
     filtered: Removed
+    spans: otlp.Spans
 
 
 def route(pieces: Sequence[Piece], routes: Routes[Outlet]) -> list[Share[Outlet]]:
@@ -60,33 +66,36 @@ def route(pieces: Sequence[Piece], routes: Routes[Outlet]) -> list[Share[Outlet]
     Order within the request is kept. Pipelines that take everything share one body.
     """
     received = sum([piece.frame.points for piece in pieces])
-    whole: otlp.Encoded | None = None
+    whole: tuple[otlp.Encoded, otlp.Spans] | None = None
     shares: list[Share[Outlet]] = []
     for pipeline in routes.pipelines:
         kept, filtered = _kept(pieces, pipeline.selections)
         if kept is None:
             if whole is None:
-                whole = _joined([(piece.resource, piece.frame.rest) for piece in pieces])
-            shares.append(Share(pipeline, received, whole, received, NOTHING))
+                whole = _joined([
+                    (piece.resource, piece.frame.rest, piece.frame.points) for piece in pieces
+                ])  # fmt: skip
+            shares.append(Share(pipeline, received, whole[0], received, NOTHING, whole[1]))
         else:
             left = received - sum(filtered.values())
-            shares.append(Share(pipeline, received, _joined(kept), left, filtered))
+            body, spans = _joined(kept)
+            shares.append(Share(pipeline, received, body, left, filtered, spans))
     return shares
 
 
 def _kept(
     pieces: Sequence[Piece], selections: Mapping[str, Selection]
-) -> tuple[list[tuple[bytes, bytes]] | None, Removed]:
+) -> tuple[list[_Kept] | None, Removed]:
     """Return the Resources that pass, with what is kept behind them, and what was removed by rule.
 
     ``None`` says that everything passes.
     """
     filtered: dict[str, int] = {}
-    kept: list[tuple[bytes, bytes]] = []
+    kept: list[_Kept] = []
     for piece in pieces:
         selection = selections.get(piece.source)
         frame = piece.frame
-        rest = frame.rest
+        rest, points = frame.rest, frame.points
         if selection is not None:
             if selection.frames:
                 rule = selection.rule(piece.namespace)
@@ -97,15 +106,23 @@ def _kept(
                 recipe = selection.recipe(frame)
                 for name, count in recipe.removed.items():
                     filtered[name] = filtered.get(name, 0) + count
-                if recipe.total == frame.points:
+                if recipe.total == points:
                     continue
                 rest = recipe.cut(rest)
-        kept.append((piece.resource, rest))
+                points -= recipe.total
+        kept.append((piece.resource, rest, points))
     return (kept, filtered) if filtered else (None, NOTHING)
 
 
-def _joined(frames: Sequence[tuple[bytes, bytes]]) -> otlp.Encoded:
+def _joined(frames: Sequence[_Kept]) -> tuple[otlp.Encoded, otlp.Spans]:
     """Write frames as one request; every byte of them is copied once."""
     if len(frames) == 1:
-        return otlp.Encoded(b"".join(otlp.parts(*frames[0])))
-    return otlp.Encoded(b"".join([part for frame in frames for part in otlp.parts(*frame)]))
+        resource, rest, _ = frames[0]
+        return otlp.Encoded(b"".join(otlp.parts(resource, rest))), ()
+    written: list[bytes] = []
+    spans: list[tuple[int, int]] = []
+    for resource, rest, points in frames:
+        part = otlp.parts(resource, rest)
+        written += part
+        spans.append((sum(map(len, part)), points))
+    return otlp.Encoded(b"".join(written)), tuple(spans)

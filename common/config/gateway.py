@@ -9,9 +9,10 @@ from msgspec import Meta, field
 
 from common.config import shared
 from common.config.doors import Limits, Listen
+from common.config.outputs import Buffer, OtlpOutput, Output, RemoteWriteOutput
 from common.config.shared import Section
 
-__all__ = ["Limits", "Listen"]
+__all__ = ["Buffer", "Limits", "Listen", "OtlpOutput", "Output", "RemoteWriteOutput"]
 
 
 class PodLabels(Section, frozen=True):
@@ -78,87 +79,6 @@ class Inputs(Section, frozen=True):
     """What agents scrape."""
 
 
-class OtlpOutput(Section, frozen=True):
-    """An OTLP backend."""
-
-    endpoint: str
-    """``http://host:port`` or ``https://host:port``."""
-    protocol: Literal["grpc", "http"] = "grpc"
-    """OTLP over gRPC, or over HTTP with protobuf."""
-    path: str = ""
-    """HTTP only; empty: /v1/metrics."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """Sent with every request; write secrets as ${file:/path}."""
-    compression: Literal["none", "gzip", "zstd", "snappy"] = "gzip"
-    """gRPC takes none and gzip."""
-    timeout: Annotated[float, Meta(gt=0, le=3600)] = 10.0
-    """Seconds one attempt may take."""
-    grpc_client: Literal["lean", "grpcio"] = "lean"
-    """Which implementation speaks gRPC."""
-    tls: shared.Tls = shared.Tls()
-    """How the backend is verified."""
-
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Check what one field means for another."""
-        yield from shared.url("endpoint", self.endpoint)
-        if self.path and self.protocol == "grpc":
-            yield "path", "gRPC has no path; remove it or set protocol: http"
-        if self.protocol == "grpc" and self.compression not in {"none", "gzip"}:
-            yield (
-                "compression",
-                f"{self.compression!r} is for protocol http; gRPC takes none or gzip",
-            )
-        grpcio = self.protocol == "grpc" and self.grpc_client == "grpcio"
-        if grpcio and self.tls.insecure_skip_verify:
-            yield (
-                "tls.insecure_skip_verify",
-                "grpcio always verifies; give ca_file, or set grpc_client: lean",
-            )
-
-
-class RemoteWriteOutput(Section, frozen=True):
-    """A Prometheus remote-write backend, protocol 1.0."""
-
-    url: str
-    """``http://host:port/api/v1/write`` or the like."""
-    naming: Literal["suffixes", "plain"] = "suffixes"
-    """``suffixes``: unit and type are appended; ``plain``: names as they came."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """Sent with every request; write secrets as ${file:/path}."""
-    external_labels: dict[str, str] = field(default_factory=dict)
-    """Labels of every series that does not have them."""
-    promote: tuple[str, ...] = ()
-    """Resource attributes that become labels of every series."""
-    target_info: bool = True
-    """Send the resource's other attributes as target_info."""
-    scope_labels: bool = True
-    """Send the scope as otel_scope_name and otel_scope_version."""
-    memo_bytes: shared.Bytes = 128 << 20
-    """Bytes of series to remember, about 300 for each, so that only new ones are converted."""
-    timeout: Annotated[float, Meta(gt=0, le=3600)] = 30.0
-    """Seconds one attempt may take."""
-    tls: shared.Tls = shared.Tls()
-    """How the backend is verified."""
-
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Check that the URL is one."""
-        yield from shared.url("url", self.url)
-
-
-class Output(Section, frozen=True):
-    """Where a pipeline sends: exactly one of the two."""
-
-    otlp: OtlpOutput | None = None
-    """An OTLP backend."""
-    remote_write: RemoteWriteOutput | None = None
-    """A Prometheus remote-write backend."""
-
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Ask for exactly one."""
-        if (self.otlp is None) == (self.remote_write is None):
-            yield "", "give exactly one of otlp, remote_write"
-
-
 class Pipeline(Section, frozen=True):
     """From the inputs it chooses to one destination."""
 
@@ -175,7 +95,18 @@ class Pipeline(Section, frozen=True):
     retry: shared.Retrying = shared.Retrying()
     """What happens when the backend does not take them."""
     queue_bytes: shared.Bytes = 64 << 20
-    """Bytes that wait for this destination, those being sent included."""
+    """Bytes in memory that wait for this destination, those being sent included."""
+    required: bool = False
+    """Without room here requests are refused at the doors, instead of being dropped here."""
+    buffer: Buffer | None = None
+    """Keep data on disk until it is delivered; off unless given."""
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Refuse an order that the destination does not take."""
+        newest = self.buffer is not None and self.buffer.order == "newest"
+        if newest and self.output.remote_write is not None:
+            why = "newest would break the order that remote write keeps to; set oldest"
+            yield "buffer.order", why
 
 
 class Agents(Section, frozen=True):

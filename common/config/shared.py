@@ -85,6 +85,8 @@ class Admin(Section, frozen=True):
     """Address of /livez and /readyz."""
     metrics: str = "0.0.0.0:8888"
     """Address of /metrics; both addresses serve the same pages."""
+    otelcol_metrics: bool = True
+    """Tell about sent, failed and refused points also by the names of OpenTelemetry Collectors."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check that both are addresses."""

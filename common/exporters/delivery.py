@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import final
 
-from common.config import shared
+from common.config import outputs, shared
 from common.exporters import backoff, cutting, reporting
 from common.exporters.account import Account
 from common.exporters.batching import Batcher
@@ -83,7 +83,13 @@ class Destination:
         """Bytes waiting, batched or being sent, before conversion and compression."""
         return self._inbox.size + self._batcher.size + self._batched_bytes
 
-    def offer(self, body: otlp.Encoded, points: int) -> bool:
+    def offer(
+        self,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans = (),  # noqa: ARG002
+        written: Callable[[bool], None] | None = None,  # noqa: ARG002
+    ) -> bool:
         """Take *points* that the ledger holds already, or book their loss; never wait.
 
         A body larger than the whole queue is taken while nothing is held: it could never fit. One
@@ -122,6 +128,10 @@ class Destination:
             condition=self._reporter.condition,
             recognition=self._exporter.recognition(),
         )
+
+    def renew(self, output: outputs.Output) -> None:
+        """Use the secrets of *output*, which differs in nothing else, from the next request on."""
+        self._exporter.renew(output)
 
     def close(self) -> None:
         """Take no more; `work` ends when all that is held has met its fate."""

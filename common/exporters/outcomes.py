@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, final
 
+from common.config import outputs
 from common.service.ledger import DropReason
 from common.wire import otlp
 
@@ -88,6 +89,15 @@ class Recognition:
     max_bytes: int
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A batch as it will be cut and encoded; its points and the drops are those it was given."""
+
+    batch: Batch
+    dropped: Mapping[DropReason, int] = field(default_factory=dict)
+
+
 class Exporter(Protocol):
     """A client of one backend."""
 
@@ -95,8 +105,27 @@ class Exporter(Protocol):
         """Return how it fares with known shapes; ``None`` if it does not convert."""
         return None
 
+    def identity(self, resource: bytes, /) -> bytes | None:  # noqa: ARG002 - of who converts
+        """Return what tells the series of an encoded Resource from those of others.
+
+        What has the same identity must arrive in order; ``None`` if this backend has no order.
+        """
+        return None
+
+    def renew(self, output: outputs.Output, /) -> None:  # noqa: ARG002 - of who has secrets
+        """Use the secrets of *output*, which differs in nothing else, from the next request on."""
+        return
+
+    def prepare(self, batch: Batch, /) -> Prepared:
+        """Do to *batch* what must be done once, however often it is cut and encoded afterwards."""
+        return Prepared(batch=batch)
+
     def encode(self, batch: Batch, /) -> Encoding:
-        """Convert and compress *batch*; called once per batch, however often it is sent."""
+        """Convert and compress *batch*, which was prepared, or a piece of it.
+
+        Called once per piece, however often it is sent; again for the halves of one that was too
+        big. So it must not remember anything of the points.
+        """
         ...
 
     async def send(self, request: Request, /) -> Verdict:

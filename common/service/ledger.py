@@ -24,6 +24,12 @@ class DropReason(StrEnum):
     DUPLICATE = "duplicate"  # another point of the batch is the same sample of the same series
     SHUTDOWN = "shutdown"  # still held when the grace period ended
     WORKER_LOST = "worker_lost"  # held by a worker process that died, as far as it had told
+    BASELINE = "baseline"  # the first total of a series, from which differences are counted
+    OUT_OF_ORDER = "out_of_order"  # older than what its series was last seen with
+    BUFFER_FULL = "buffer_full"  # on disk, in the oldest segment when the byte limit was reached
+    BUFFER_EXPIRED = "buffer_expired"  # on disk for longer than the age limit
+    BUFFER_CORRUPT = "buffer_corrupt"  # on disk, but no longer what was written
+    BUFFER_FAILED = "buffer_failed"  # the disk did not take it, and memory had no room
 
 
 class FilterRule(StrEnum):
@@ -46,6 +52,7 @@ class Ledger:
     received: int = 0
     delivered: int = 0
     held: int = 0
+    recovered: int = 0  # of those received, points that a former process had left on disk
     filtered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FilterRule, 0))
     dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DropReason, 0))
 
@@ -55,6 +62,12 @@ class Ledger:
         for rule, removed in filtered.items():
             self.filtered[rule] += removed
             points -= removed
+        self.held += points
+
+    def recover(self, points: int) -> None:
+        """Book *points* found on disk: received by a former process, and held again."""
+        self.received += points
+        self.recovered += points
         self.held += points
 
     def drop(self, points: int, reason: DropReason) -> None:
@@ -72,6 +85,7 @@ class Ledger:
         self.received += other.received
         self.delivered += other.delivered
         self.held += other.held
+        self.recovered += other.recovered
         for rule, points in other.filtered.items():
             self.filtered[rule] = self.filtered.get(rule, 0) + points
         for reason, points in other.dropped.items():
@@ -91,6 +105,7 @@ class Ledger:
         """Return the account as plain values for ``/debug/ledger`` and the demo."""
         return {
             "received": self.received,
+            "recovered": self.recovered,
             "filtered": sum(self.filtered.values()),
             "delivered": self.delivered,
             "dropped": sum(self.dropped.values()),

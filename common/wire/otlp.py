@@ -25,13 +25,14 @@ from common.wire.otlp_attributes import (
     string_attributes,
     without_attributes,
 )
-from common.wire.otlp_pieces import Encoded, split
+from common.wire.otlp_pieces import Encoded, Spans, split
 from common.wire.otlp_recipes import Recipe, recipe
 
 __all__ = [
     "Encoded",
     "Frame",
     "Recipe",
+    "Spans",
     "attribute",
     "attribute_keys",
     "count",

@@ -16,6 +16,12 @@ from common.wire import otlp_shape, protobuf
 Encoded = NewType("Encoded", bytes)
 """An ExportMetricsServiceRequest that we walked or wrote; concatenating two of them merges them."""
 
+Spans: TypeAlias = tuple[tuple[int, int], ...]
+"""For each ResourceMetrics of a request its bytes, tag and length included, and its data points.
+
+Empty where there is only one, of which the request says all.
+"""
+
 Piece: TypeAlias = tuple[bytes, int]
 """Bytes of a message, and the data points in them."""
 

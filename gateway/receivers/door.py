@@ -8,20 +8,27 @@ from typing import Final, Protocol, TypeAlias, final
 
 from common.config.gateway import Limits, Listen
 from common.service.telemetry import Reading
+from gateway.commit import Commit
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
 
+AGAIN: Final = 5.0  # seconds: what a client is told whose request could not be written to disk
 MAX_REASON: Final = 1024  # characters of a reason that a client is told
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """The request is ours now; *rejected* of its *points* were left out, *message* says why."""
+    """The request is ours now; *rejected* of its *points* were left out, *message* says why.
+
+    With a *commit* the client must not be told before that is settled; and if it failed, the client
+    is to be told to come again after `AGAIN` seconds.
+    """
 
     points: int
     rejected: int = 0
     message: str = ""
+    commit: Commit | None = None
 
 
 @final

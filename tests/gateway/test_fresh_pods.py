@@ -183,8 +183,9 @@ async def test_a_destination_that_is_full_by_then_books_the_loss() -> None:
     assert (home.queue.ledger.received, home.queue.ledger.balance()) == (5, 0)
 
 
-async def test_when_all_are_full_already_the_sender_keeps_its_data() -> None:
+async def test_when_one_that_is_required_is_full_already_the_sender_keeps_its_data() -> None:
     home = Home(room=0)
+    home.queue.required = True
     async with home.keeping():
         assert home.send(5) == door.Overloaded(intake.COME_AGAIN)
         assert home.doorstep.page()["taken"] == 0

@@ -1,5 +1,7 @@
 """A request is taken whole or not at all, and every point of it is booked."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -18,22 +20,41 @@ from tests.gateway import samples
 
 
 class Queue:
-    """An outlet with room for so many bytes."""
+    """An outlet with room for so many bytes; a durable one writes when `write` is called."""
 
-    def __init__(self, room: int = 1 << 20) -> None:
+    def __init__(
+        self, room: int = 1 << 20, *, required: bool = False, durable: bool = False
+    ) -> None:
         self.ledger, self.room = Ledger("queue"), room
+        self.required, self.durable = required, durable
         self.held: list[bytes] = []
+        self.spans: list[otlp.Spans] = []
+        self.unwritten: list[Callable[[bool], None]] = []
 
     def has_room(self, size: int) -> bool:
         return size <= self.room
 
-    def offer(self, body: otlp.Encoded, points: int) -> bool:
+    def offer(
+        self,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans = (),
+        written: Callable[[bool], None] | None = None,
+    ) -> bool:
+        assert (written is not None) == self.durable
+        if written is not None:
+            self.unwritten.append(written)
         if not self.has_room(len(body)):
             self.ledger.drop(points, DropReason.INBOX_FULL)
             return False
         self.room -= len(body)
         self.held.append(body)
+        self.spans.append(spans)
         return True
+
+    def write(self, *, well: bool = True) -> None:
+        for written in self.unwritten:
+            written(well)
 
 
 def taking(frames: intake.Frames = otlp.frames, **queues: tuple[Queue, Inputs]) -> intake.Intake:
@@ -45,6 +66,7 @@ def taking(frames: intake.Frames = otlp.frames, **queues: tuple[Queue, Inputs]) 
             routing.Route(name=name, selections=filters.selections(inputs), outlet=queue)
             for name, (queue, inputs) in queues.items()
         ),
+        durable=any(queue.durable for queue, _ in queues.values()),
     )
     return heart
 
@@ -125,7 +147,7 @@ def test_a_request_of_nothing_but_refused_points_reaches_nobody() -> None:
 
 
 def test_what_is_turned_away_is_not_refused() -> None:
-    heart = taking(a=(Queue(room=0), Inputs()))
+    heart = taking(a=(Queue(room=0, required=True), Inputs()))
     heart.take(samples.request(("", "a")), None, trusted=False)
     assert (heart.refused, heart.turned_away) == ({"unnamed": 0}, 1)
 
@@ -146,14 +168,63 @@ def test_a_full_destination_loses_its_share_and_the_others_feel_nothing() -> Non
     assert free.ledger.held == 5
 
 
-def test_when_no_destination_has_room_the_sender_keeps_its_data() -> None:
-    heart = taking(a=(Queue(room=0), Inputs()), b=(Queue(room=0), Inputs()))
+def test_without_room_where_it_is_required_the_sender_keeps_its_data() -> None:
+    free = Queue()
+    heart = taking(a=(Queue(room=0, required=True), Inputs()), b=(free, Inputs()))
     assert heart.overloaded() == door.Overloaded(intake.COME_AGAIN)
-    nearly = Queue(room=5)
-    heart = taking(a=(nearly, Inputs()))
+    nearly = Queue(room=5, required=True)
+    heart = taking(a=(nearly, Inputs()), b=(free, Inputs()))
     assert heart.overloaded() is None
     assert heart.take(samples.request(), None, trusted=False) == door.Overloaded(intake.COME_AGAIN)
     assert (nearly.ledger.received, heart.turned_away, heart.points) == (0, 1, 0)
+    assert free.ledger.received == 0
+
+
+def test_what_a_required_destination_does_not_get_needs_no_room_there() -> None:
+    full = Queue(room=0, required=True)
+    heart = taking(a=(full, Inputs(otlp=Input(metrics=Names(include=("other",))))))
+    assert heart.take(samples.request(), None, trusted=False) == door.Taken(points=1)
+
+
+def test_the_answer_waits_until_every_durable_destination_has_written() -> None:
+    one, two, plain = Queue(durable=True), Queue(durable=True), Queue()
+    heart = taking(a=(one, Inputs()), b=(two, Inputs()), c=(plain, Inputs()))
+    answer = heart.take(samples.request(), None, trusted=False)
+    assert isinstance(answer, door.Taken)
+    assert answer.commit is not None
+    told: list[bool] = []
+    answer.commit.when_settled(lambda: told.append(True))
+    one.write()
+    assert (told, answer.commit.settled) == ([], False)
+    two.write()
+    assert (told, answer.commit.failed) == ([True], False)
+
+
+def test_a_destination_that_cannot_write_makes_the_commit_fail() -> None:
+    queue = Queue(durable=True)
+    heart = taking(a=(queue, Inputs()))
+    answer = heart.take(samples.request(), None, trusted=False)
+    queue.write(well=False)
+    assert isinstance(answer, door.Taken)
+    assert answer.commit is not None
+    assert (answer.commit.settled, answer.commit.failed) == (True, True)
+
+
+def test_destinations_are_told_where_each_resource_of_a_request_ends() -> None:
+    queue, some = Queue(), Queue()
+    heart = taking(a=(queue, Inputs()), b=(some, Inputs(otlp=Input(metrics=Names(exclude=("b",))))))
+    built = Request()
+    samples.add_frame(built, ("a", "b"), points=2)
+    samples.add_frame(built, ("a",), points=3, attributes={"service.name": "other"})
+    heart.take(built.SerializeToString(), None, trusted=False)
+    for found, points in ((queue, (4, 3)), (some, (2, 3))):
+        (spans,) = found.spans
+        assert tuple(count for _, count in spans) == points
+        body, at = found.held[0], 0
+        for size, count in spans:
+            assert otlp.count(body[at : at + size]) == count
+            at += size
+        assert at == len(body)
 
 
 def test_what_every_pipeline_filters_needs_no_room() -> None:

@@ -43,7 +43,10 @@ def test_an_empty_document_is_a_gateway_without_pipelines() -> None:
             "pipelines[0].output.otlp.path",
         ),
         (
-            "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x', compression: zstd}}}]",
+            (
+                "pipelines: [{name: a, output: {otlp: "
+                "{endpoint: 'http://x', grpc_client: grpcio, compression: zstd}}}]"
+            ),
             "pipelines[0].output.otlp.compression",
         ),
         (

@@ -36,6 +36,7 @@ def test_the_summary_names_rules_and_reasons_that_happened() -> None:
     ledger.drop(1, DropReason.TOO_OLD)
     assert ledger.summary() == {
         "received": 5,
+        "recovered": 0,
         "filtered": 2,
         "delivered": 0,
         "dropped": 1,
