@@ -27,6 +27,7 @@ from gateway import (
     pipelines,
     readings,
     settings,
+    shelves,
 )
 from gateway.accounts import Accounts
 from gateway.intake import Intake
@@ -122,7 +123,12 @@ async def _run(
             now=asyncio.get_running_loop().time,
         )
         trust, clients = Trust(loaded.tokens), Trust(loaded.client_tokens)
-        async with pipelines.running(destinations.entering, accounts, intake) as running:
+        async with (
+            shelves.keeping(*place.seat) as kept,
+            pipelines.running(
+                partial(destinations.entering, shelves=kept), accounts, intake
+            ) as running,
+        ):
             await running.apply(config.pipelines)
 
             async def apply(changed: settings.Loaded) -> None:

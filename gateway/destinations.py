@@ -4,48 +4,69 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, TypeAlias
+
+import msgspec
 
 from common.config import gateway
 from common.exporters import build, delivery
 from common.exporters.outcomes import Recognition
 from common.service import clock
 from common.service.ledger import Ledger
+from common.service.settings import SettingsError
 from common.service.telemetry import Reading, Whole
 from gateway.pipelines import Running
+from gateway.shelves import Shelves
 
 Entered: TypeAlias = Running[delivery.Destination]
 
 # OTLP receivers take batches in any order, so one slow answer need not stop the others. A remote
-# write receiver refuses samples that are older than what it has, so there order is kept.
-OTLP_CONCURRENCY: Final = 4
-REMOTE_WRITE_CONCURRENCY: Final = 1
+# write receiver refuses samples that are older than what it has, so there each series has its lane.
+OTLP_LANES: Final = 4
 
 
 @asynccontextmanager
 async def entering(
-    pipeline: gateway.Pipeline, ledger: Ledger
+    pipeline: gateway.Pipeline, ledger: Ledger, *, shelves: Shelves
 ) -> AsyncIterator[delivery.Destination]:
     """Run the destination of *pipeline*; leaving normally drains it, by an exception abandons it.
 
-    Raises :class:`~common.service.settings.SettingsError`, with keys relative to the output.
+    Raises :class:`~common.service.settings.SettingsError`, with keys relative to the pipeline.
     """
-    output = pipeline.output
-    async with (
-        build.exporting(output, now=clock.unix_seconds) as exporter,
-        delivery.delivering(
-            pipeline.name,
-            exporter,
-            ledger,
-            batching=pipeline.batch,
-            retrying=pipeline.retry,
-            queue_bytes=pipeline.queue_bytes,
-            concurrency=REMOTE_WRITE_CONCURRENCY if output.remote_write else OTLP_CONCURRENCY,
-            random=random.random,
-        ) as destination,
-    ):
-        yield destination
+    async with AsyncExitStack() as stack:
+        try:
+            exporter = await stack.enter_async_context(
+                build.exporting(pipeline.output, now=clock.unix_seconds)
+            )
+        except SettingsError as error:
+            raise error.within("output") from error
+        lease, retrying = None, pipeline.retry
+        if pipeline.buffer is not None:
+            lease = await stack.enter_async_context(shelves.lease(pipeline.name, pipeline.buffer))
+            ledger.recover(lease.recovered)
+            # What is on disk may take as long as it is kept there.
+            retrying = msgspec.structs.replace(retrying, max_age=pipeline.buffer.max_age)
+        yield await stack.enter_async_context(
+            delivery.delivering(
+                pipeline.name,
+                exporter,
+                ledger,
+                batching=pipeline.batch,
+                retrying=retrying,
+                queue_bytes=pipeline.queue_bytes,
+                lanes=_lanes(pipeline.output),
+                random=random.random,
+                lease=lease,
+                buffer=pipeline.buffer,
+            )
+        )
+
+
+def _lanes(output: gateway.Output) -> tuple[int, int]:
+    if output.remote_write is None:
+        return OTLP_LANES, OTLP_LANES
+    return output.remote_write.min_lanes, output.remote_write.max_lanes
 
 
 def readings(running: Iterable[Entered]) -> Iterable[Reading]:

@@ -21,9 +21,8 @@ MAX_DRAINING: Final = 16  # destinations that are gone and still hold data, each
 class Destination(Protocol):
     """What a pipeline wants of :class:`common.exporters.delivery.Destination`."""
 
-    @property
-    def bytes_held(self) -> int:
-        """Bytes waiting, batched or being sent."""
+    def has_room(self, size: int) -> bool:
+        """Say whether *size* bytes more would be taken now, without anything else being lost."""
         ...
 
     def offer(
@@ -60,9 +59,8 @@ class Running(Generic[Kind]):
     leave: asyncio.Event
 
     def has_room(self, size: int) -> bool:
-        """Say whether *size* bytes more would be taken now, as the destination decides it."""
-        held = self.destination.bytes_held
-        return not held or held + size <= self.config.queue_bytes
+        """Say whether *size* bytes more would be taken now, without anything else being lost."""
+        return self.destination.has_room(size)
 
     @property
     def required(self) -> bool:
@@ -205,7 +203,7 @@ class Pipelines(Generic[Kind]):
             if opened.done() and not opened.cancelled():
                 raise
             if not opened.cancelled():
-                opened.set_exception(_placed(pipeline, error))
+                opened.set_exception(error.within(f"pipelines[{pipeline.name}]"))
         finally:
             self._draining.discard(ticket)
 
@@ -227,17 +225,6 @@ async def running(
 
 def _differs(old: gateway.Pipeline, new: gateway.Pipeline) -> bool:
     """Say whether the destination itself differs: a filter alone needs no new connection."""
-    return (old.output, old.batch, old.retry, old.queue_bytes) != (
-        new.output,
-        new.batch,
-        new.retry,
-        new.queue_bytes,
-    )
-
-
-def _placed(pipeline: gateway.Pipeline, error: SettingsError) -> SettingsError:
-    """Return *error* with keys that say which pipeline it is about."""
-    output = f"pipelines[{pipeline.name}].output"
-    return SettingsError(
-        [Problem(f"{output}.{p.key}".rstrip("."), p.message) for p in error.problems]
-    )
+    return (old.output, old.batch, old.retry, old.queue_bytes, old.buffer) != (
+        new.output, new.batch, new.retry, new.queue_bytes, new.buffer,
+    )  # fmt: skip

@@ -21,6 +21,11 @@ class Place(Protocol):
     @property
     def shares_ports(self) -> bool: ...  # noqa: D102 - the protocol's names say it
 
+    @property
+    def seat(self) -> tuple[int, int]:
+        """Return the number of this process, from 1, and of how many; zeros if it is the whole."""
+        ...
+
     def part(self, loaded: settings.Loaded) -> settings.Loaded:
         """Return what of the whole gateway's configuration is this process's."""
         ...
@@ -56,6 +61,7 @@ class Alone:
 
     environ: Mapping[str, str]
     shares_ports: bool = False
+    seat: tuple[int, int] = (0, 0)
 
     def part(self, loaded: settings.Loaded) -> settings.Loaded:
         """Return all of it."""

@@ -9,10 +9,18 @@ from msgspec import Meta, field
 
 from common.config import shared
 from common.config.doors import Limits, Listen
-from common.config.outputs import Buffer, OtlpOutput, Output, RemoteWriteOutput
+from common.config.outputs import Buffer, OtlpOutput, Output, RemoteWriteOutput, SeriesState
 from common.config.shared import Section
 
-__all__ = ["Buffer", "Limits", "Listen", "OtlpOutput", "Output", "RemoteWriteOutput"]
+__all__ = [
+    "Buffer",
+    "Limits",
+    "Listen",
+    "OtlpOutput",
+    "Output",
+    "RemoteWriteOutput",
+    "SeriesState",
+]
 
 
 class PodLabels(Section, frozen=True):

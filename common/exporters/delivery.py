@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import final
 
 from common.config import outputs, shared
-from common.exporters import backoff, cutting, reporting
+from common.exporters import reporting
 from common.exporters.account import Account
-from common.exporters.batching import Batcher
-from common.exporters.outcomes import (
-    Batch,
-    Delivered,
-    Encoding,
-    Exporter,
-    Recognition,
-    Request,
-    Retry,
-    TooBig,
-    Verdict,
-)
-from common.service.inbox import Inbox
+from common.exporters.lanes import PERIOD, Lanes
+from common.exporters.line import Line
+from common.exporters.loads import Load, Piece, Supply
+from common.exporters.outcomes import Exporter, Recognition
+from common.exporters.sending import Sender
+from common.exporters.slots import Slots
+from common.exporters.storage import Lease, Record, Storage
 from common.service.ledger import DropReason, Ledger
 from common.wire import otlp
-
-_CANNOT_CARRY = "the destination's protocol cannot express them"
-_LEAST_BATCH = 64 << 10  # bytes; every backend takes that much, so smaller limits are not learnt
 
 
 @final
@@ -37,11 +27,12 @@ _LEAST_BATCH = 64 << 10  # bytes; every backend takes that much, so smaller limi
 class Stats:
     """A destination as it stands."""
 
-    bytes_held: int  # waiting, batched or being sent
-    points_held: int
+    bytes_held: int  # in memory: waiting or being sent
+    points_held: int  # in memory and on disk
     oldest_age: float  # seconds since the oldest point that is held arrived; 0.0 when none is
     attempts: int  # requests sent so far, repetitions included
     retries: int  # of these, repetitions
+    lanes: int  # requests that may be in flight at once
     condition: reporting.Condition
     recognition: Recognition | None  # of the exporter, if it converts
 
@@ -55,213 +46,246 @@ class Destination:
         exporter: Exporter,
         ledger: Ledger,
         *,
-        batching: shared.Batching,
+        supply: Supply,
+        lanes: Lanes,
         retrying: shared.Retrying,
         queue_bytes: int,
         random: Callable[[], float],
+        lease: Lease | None,
+        buffer: outputs.Buffer | None,
     ) -> None:
         self.name = name
-        self._exporter = exporter
-        self._retrying, self._random = retrying, random
         self._now = asyncio.get_running_loop().time
         self._reporter = reporting.Reporter(name, self._now)
         self._account = Account(ledger, self._reporter)
+        self._exporter, self._supply, self._lanes = exporter, supply, lanes
+        self._sender = Sender(
+            exporter, self._account, self._reporter, supply, retrying, now=self._now, random=random
+        )
         self._queue_bytes = queue_bytes
-        # Bounded here by all that is held; the inbox's own bound, on what waits, is implied.
-        self._inbox = Inbox[tuple[otlp.Encoded, int, float]](queue_bytes)
-        self._arrivals: deque[float] = deque()  # of what is in the inbox
-        self._batcher = Batcher(batching)
-        self._ready: deque[Batch] = deque()
-        self._turn = asyncio.Lock()  # one worker at a time makes batches, so that they keep order
-        self._sending: dict[int, Batch] = {}  # by worker
-        self._batched_bytes = 0  # in _ready and in _sending
-        self._attempts = self._retries = 0
-        self._last_attempt = float("-inf")
+        self._sending: dict[int, Load] = {}  # by lane
+        self._since: dict[int, float] = {}  # when each of them began, or was last looked at
+        self._busy = 0.0  # seconds that lanes were sending since the last look
+        self._sending_bytes = 0
+        self._idle: dict[int, asyncio.Future[None]] = {}  # by lane
+        self._closed = False
+        self._storage: Storage | None = None
+        if lease is not None and buffer is not None:
+            self._storage = Storage(
+                lease, settings=buffer, queue_bytes=queue_bytes, room=self._room, add=self._add,
+                looked=self._maybe_over, now=self._now,
+            )  # fmt: skip
+            lease.listen(self._deleted, self._unwritten)
 
     @property
     def bytes_held(self) -> int:
-        """Bytes waiting, batched or being sent, before conversion and compression."""
-        return self._inbox.size + self._batcher.size + self._batched_bytes
+        """Bytes in memory, waiting or being sent, before conversion and compression."""
+        return self._supply.size + self._sending_bytes
+
+    def has_room(self, size: int) -> bool:
+        """Say whether *size* bytes more would be taken now, without anything else being lost."""
+        if self._storage is not None and not self._storage.log.failing:
+            return self._storage.has_room(size)
+        held = self.bytes_held
+        return not held or held + size <= self._queue_bytes
 
     def offer(
         self,
         body: otlp.Encoded,
         points: int,
-        spans: otlp.Spans = (),  # noqa: ARG002
-        written: Callable[[bool], None] | None = None,  # noqa: ARG002
+        spans: otlp.Spans = (),
+        written: Callable[[bool], None] | None = None,
     ) -> bool:
         """Take *points* that the ledger holds already, or book their loss; never wait.
 
-        A body larger than the whole queue is taken while nothing is held: it could never fit. One
-        without points is nothing to deliver.
+        *spans* are those of *body*. *written* is called once: when the data is safe from a crash,
+        or with False if this destination has no buffer, or its disk does not take it. A body larger
+        than the whole queue is taken while nothing is held: it could never fit. One without points
+        is nothing to deliver.
         """
+        storage = self._storage
+        if points and storage is not None and not self._closed:  # noqa: SIM102 - one acts
+            if storage.offer(body, points, spans, written):
+                self._account.store(storage.log.points)
+                return True
+        if written is not None:
+            written(not points)
         if not points:
             return True
-        held = self._inbox.size + self._batcher.size + self._batched_bytes
         self._account.take(points)
-        if self._inbox.closed:
-            self._account.drop(points, DropReason.SHUTDOWN, "the destination is closing")
+        if self._closed:
+            self._account.lose(points, DropReason.SHUTDOWN, "the destination is closing")
             return False
+        held = self.bytes_held
         if held and held + len(body) > self._queue_bytes:
-            why = f"{held} of {self._queue_bytes} bytes are waiting; see queue_bytes"
-            self._account.drop(points, DropReason.INBOX_FULL, why)
+            if storage is not None:
+                why = f"{storage.log.failing or 'behind with writing'}, and memory is full"
+                self._account.lose(points, DropReason.BUFFER_FAILED, why)
+            else:
+                why = f"{held} of {self._queue_bytes} bytes are waiting; see queue_bytes"
+                self._account.lose(points, DropReason.INBOX_FULL, why)
             return False
-        arrived = self._now()
-        if not self._inbox.offer((body, points, arrived), len(body)):
-            raise RuntimeError("BUG: the inbox is fuller than the destination")
-        self._arrivals.append(arrived)
+        self._add(Piece(body, points, self._now()), spans)
         return True
-
-    def stats(self) -> Stats:
-        """Return how things stand, for metrics and pages."""
-        held = [batch.oldest for batch in (*self._sending.values(), *self._ready)]
-        if self._batcher.oldest is not None:
-            held.append(self._batcher.oldest)
-        if self._arrivals:
-            held.append(self._arrivals[0])
-        return Stats(
-            bytes_held=self.bytes_held,
-            points_held=self._account.held,
-            oldest_age=max(0.0, self._now() - min(held)) if held else 0.0,
-            attempts=self._attempts,
-            retries=self._retries,
-            condition=self._reporter.condition,
-            recognition=self._exporter.recognition(),
-        )
 
     def renew(self, output: outputs.Output) -> None:
         """Use the secrets of *output*, which differs in nothing else, from the next request on."""
         self._exporter.renew(output)
 
+    def stats(self) -> Stats:
+        """Return how things stand, for metrics and pages."""
+        held = [load.batch.oldest for load in self._sending.values()]
+        waiting = self._supply.oldest()
+        if waiting is not None:
+            held.append(waiting)
+        age = max(0.0, self._now() - min(held)) if held else 0.0
+        points = self._account.held
+        if self._storage is not None:
+            age = max(age, self._storage.log.oldest_age)
+            points += self._storage.log.points
+        return Stats(
+            bytes_held=self.bytes_held,
+            points_held=points,
+            oldest_age=age,
+            attempts=self._sender.attempts,
+            retries=self._sender.retries,
+            lanes=self._supply.lanes,
+            condition=self._reporter.condition,
+            recognition=self._exporter.recognition(),
+        )
+
     def close(self) -> None:
         """Take no more; `work` ends when all that is held has met its fate."""
-        self._inbox.close()
+        self._closed = True
+        self._wake(tuple(self._idle))
 
     def abandon(self) -> None:
-        """Book what is still held as lost; nothing may be sent afterwards."""
-        self._inbox.close()
+        """Book what only memory holds as lost; nothing may be sent afterwards."""
+        self._closed = True
         why = self._reporter.condition.last_error or "the grace period is over"
-        self._account.drop(self._account.held, DropReason.SHUTDOWN, why)
-        while self._inbox.take_nowait() is not None:
-            self._arrivals.popleft()
-        self._batcher.flush()
-        self._ready.clear()
+        self._account.lose(self._account.held, DropReason.SHUTDOWN, why)
+        if self._storage is not None:
+            self._account.recover(self._storage.leave(self._sending.values()))
+            self._account.store(self._storage.log.points)
+            if self._storage.log.points:
+                self._reporter.kept(self._storage.log.points)
+        self._supply.drain()
         self._sending.clear()
-        self._batched_bytes = 0
+        self._sending_bytes = 0
         self._reporter.close()
 
-    async def work(self, worker: int) -> None:
-        """Send batches, one after the other, until closed and empty."""
-        while (batch := await self._next(worker)) is not None:
-            if self._is_hopeless(batch):
-                self._account.drop(
-                    batch.points, DropReason.TOO_OLD, self._reporter.condition.last_error
-                )
-            else:
-                await self._deliver(batch)
-            del self._sending[worker]
-            self._batched_bytes -= len(batch.body)
+    async def work(self, lane: int) -> None:
+        """Send loads, one after the other, until closed and empty."""
+        while (load := await self._next(lane)) is not None:
+            self._begin(lane, load)
+            await self._sender.send(load)
+            self._end(lane, load)
 
-    def _is_hopeless(self, batch: Batch) -> bool:
-        # Every batch gets its attempt, however old; but what aged behind one that was tried in vain
-        # a moment ago does not take its time to time out as well.
-        now = self._now()
-        just_tried = now - self._last_attempt < self._retrying.initial
-        return self._reporter.failing and just_tried and now - batch.oldest > self._retrying.max_age
-
-    async def _next(self, worker: int) -> Batch | None:
-        async with self._turn:
-            while not self._ready:
-                # What waits already is taken without a timer: 0.14 instead of 7 µs a body (uvloop).
-                piece = self._inbox.take_nowait()
-                if piece is None:
-                    try:
-                        async with asyncio.timeout_at(self._batcher.due):
-                            piece = await self._inbox.take()
-                    except TimeoutError:
-                        self._make_ready(self._batcher.flush())
-                        continue
-                if piece is None:
-                    self._make_ready(self._batcher.flush())
-                    break
-                self._arrivals.popleft()
-                self._make_ready(self._batcher.add(*piece))
-            if not self._ready:
-                return None
-            self._sending[worker] = batch = self._ready.popleft()
-            return batch
-
-    def _make_ready(self, batches: list[Batch]) -> None:
-        self._ready += batches
-        self._batched_bytes += sum(len(batch.body) for batch in batches)
-
-    async def _deliver(self, batch: Batch) -> None:
-        cutter = cutting.Cutter(batch)
-        why, passed = "", False
+    async def adapt(self) -> None:
+        """Open and close lanes as the load asks for, for ever."""
+        supply = self._supply
+        if not isinstance(supply, Slots):
+            return
         while True:
-            piece, lost = cutter.take()
-            if lost:
-                self._account.drop(lost, DropReason.TOO_LARGE, why)
-            if piece is None:
-                break
-            verdict = await self._send(piece)
-            if isinstance(verdict, TooBig):
-                why = verdict.why
-                cutter.refuse(piece)
-            else:
-                passed = passed or isinstance(verdict, Delivered)
-        if cutter.refused is not None and passed:
-            # Only now is it certain that size was what the backend minded.
-            limit = max(_LEAST_BATCH, cutter.refused // 2)
-            if limit < self._batcher.max_bytes:
-                self._batcher.narrow(limit)
-                self._reporter.narrowed(limit, cutter.refused, why)
-
-    async def _send(self, batch: Batch) -> Verdict | None:
-        """Send all requests of *batch* and book them; a `TooBig` has booked nothing."""
-        encoding = self._exporter.encode(batch)
-        _check(encoding, batch)
-        verdict: Verdict | None = None
-        for index, request in enumerate(encoding.requests):
-            verdict = await self._persist(request, batch.oldest)
-            if index == 0:
-                if isinstance(verdict, TooBig):
-                    return verdict
-                self._account.drop_all(encoding.dropped, _CANNOT_CARRY)
-            self._account.book(request.points, verdict)
-        if not encoding.requests:
-            self._account.drop_all(encoding.dropped, _CANNOT_CARRY)
-        # Only a first request may still be cut: of the later ones' batch, parts were booked.
-        return None if isinstance(verdict, TooBig) else verdict
-
-    async def _persist(self, request: Request, oldest: float) -> Verdict:
-        """Send *request* until its fate is certain; a `Retry` means that it grew too old."""
-        attempts = 0
-        while True:
-            attempts += 1
-            self._attempts += 1
-            verdict = await self._exporter.send(request)
-            self._last_attempt = self._now()
-            if not isinstance(verdict, Retry):
-                return verdict
-            self._reporter.failed(verdict.why)
-            pause = backoff.pause(
-                self._retrying,
-                attempts=attempts,
-                after=verdict.after,
-                age=self._now() - oldest,
-                random=self._random,
+            await asyncio.sleep(PERIOD)
+            now = self._now()
+            for lane, since in self._since.items():
+                self._busy += now - since
+                self._since[lane] = now
+            busy, self._busy = self._busy / PERIOD, 0.0
+            wanted = self._lanes.look(
+                busy=busy, full=supply.size >= supply.max_bytes, failing=self._reporter.failing
             )
-            if pause is None:
-                return verdict
-            await asyncio.sleep(pause)
-            self._retries += 1
+            if wanted != supply.lanes:
+                supply.resize(wanted)
+                self._wake(tuple(self._idle))
 
+    async def feed(self) -> None:
+        """Move what is on disk into memory as there is room, for ever."""
+        if self._storage is not None:
+            await self._storage.feed()
 
-def _check(encoding: Encoding, batch: Batch) -> None:
-    found = sum(request.points for request in encoding.requests) + sum(encoding.dropped.values())
-    if found != batch.points:
-        raise RuntimeError(f"BUG: {batch.points} points were encoded as {found}")
+    async def give_way(self, senders: Iterable[asyncio.Task[None]]) -> None:
+        """Stop the *senders* when another destination wants the buffer: it has what is left."""
+        if self._storage is not None:
+            await self._storage.wanted.wait()
+            for sender in senders:
+                sender.cancel()
+
+    async def _next(self, lane: int) -> Load | None:
+        supply = self._supply
+        while True:
+            load = supply.take(lane, self._now(), hurry=self._closed)
+            if load is not None:
+                return load
+            if self._is_over():
+                self._wake(tuple(self._idle))
+                return None
+            # Woken when a batch is full, when there is something to wait for, and at the end.
+            self._idle[lane] = idle = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout_at(supply.due(lane)):
+                    await idle
+            except TimeoutError:
+                continue
+            finally:
+                self._idle.pop(lane, None)
+
+    def _begin(self, lane: int, load: Load) -> None:
+        self._sending[lane] = load
+        self._since[lane] = self._now()
+        self._sending_bytes += load.size
+        if self._supply.size:
+            self._wake(self._supply.left())
+
+    def _end(self, lane: int, load: Load) -> None:
+        del self._sending[lane]
+        self._busy += self._now() - self._since.pop(lane)
+        self._sending_bytes -= load.size
+        wake = self._supply.done(load)
+        if self._storage is not None:
+            self._storage.done(load)
+            self._account.store(self._storage.log.points)
+        self._wake(tuple(self._idle) if self._closed else wake)
+
+    def _is_over(self) -> bool:
+        behind = self._storage is not None and self._storage.behind
+        return self._closed and not self.bytes_held and not behind
+
+    def _maybe_over(self) -> None:
+        if self._is_over():
+            self._wake(tuple(self._idle))
+
+    def _deleted(self, points: int, reason: DropReason, why: str) -> None:
+        self._account.lose_stored(points, reason, why)
+        if self._storage is not None:
+            self._account.store(self._storage.log.points)
+        self._maybe_over()
+
+    def _room(self) -> int:
+        return self._queue_bytes - self.bytes_held
+
+    def _add(self, piece: Piece, spans: otlp.Spans) -> None:
+        self._wake(self._supply.add(piece, spans))
+
+    def _wake(self, lanes: Iterable[int]) -> None:
+        """Let *lanes* look what there is to do; where any may do it, one that is idle."""
+        for lane in lanes:
+            idle = self._idle.pop(lane, None)
+            if idle is None and self._supply.shared and self._idle:
+                _, idle = self._idle.popitem()
+            if idle is not None and not idle.done():
+                idle.set_result(None)
+
+    def _unwritten(self, records: Sequence[Record]) -> None:
+        """Take back into memory what could not be written, as long as there is room."""
+        for record in records:
+            self._account.take(record.points)
+            if self.bytes_held + len(record.body) > self._queue_bytes or self._closed:
+                why = "the disk does not take it, and memory is full"
+                self._account.lose(record.points, DropReason.BUFFER_FAILED, why)
+            else:
+                self._add(Piece(record.body, record.points, self._now()), record.spans)
 
 
 @asynccontextmanager
@@ -273,32 +297,52 @@ async def delivering(
     batching: shared.Batching,
     retrying: shared.Retrying,
     queue_bytes: int,
-    concurrency: int = 1,
+    lanes: tuple[int, int] = (1, 1),
     random: Callable[[], float],
+    lease: Lease | None = None,
+    buffer: outputs.Buffer | None = None,
 ) -> AsyncIterator[Destination]:
-    """Run a destination called *name*, for logs, with up to *concurrency* requests in flight.
+    """Run a destination called *name*, for logs, with a request in flight in each of its *lanes*.
 
+    There are as many as the first of *lanes* says at least, and the second at most. Where the
+    exporter wants series in order, each keeps to one lane; else order is kept with one lane only.
     Points offered are booked in *ledger* where their fate becomes certain; a ledger may be shared
-    by several destinations. With a concurrency of 1 the order of arrival is kept. *queue_bytes*
-    bounds all that waits, is batched or being sent. *random* answers numbers in [0, 1).
+    by several destinations. *queue_bytes* bounds all that is in memory. *random* answers numbers in
+    [0, 1). With a *lease* everything goes to disk as well, as *buffer* says.
 
     Leaving normally takes no more and delivers what is held, retrying as long as the outer deadline
-    allows; leaving by an exception or a cancellation books what is held as SHUTDOWN.
+    allows, or until another destination wants the lease; leaving by an exception or a cancellation
+    books what only memory holds as SHUTDOWN.
     """
+    least, most = lanes
+    ordered = exporter.identity(b"") is not None
+    supply = Slots(batching, least, exporter.identity) if ordered else Line(batching, most)
     destination = Destination(
         name,
         exporter,
         ledger,
-        batching=batching,
+        supply=supply,
+        lanes=Lanes(least, most),
         retrying=retrying,
         queue_bytes=queue_bytes,
         random=random,
+        lease=lease,
+        buffer=buffer,
     )
     try:
         async with asyncio.TaskGroup() as tasks:
-            for worker in range(concurrency):
-                tasks.create_task(destination.work(worker), name=f"deliver {name} {worker}")
+            senders = [
+                tasks.create_task(destination.work(lane), name=f"deliver {name} {lane}")
+                for lane in range(most)
+            ]
+            beside = [tasks.create_task(destination.feed(), name=f"feed {name}")]
+            if least < most:
+                beside.append(tasks.create_task(destination.adapt(), name=f"lanes of {name}"))
             yield destination
             destination.close()
+            beside.append(tasks.create_task(destination.give_way(senders)))
+            await asyncio.wait(senders)
+            for task in beside:
+                task.cancel()
     finally:
         destination.abandon()

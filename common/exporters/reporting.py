@@ -93,6 +93,11 @@ class Reporter:
         if told is None or self._now() - told >= _QUIET:
             self._tell(reason, _LOST)
 
+    def kept(self, points: int) -> None:
+        """Note that *points* stay in the buffer, for whoever comes next."""
+        extra = {"destination": self._name, "points": points}
+        self._log.info("points stay in the buffer", extra=extra)
+
     def close(self) -> None:
         """Say what was not said yet."""
         for reason in list(self._untold):

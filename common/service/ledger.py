@@ -53,6 +53,7 @@ class Ledger:
     delivered: int = 0
     held: int = 0
     recovered: int = 0  # of those received, points that a former process had left on disk
+    stored: int = 0  # of those held, points that are on disk
     filtered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FilterRule, 0))
     dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DropReason, 0))
 
@@ -70,6 +71,14 @@ class Ledger:
         self.recovered += points
         self.held += points
 
+    def bequeath(self) -> None:
+        """Take off what is on disk: whoever comes next will have received it."""
+        points = min(self.stored, self.held)  # some may have been sent since it was counted
+        self.received -= points
+        self.recovered -= points
+        self.held -= points
+        self.stored = 0
+
     def drop(self, points: int, reason: DropReason) -> None:
         """Book the loss of held points, where it becomes certain."""
         self.dropped[reason] += points
@@ -86,6 +95,7 @@ class Ledger:
         self.delivered += other.delivered
         self.held += other.held
         self.recovered += other.recovered
+        self.stored += other.stored
         for rule, points in other.filtered.items():
             self.filtered[rule] = self.filtered.get(rule, 0) + points
         for reason, points in other.dropped.items():
@@ -106,6 +116,7 @@ class Ledger:
         return {
             "received": self.received,
             "recovered": self.recovered,
+            "stored": self.stored,
             "filtered": sum(self.filtered.values()),
             "delivered": self.delivered,
             "dropped": sum(self.dropped.values()),

@@ -49,6 +49,13 @@ class SettingsError(ValueError):
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
 
+    def within(self, key: str) -> SettingsError:
+        """Return the same with keys that begin with *key*."""
+        return SettingsError([
+            Problem(f"{key}.{problem.key}".rstrip("."), problem.message)
+            for problem in self.problems
+        ])  # fmt: skip
+
 
 class _Loader(yaml.SafeLoader):
     """Refuses a key that is given twice, of which YAML would silently take the last."""

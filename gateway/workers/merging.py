@@ -68,8 +68,9 @@ class Carried:
         for ledger in ledgers:
             closed = self.accounts.of(ledger.pipeline)
             closed.include(ledger)
-            lost += ledger.held
-            closed.drop(ledger.held, DropReason.WORKER_LOST)
+            closed.bequeath()  # the worker in its place finds what is on disk
+            lost += closed.held
+            closed.drop(closed.held, DropReason.WORKER_LOST)
         self.accounts.mismatches += mismatches
         return lost
 

@@ -99,6 +99,7 @@ class Worker:
 
     def __init__(self, seat: messages.Seat, line: channel.Line) -> None:
         self._seat, self._line = seat, line
+        self.seat = (seat.number, seat.workers)
         self._index = pods.PodIndex()
         self._fed, self._listener = Fed(), facts.Listener()
         self._listeners: list[kubernetes.Changed] = []

@@ -36,6 +36,7 @@ def share(config: gateway.Gateway, workers: int, *, grpc: str, http: str) -> gat
                 pipeline,
                 output=_output(pipeline.output, workers),
                 queue_bytes=_part(pipeline.queue_bytes, workers),
+                buffer=_buffer(pipeline.buffer, workers),
             )
             for pipeline in config.pipelines
         ),
@@ -43,11 +44,29 @@ def share(config: gateway.Gateway, workers: int, *, grpc: str, http: str) -> gat
 
 
 def _output(output: gateway.Output, workers: int) -> gateway.Output:
-    write = output.remote_write
-    if write is None:
-        return output
-    part = msgspec.structs.replace(write, memo_bytes=_part(write.memo_bytes, workers))
-    return msgspec.structs.replace(output, remote_write=part)
+    replace = msgspec.structs.replace
+    write, otlp = output.remote_write, output.otlp
+    if write is not None:
+        write = replace(
+            write,
+            memo_bytes=_part(write.memo_bytes, workers),
+            series_state=_state(write.series_state, workers),
+        )
+    if otlp is not None:
+        otlp = replace(otlp, series_state=_state(otlp.series_state, workers))
+    return replace(output, remote_write=write, otlp=otlp)
+
+
+def _state(state: gateway.SeriesState, workers: int) -> gateway.SeriesState:
+    return msgspec.structs.replace(state, max_bytes=_part(state.max_bytes, workers))
+
+
+def _buffer(buffer: gateway.Buffer | None, workers: int) -> gateway.Buffer | None:
+    """Return a worker's part of the disk, which is two segments at least."""
+    if buffer is None:
+        return None
+    part = max(2 * buffer.segment_bytes, _part(buffer.max_bytes, workers))
+    return msgspec.structs.replace(buffer, max_bytes=part)
 
 
 def _part(whole: int, workers: int) -> int:

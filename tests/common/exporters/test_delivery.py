@@ -119,7 +119,7 @@ def running(
         batching=batching,
         retrying=retrying,
         queue_bytes=queue_bytes,
-        concurrency=concurrency,
+        lanes=(concurrency, concurrency),
         random=lambda: 0.5,
     )
 

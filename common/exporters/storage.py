@@ -1,0 +1,235 @@
+"""A destination's part of the durable buffer: what goes there, and what is had from there again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, Protocol, final
+
+from common.config import outputs
+from common.exporters.loads import Load, Piece, Receipt
+from common.service.ledger import DropReason
+from common.wire import otlp
+
+READ_BYTES: Final = 4 << 20  # of the buffer at a time
+
+
+class Record(Protocol):
+    """See :class:`common.buffer.log.Record`."""
+
+    @property
+    def number(self) -> int: ...  # noqa: D102 - the protocol's names say it
+    @property
+    def body(self) -> otlp.Encoded: ...  # noqa: D102
+    @property
+    def points(self) -> int: ...  # noqa: D102
+    @property
+    def spans(self) -> otlp.Spans: ...  # noqa: D102
+    @property
+    def age(self) -> float: ...  # noqa: D102
+
+
+class Log(Protocol):
+    """What delivery wants of :class:`common.buffer.log.Log`."""
+
+    @property
+    def unread(self) -> int: ...  # noqa: D102 - the protocol's names say it
+    @property
+    def points(self) -> int: ...  # noqa: D102
+    @property
+    def bytes_on_disk(self) -> int: ...  # noqa: D102
+    @property
+    def oldest_age(self) -> float: ...  # noqa: D102
+    @property
+    def failing(self) -> str: ...  # noqa: D102
+
+    def append(
+        self,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans,
+        *,
+        in_hand: bool,
+        written: Callable[[bool], None] | None,
+    ) -> int:
+        """Take a request to be written; return its number, or -1 if it cannot be taken."""
+        ...
+
+    def take(self, max_bytes: int, *, newest: bool) -> Awaitable[Sequence[Record]]:
+        """Return records that nobody has in hand."""
+        ...
+
+    def settle(self, number: int) -> None:
+        """Note that the fate of a record is certain."""
+        ...
+
+    def give_back(self) -> None:
+        """Let everything in hand be taken again."""
+        ...
+
+
+class Lease(Protocol):
+    """A log that outlives its destination: the next one of the same pipeline gets it.
+
+    Both may append; only the one whose turn it is may take, and settle.
+    """
+
+    @property
+    def log(self) -> Log: ...  # noqa: D102 - the protocol's names say it
+    @property
+    def wanted(self) -> asyncio.Event:
+        """Set while another destination waits for its turn."""
+        ...
+
+    def turn(self) -> Awaitable[None]:
+        """Wait until the destination before this one has ended."""
+        ...
+
+    def listen(
+        self,
+        lost: Callable[[int, DropReason, str], None],
+        failed: Callable[[Sequence[Record]], None],
+    ) -> None:
+        """Tell *lost* what was deleted unsent, and *failed* what could not be written."""
+        ...
+
+
+@final
+class Storage:
+    """Decides what of a stream of requests is delivered from memory, and what from disk.
+
+    *room* says how many bytes memory may take now, of its *queue_bytes*; *add* puts pieces there;
+    *looked* is called whenever the disk was read, and may have had nothing any more.
+
+    Oldest first, requests go by memory as long as nothing older is on disk only. Newest first, they
+    do as long as there is room, of which half is kept for them.
+    """
+
+    __slots__ = (
+        "_add", "_kept", "_lease", "_least", "_looked", "_max_bytes", "_mine", "_newest", "_now",
+        "_outstanding", "_reading", "_room", "_stir",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        settings: outputs.Buffer,
+        queue_bytes: int,
+        room: Callable[[], int],
+        add: Callable[[Piece, otlp.Spans], None],
+        looked: Callable[[], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._lease, self._max_bytes = lease, settings.max_bytes
+        self._newest = settings.order == "newest"
+        self._kept = queue_bytes // 2 if self._newest else 0  # bytes that a backlog does not take
+        self._least = min(READ_BYTES, queue_bytes // 4)  # reading less would not be worth it
+        self._room, self._add, self._looked, self._now = room, add, looked, now
+        self._mine = self._reading = False
+        self._stir = asyncio.Event()
+        self._outstanding: dict[int, Receipt] = {}
+
+    @property
+    def log(self) -> Log:
+        """The log."""
+        return self._lease.log
+
+    @property
+    def wanted(self) -> asyncio.Event:
+        """Set while another destination waits for the log."""
+        return self._lease.wanted
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is something on disk that memory does not have."""
+        return bool(self._lease.log.unread) or self._reading or not self._mine
+
+    def has_room(self, size: int) -> bool:
+        """Say whether *size* bytes more fit the disk without older ones being deleted."""
+        return self.log.bytes_on_disk + size <= self._max_bytes
+
+    def offer(
+        self,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans,
+        written: Callable[[bool], None] | None,
+    ) -> bool:
+        """Take a request that the ledger holds; say no if the disk does not take it."""
+        direct = self._mine and len(body) <= self._room() and (self._newest or not self.behind)
+        number = self.log.append(body, points, spans, in_hand=direct, written=written)
+        if number < 0:
+            return False
+        if direct:
+            self._hand(number, body, points, spans, self._now(), backlog=False)
+        else:
+            self._stir.set()
+        return True
+
+    def done(self, load: Load) -> None:
+        """Settle what *load* had the last pieces of."""
+        for piece in load.pieces:
+            receipt = piece.receipt
+            if receipt is None:
+                continue
+            receipt.left -= piece.points
+            if not receipt.left:
+                del self._outstanding[receipt.number]
+                self.log.settle(receipt.number)
+        self._stir.set()
+
+    def leave(self, interrupted: Iterable[Load]) -> int:
+        """Give back all that is not settled; return its points that are booked already.
+
+        They will be sent a second time: a record is settled as a whole, or not at all.
+        """
+        again = sum([receipt.points - receipt.left for receipt in self._outstanding.values()])
+        for load in interrupted:
+            backed = sum([piece.points for piece in load.pieces if piece.receipt is not None])
+            again += backed - (load.left - load.unbacked)
+        self._outstanding.clear()
+        if self._mine:
+            self.log.give_back()
+            self._mine = False
+        return again
+
+    async def feed(self) -> None:
+        """Move what is on disk into memory as there is room, for ever; waits for its turn first."""
+        await self._lease.turn()
+        self._mine = True
+        while True:
+            room = self._room() - self._kept
+            if self.log.unread and room >= self._least:
+                await self._read(min(READ_BYTES, room))
+            else:
+                self._stir.clear()
+                await self._stir.wait()
+
+    async def _read(self, max_bytes: int) -> None:
+        self._reading = True
+        try:
+            records = await self.log.take(max_bytes, newest=self._newest)
+            for record in records:
+                arrived = self._now() - record.age
+                self._hand(
+                    record.number, record.body, record.points, record.spans, arrived,
+                    backlog=self._newest,
+                )  # fmt: skip
+        finally:
+            self._reading = False
+        self._looked()
+
+    def _hand(
+        self,
+        number: int,
+        body: otlp.Encoded,
+        points: int,
+        spans: otlp.Spans,
+        arrived: float,
+        *,
+        backlog: bool,
+    ) -> None:
+        receipt = Receipt(number, points, points)
+        self._outstanding[number] = receipt
+        self._add(Piece(body, points, arrived, receipt, backlog), spans)
