@@ -198,6 +198,7 @@ class Storage:
         """Move what is on disk into memory as there is room, for ever; waits for its turn first."""
         await self._lease.turn()
         self._mine = True
+        self._looked()
         while True:
             room = self._room() - self._kept
             if self.log.unread and room >= self._least:
