@@ -11,6 +11,8 @@ METRICS = 20
 CLIENTS = 200
 SHUFFLED_EVERY = 10
 MARK = 0x1122334455667788
+KEY = b"http.route"  # once in every point
+LABEL = b"http_route"  # and what remote write makes of it
 
 
 @dataclass(slots=True, eq=False)

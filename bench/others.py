@@ -5,10 +5,13 @@ import json
 import signal
 import sys
 
+import cramjam
+import grpc
 from aiohttp import web
 
 from bench import loads
 from bench.references.remote_write import WriteRequest
+from bench.sending import METHOD
 from cli.demo import sink
 from cli.demo.arrivals import Arrivals
 
@@ -49,6 +52,42 @@ async def backend() -> None:
         await _serve(
             app, otlp_grpc=at.otlp_grpc, otlp_http=at.otlp_http, remote_write=at.remote_write
         )
+
+
+async def light(port: int, milliseconds: int) -> None:
+    """Take everything and count it as cheaply as can be, for rates: by a key that each point has.
+
+    OTLP over gRPC on *port*, 0 for any; remote write is answered after so many *milliseconds*.
+    """
+    points = {"grpc": 0, "write": 0}
+
+    async def export(body: bytes, _: object) -> bytes:
+        points["grpc"] += body.count(loads.KEY)
+        return b""
+
+    handler = grpc.unary_unary_rpc_method_handler(export)
+    service, _, method = METHOD.strip("/").partition("/")
+    server = grpc.aio.server(
+        handlers=[grpc.method_handlers_generic_handler(service, {method: handler})],
+        options=[("grpc.max_receive_message_length", 64 << 20), ("grpc.so_reuseport", 0)],
+    )
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+
+    async def write(request: web.Request) -> web.Response:
+        body = await request.read()
+        await asyncio.sleep(milliseconds / 1000)
+        points["write"] += bytes(cramjam.snappy.decompress_raw(body)).count(loads.LABEL)
+        return web.Response(status=204)
+
+    async def arrived(_: web.Request) -> web.Response:
+        return web.json_response(points)
+
+    app = web.Application(client_max_size=64 << 20)
+    app.router.add_post("/api/v1/write", write)
+    app.router.add_get("/arrived", arrived)
+    await _serve(app, otlp_grpc=f"http://127.0.0.1:{bound}")
+    await server.stop(grace=0)
 
 
 async def targets(samples: int) -> None:
@@ -189,5 +228,5 @@ async def _serve(app: web.Application, **told: str) -> None:
 
 
 if __name__ == "__main__":
-    kinds = {"backend": backend, "targets": targets, "kubernetes": kubernetes}
+    kinds = {"backend": backend, "light": light, "targets": targets, "kubernetes": kubernetes}
     asyncio.run(kinds[sys.argv[1]](*map(int, sys.argv[2:])))

@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.delivery_rows import backlog_row, buffered_row, many_row, slow_row
 from bench.rows import Bench, Measure, agent_row, gateway_row, pods_row
 
 
@@ -49,6 +50,17 @@ MODEL: dict[str, Goal] = {
     ),
     "gateway-http-rw-50": Goal(
         limit=1.0, unit=POINT, measure=gateway_row(door="http", output="write", points=50)
+    ),
+    "gateway-buffered": Goal(limit=1.43, unit="x CPU without", measure=buffered_row()),
+    "gateway-rw-50ms": Goal(limit=1.11, unit="x time of quick", measure=slow_row(milliseconds=50)),
+    "gateway-10-destinations": Goal(
+        limit=4.0, unit="x CPU of one", measure=many_row(destinations=10)
+    ),
+    "gateway-backlog-oldest": Goal(
+        limit=0.333, unit="live per drained", measure=backlog_row(order="oldest")
+    ),
+    "gateway-backlog-newest": Goal(
+        limit=0.333, unit="live per drained", measure=backlog_row(order="newest")
     ),
     "agent-10000": Goal(
         limit=0.5, unit=SAMPLE, measure=agent_row(targets=4, samples=10_000, interval=0.5)

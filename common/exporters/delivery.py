@@ -165,7 +165,9 @@ class Destination:
         why = self._reporter.condition.last_error or "the grace period is over"
         self._account.lose(self._account.held, DropReason.SHUTDOWN, why)
         if self._storage is not None:
-            self._account.recover(self._storage.leave(self._sending.values()))
+            again, lost = self._storage.leave(self._sending.values())
+            self._account.recover(again)
+            self._account.lose_stored(lost, DropReason.SHUTDOWN, why)
             self._account.store(self._storage.log.points)
             if self._storage.log.points:
                 self._reporter.kept(self._storage.log.points)

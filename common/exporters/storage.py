@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol, final
 
 from common.config import outputs
@@ -63,8 +63,8 @@ class Log(Protocol):
         """Note that the fate of a record is certain."""
         ...
 
-    def give_back(self) -> None:
-        """Let everything in hand be taken again."""
+    def give_back(self) -> Collection[int]:
+        """Let everything in hand be taken again; return the numbers of what is not on disk."""
         ...
 
 
@@ -106,8 +106,8 @@ class Storage:
     """
 
     __slots__ = (
-        "_add", "_kept", "_lease", "_least", "_looked", "_max_bytes", "_mine", "_newest", "_now",
-        "_outstanding", "_reading", "_room", "_stir",
+        "_add", "_in_hand", "_kept", "_lease", "_least", "_looked", "_max_bytes", "_mine",
+        "_newest", "_now", "_outstanding", "_reading", "_room", "_stir",
     )  # fmt: skip
 
     def __init__(
@@ -129,6 +129,7 @@ class Storage:
         self._mine = self._reading = False
         self._stir = asyncio.Event()
         self._outstanding: dict[int, Receipt] = {}
+        self._in_hand = 0  # points of these
 
     @property
     def log(self) -> Log:
@@ -142,8 +143,8 @@ class Storage:
 
     @property
     def behind(self) -> bool:
-        """Whether there is something on disk that memory does not have."""
-        return bool(self._lease.log.unread) or self._reading or not self._mine
+        """Whether there is something on disk, or on its way there, that memory does not have."""
+        return not self._mine or self._reading or self._lease.log.points > self._in_hand
 
     def has_room(self, size: int) -> bool:
         """Say whether *size* bytes more fit the disk without older ones being deleted."""
@@ -158,13 +159,12 @@ class Storage:
     ) -> bool:
         """Take a request that the ledger holds; say no if the disk does not take it."""
         direct = self._mine and len(body) <= self._room() and (self._newest or not self.behind)
-        number = self.log.append(body, points, spans, in_hand=direct, written=written)
+        told = written if direct else self._stirring(written)
+        number = self.log.append(body, points, spans, in_hand=direct, written=told)
         if number < 0:
             return False
         if direct:
             self._hand(number, body, points, spans, self._now(), backlog=False)
-        else:
-            self._stir.set()
         return True
 
     def done(self, load: Load) -> None:
@@ -176,23 +176,31 @@ class Storage:
             receipt.left -= piece.points
             if not receipt.left:
                 del self._outstanding[receipt.number]
+                self._in_hand -= receipt.points
                 self.log.settle(receipt.number)
         self._stir.set()
 
-    def leave(self, interrupted: Iterable[Load]) -> int:
-        """Give back all that is not settled; return its points that are booked already.
+    def leave(self, interrupted: Iterable[Load]) -> tuple[int, int]:
+        """Give back all that is not settled.
 
-        They will be sent a second time: a record is settled as a whole, or not at all.
+        Returns the points of it that are booked already, and will be sent a second time, for a
+        record is settled as a whole or not at all; and points that are lost, for the disk does not
+        have them any more, or never had.
         """
-        again = sum([receipt.points - receipt.left for receipt in self._outstanding.values()])
+        gone = self.log.give_back() if self._mine else ()
+        self._mine = False
+        again = lost = 0
+        for receipt in self._outstanding.values():
+            if receipt.number in gone:
+                lost += receipt.left
+            else:
+                again += receipt.points - receipt.left
         for load in interrupted:
             backed = sum([piece.points for piece in load.pieces if piece.receipt is not None])
             again += backed - (load.left - load.unbacked)
         self._outstanding.clear()
-        if self._mine:
-            self.log.give_back()
-            self._mine = False
-        return again
+        self._in_hand = 0
+        return again, lost
 
     async def feed(self) -> None:
         """Move what is on disk into memory as there is room, for ever; waits for its turn first."""
@@ -206,6 +214,16 @@ class Storage:
             else:
                 self._stir.clear()
                 await self._stir.wait()
+
+    def _stirring(self, written: Callable[[bool], None] | None) -> Callable[[bool], None]:
+        """Return *written*, which also says that there is something to read."""
+
+        def told(well: bool) -> None:  # noqa: FBT001 - it is called back
+            self._stir.set()
+            if written is not None:
+                written(well)
+
+        return told
 
     async def _read(self, max_bytes: int) -> None:
         self._reading = True
@@ -233,4 +251,5 @@ class Storage:
     ) -> None:
         receipt = Receipt(number, points, points)
         self._outstanding[number] = receipt
+        self._in_hand += points
         self._add(Piece(body, points, arrived, receipt, backlog), spans)

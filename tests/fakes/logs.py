@@ -30,6 +30,7 @@ class Memory:
     failing: str = ""
     reading: float = 0.0  # seconds that a read takes
     bytes_on_disk: int = 0
+    vanished: list[int] = field(default_factory=list)
 
     @property
     def unread(self) -> int:
@@ -76,13 +77,19 @@ class Memory:
         return found
 
     def settle(self, number: int) -> None:
-        assert self.entries[number].state != "settled", "settled twice"
+        assert self.entries[number].state != "settled" or number in self.vanished, "settled twice"
         self.entries[number].state = "settled"
 
-    def give_back(self) -> None:
+    def give_back(self) -> frozenset[int]:
         for entry in self.entries:
             if entry.state == "in hand":
                 entry.state = "unread"
+        return frozenset(self.vanished)
+
+    def vanish(self, number: int) -> None:
+        """Have the disk forget a record that somebody has in hand."""
+        self.entries[number].state = "settled"
+        self.vanished.append(number)
 
     def delete_unread(self) -> int:
         gone = [entry for entry in self.entries if entry.state == "unread"]

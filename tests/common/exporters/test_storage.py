@@ -225,6 +225,18 @@ async def test_a_backlog_that_is_deleted_is_lost_and_ends_the_wait_for_it() -> N
     assert fate(ledger) == {"delivered": 0, "held": 0, DropReason.BUFFER_FULL: 4}
 
 
+async def test_what_vanished_from_the_disk_is_lost_with_memory() -> None:
+    exporter, ledger, log = Scripted([HANG]), Watched("p"), Memory()
+    async with given_up(10):  # noqa: SIM117 - one in the other
+        async with stored(exporter, ledger, Lease(log), batching=ONE_EACH) as destination:
+            await asyncio.sleep(0)
+            give(destination, ledger, 1.0, 2.0)
+            give(destination, ledger, 3.0)
+            log.vanish(0)
+    assert fate(ledger) == {"delivered": 0, "held": 1, DropReason.SHUTDOWN: 2}
+    assert ledger.held == log.points
+
+
 async def test_a_required_buffer_says_when_it_would_have_to_delete() -> None:
     exporter, ledger, log = Scripted(), Watched("p"), Memory()
     async with stored(exporter, ledger, Lease(log)) as destination:
