@@ -15,6 +15,7 @@ from bench.rows import Bench, Measure, Row, admin
 POINTS = 1000  # a request
 PATIENCE = 60.0  # seconds without a point delivered
 BACKLOG = 1 << 30  # bytes
+FILL = 0.3  # seconds between two rounds of 27 MB
 BYTES_PER_POINT = 135  # of an enriched request, about
 
 
@@ -190,6 +191,7 @@ async def fill(subject: Subject, size: int) -> None:
         held = 0
         while held * BYTES_PER_POINT < size:
             await send([each.body(time.time_ns()) for each in senders])
+            await asyncio.sleep(FILL)  # a disk may take less than a gateway
             held = (await subject.ledgers())["bench"]["held"]
 
 
@@ -218,6 +220,7 @@ async def drain(subject: Subject, path: str, live: float) -> Row:
     drained = (after["delivered"] - before["delivered"] - sent * POINTS) / seconds
     await subject.settled(after["received"])
     if rate < 0.9 * live:
-        raise RuntimeError(f"{path}: {live:.0f} points a second were due, {rate:.0f} were taken")
+        why = f"{live:.0f} points a second were due, {rate:.0f} were taken, {drained:.0f} drained"
+        raise RuntimeError(f"{path}: {why} in {seconds:.1f} s")
     measured = Cost(cpu=0.0, rate=drained, rss_mb=round(subject.process.rss_mb(), 1))
     return row(path, rate / drained, "live per drained", measured)

@@ -80,7 +80,8 @@ class Destination:
     @property
     def bytes_held(self) -> int:
         """Bytes in memory, waiting or being sent, before conversion and compression."""
-        return self._supply.size + self._sending_bytes
+        later = 0 if self._storage is None else self._storage.later_bytes
+        return self._supply.size + self._sending_bytes + later
 
     def has_room(self, size: int) -> bool:
         """Say whether *size* bytes more would be taken now, without anything else being lost."""
@@ -125,7 +126,7 @@ class Destination:
                 why = f"{held} of {self._queue_bytes} bytes are waiting; see queue_bytes"
                 self._account.lose(points, DropReason.INBOX_FULL, why)
             return False
-        self._add(Piece(body, points, self._now()), spans)
+        self._keep(Piece(body, points, self._now()), spans)
         return True
 
     def renew(self, output: outputs.Output) -> None:
@@ -270,6 +271,13 @@ class Destination:
     def _add(self, piece: Piece, spans: otlp.Spans) -> None:
         self._wake(self._supply.add(piece, spans))
 
+    def _keep(self, piece: Piece, spans: otlp.Spans) -> None:
+        """Take what only memory has."""
+        if self._storage is None:
+            self._add(piece, spans)
+        else:
+            self._storage.keep(piece, spans)
+
     def _wake(self, lanes: Iterable[int]) -> None:
         """Let *lanes* look what there is to do; where any may do it, one that is idle."""
         for lane in lanes:
@@ -287,7 +295,7 @@ class Destination:
                 why = "the disk does not take it, and memory is full"
                 self._account.lose(record.points, DropReason.BUFFER_FAILED, why)
             else:
-                self._add(Piece(record.body, record.points, self._now()), record.spans)
+                self._keep(Piece(record.body, record.points, self._now()), record.spans)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol, final
 
@@ -106,8 +107,8 @@ class Storage:
     """
 
     __slots__ = (
-        "_add", "_in_hand", "_kept", "_lease", "_least", "_looked", "_max_bytes", "_mine",
-        "_newest", "_now", "_outstanding", "_reading", "_room", "_stir",
+        "_add", "_in_hand", "_kept", "_later", "_lease", "_least", "_looked", "_max_bytes", "_mine",
+        "_newest", "_next", "_now", "_outstanding", "_reading", "_room", "_stir", "later_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -130,6 +131,12 @@ class Storage:
         self._stir = asyncio.Event()
         self._outstanding: dict[int, Receipt] = {}
         self._in_hand = 0  # points of these
+        # What the disk did not take has its turn between the records that it did take: each with
+        # the number of the one behind it.
+        self._later: deque[tuple[int, Piece, otlp.Spans]] = deque()
+        self._next = 0  # number of the next record
+        self.later_bytes = 0
+        """Bytes in memory that wait for what is on disk to be sent."""
 
     @property
     def log(self) -> Log:
@@ -144,7 +151,7 @@ class Storage:
     @property
     def behind(self) -> bool:
         """Whether there is something on disk, or on its way there, that memory does not have."""
-        return not self._mine or self._reading or self._lease.log.points > self._in_hand
+        return bool(self._later) or not self._mine or self._reading or self._has_more()
 
     def has_room(self, size: int) -> bool:
         """Say whether *size* bytes more fit the disk without older ones being deleted."""
@@ -163,9 +170,19 @@ class Storage:
         number = self.log.append(body, points, spans, in_hand=direct, written=told)
         if number < 0:
             return False
+        self._next = number + 1
         if direct:
             self._hand(number, body, points, spans, self._now(), backlog=False)
         return True
+
+    def keep(self, piece: Piece, spans: otlp.Spans) -> None:
+        """Take what the disk does not take, and memory has room for; it does not overtake."""
+        if self._newest or not self.behind:
+            self._add(piece, spans)
+        else:
+            self._later.append((self._next, piece, spans))
+            self.later_bytes += len(piece.body)
+            self._stir.set()
 
     def done(self, load: Load) -> None:
         """Settle what *load* had the last pieces of."""
@@ -199,7 +216,8 @@ class Storage:
             backed = sum([piece.points for piece in load.pieces if piece.receipt is not None])
             again += backed - (load.left - load.unbacked)
         self._outstanding.clear()
-        self._in_hand = 0
+        self._later.clear()
+        self._in_hand = self.later_bytes = 0
         return again, lost
 
     async def feed(self) -> None:
@@ -211,9 +229,23 @@ class Storage:
             room = self._room() - self._kept
             if self.log.unread and room >= self._least:
                 await self._read(min(READ_BYTES, room))
+            elif self._later and not self._has_more():
+                self._release(self._next)
+                self._looked()
             else:
                 self._stir.clear()
                 await self._stir.wait()
+
+    def _has_more(self) -> bool:
+        return self._lease.log.points > self._in_hand
+
+    def _release(self, number: int) -> None:
+        """Send what has its turn before record *number*."""
+        later = self._later
+        while later and later[0][0] <= number:
+            _, piece, spans = later.popleft()
+            self.later_bytes -= len(piece.body)
+            self._add(piece, spans)
 
     def _stirring(self, written: Callable[[bool], None] | None) -> Callable[[bool], None]:
         """Return *written*, which also says that there is something to read."""
@@ -230,6 +262,7 @@ class Storage:
         try:
             records = await self.log.take(max_bytes, newest=self._newest)
             for record in records:
+                self._release(record.number)
                 arrived = self._now() - record.age
                 self._hand(
                     record.number, record.body, record.points, record.spans, arrived,

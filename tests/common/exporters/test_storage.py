@@ -196,6 +196,22 @@ async def test_a_disk_that_fails_leaves_what_memory_can_hold() -> None:
     }  # fmt: skip
 
 
+async def test_what_the_disk_does_not_take_does_not_overtake_what_it_took() -> None:
+    exporter, ledger, log = Scripted(seconds=1.0), Watched("p"), Memory()
+    async with stored(
+        exporter, ledger, Lease(log), queue_bytes=6 * SIZE, batching=ONE_EACH
+    ) as destination:
+        for value in range(4):  # nothing is in memory yet: its turn has not come
+            give(destination, ledger, float(value))
+        log.failing = "input/output error"
+        give(destination, ledger, 4.0)
+        log.failing = ""
+        for value in range(5, 9):
+            give(destination, ledger, float(value))
+    assert exporter.values == list(map(float, range(9)))
+    assert fate(ledger) == {"delivered": 9, "held": 0}
+
+
 async def test_what_could_not_be_written_comes_back_to_memory() -> None:
     exporter, ledger, log = Scripted(), Watched("p"), Memory()
     lease = Lease(log, first=False)
