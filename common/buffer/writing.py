@@ -1,0 +1,417 @@
+"""What the writer of a log does in its thread: append, synchronise, delete, survive errors.
+
+It decides nothing about records. It tells what it did in events, in order, and the loop books them.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias, final
+
+from common.buffer import cursor, events, folders
+from common.buffer.disk import Disk, write_all
+from common.buffer.events import Event, Pending
+from common.buffer.index import doomed
+from common.config import outputs
+
+RETRY: Final = 1.0  # seconds between two attempts while the disk fails
+TICK: Final = 1.0  # seconds between two looks at what is too old, and between two cursors
+_MOST_DIRTY: Final = 8 << 20  # bytes after which to synchronise early: short stalls, no long ones
+_SPAN: Final = 16  # a segment is closed after max_age / 16, so that age is kept to within that
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+Order: TypeAlias = tuple[Callable[[], None], Callable[[], None]]
+
+
+@final
+@dataclass(slots=True)
+class _Active:
+    """The segment that is being written."""
+
+    descriptor: int
+    first: int
+    salt: int
+    anchor: float
+    capacity: int
+    born: float
+    end: int = 0
+    told: int = 0  # offset up to which records were told of
+
+
+@final
+@dataclass(slots=True)
+class Counters:
+    """What the writer did; only it counts, anybody may read."""
+
+    write_errors: int = 0
+    syncs: int = 0
+    appended_bytes: int = 0
+
+
+@final
+class Writer:
+    """Has the files of a log. Its deques may be appended to from the loop, all else is its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: outputs.Buffer,
+        disk: Disk,
+        *,
+        now: Callable[[], float],
+        tell: Callable[[Sequence[Event]], None],
+        segments: Sequence[tuple[int, int, int]],
+        generation: int,
+        lock: int,
+    ) -> None:
+        """Take over a folder of which the descriptor *lock* is the proof, and is closed at the end.
+
+        *segments* are first number, salt and bytes of each, in order.
+        """
+        self.queue: deque[Pending] = deque()
+        self.discards: deque[int] = deque()  # segments to delete, by first number
+        self.orders: deque[Order] = deque()
+        """What to do once all that was appended before is written, and whom to tell then."""
+        self.counters = Counters()
+        self.stopped = False
+        self._folder, self._settings, self._disk = folder, settings, disk
+        self._now, self._tell_loop = now, tell
+        self._paths = {first: self._path(first, salt) for first, salt, _ in segments}
+        self._sizes = {first: size for first, _, size in segments}  # in order
+        self._undeletable: list[int] = []
+        self._active: _Active | None = None
+        self._events: list[Event] = []
+        self._untold: list[Pending] = []  # in the active segment, and not told of
+        self._dirty = 0  # bytes written since the last synchronisation
+        self._failing = ""
+        self._retry_at = self._sync_at = 0.0
+        self._tick_at = now() + TICK
+        self._generation = generation
+        self._cursor: int | None = None
+        self._lock = lock
+        self._reserve_is_spent = False
+
+    def work(self) -> float | None:
+        """Do all that is to be done; return in how many seconds to come again, if at all."""
+        now = self._now()
+        # First, since it makes room: otherwise older segments would go, and unread ones.
+        while self.discards:
+            self._discard(self.discards.popleft())
+        if self._failing and now >= self._retry_at:
+            self._mend(now)
+        orders = len(self.orders)  # what was ordered later may have been appended to later
+        self._append(now)
+        self._look_after_active(now)
+        for _ in range(orders):
+            order, then = self.orders.popleft()
+            order()
+            self._events.append(events.Done(then))
+        if now >= self._tick_at:
+            self._tick_at = now + TICK
+            self.discards += self._undeletable
+            self._undeletable.clear()
+            self._renew_reserve()
+            self._events.append(events.Tick())
+        self._tell()
+        return self._pause()
+
+    def prepare(self) -> None:
+        """Make the files that need no new space later; if that fails, the log begins as failing."""
+        try:
+            self._make_files()
+        except OSError as error:
+            self._fail(error, [])
+            self._tell()
+
+    # Orders, which the loop appends to `orders`.
+
+    def sync(self) -> None:
+        """Have all that was written on the disk, whatever the policy."""
+        if self._active is not None and self._dirty:
+            try:
+                self._sync(self._active)
+            except OSError as error:
+                self._fail(error, [])
+
+    def put_cursor(self, settled: cursor.Cursor, *, sync: bool) -> None:
+        """Write the cursor over the older of its slots."""
+        self._generation += 1
+        offset, slot = cursor.encode(settled, self._generation)
+        try:
+            self._despite_full_disk(lambda: self._write_slot(slot, offset, sync=sync))
+        except OSError:
+            # The former slot is good: what was settled since may be sent twice, and no more.
+            self.counters.write_errors += 1
+
+    def stop(self) -> None:
+        """Close all files; nothing may be appended afterwards."""
+        self.stopped = True
+        try:
+            self._seal()
+        except OSError as error:
+            self._fail(error, [])
+        self._close(self._cursor)
+        self._cursor = None
+        self._close(self._lock)
+        self._tell()
+
+    # Appending
+
+    def _append(self, now: float) -> None:
+        group = [self.queue.popleft() for _ in range(len(self.queue))]
+        if not group:
+            return
+        if self._failing:
+            self._events.append(events.Failed(group, self._failing))
+            return
+        at = 0
+        try:
+            while at < len(group):
+                active = self._with_room(group[at], now)
+                stop, size = _fitting(group, at, active.capacity - active.end)
+                batch = group[at:stop]
+                self._untold += batch
+                at = stop
+                self._write(active, batch, size, now)
+            if self._settings.sync == "each" and self._active is not None:
+                self._sync(self._active)
+        except OSError as error:
+            self._fail(error, group[at:])
+
+    def _with_room(self, record: Pending, now: float) -> _Active:
+        active = self._active
+        if active is not None and active.end + record.size <= active.capacity:
+            return active
+        self._seal()
+        return self._begin(record, now)
+
+    def _begin(self, record: Pending, now: float) -> _Active:
+        """Create a segment, reserve its space, and delete old ones if the limit asks for it."""
+        capacity = max(self._settings.segment_bytes, record.size)
+        sizes = list(self._sizes.values())
+        for first in list(self._sizes)[: doomed(sizes, capacity, self._settings.max_bytes)]:
+            # Told first: a reader that finds the file gone shall have heard why.
+            self._events.append(events.Deleted(first))
+            self._tell()
+            self._discard(first)
+        salt, anchor = self._disk.salt(), self._disk.seconds() - now
+        path = self._path(record.number, salt)
+        descriptor = self._disk.create(path)
+        try:
+            self._disk.reserve(descriptor, capacity)
+            if self._settings.sync != "none":
+                self._disk.sync_folder(self._folder)
+        except OSError:
+            self._close(descriptor)
+            with suppress(OSError):  # an empty segment is deleted at the next start
+                self._disk.unlink(path)
+            raise
+        self._paths[record.number], self._sizes[record.number] = path, capacity
+        active = _Active(descriptor, record.number, salt, anchor, capacity, now)
+        base = events.stamp(record.at, anchor)
+        self._events.append(events.Began(record.number, salt, base, anchor, capacity))
+        self._active, self._dirty = active, 0
+        return active
+
+    def _write(self, active: _Active, batch: Sequence[Pending], size: int, now: float) -> None:
+        pieces: list[bytes] = []
+        salt, anchor = active.salt, active.anchor
+        for pending in batch:
+            pieces += (pending.head(salt, events.stamp(pending.at, anchor)), pending.body)
+        write_all(self._disk, active.descriptor, pieces)
+        if not self._dirty:
+            self._sync_at = now + self._settings.sync_interval
+        active.end += size
+        self._dirty += size
+        self.counters.appended_bytes += size
+        if self._settings.sync != "each":
+            self._tell_of(active)
+
+    def _tell_of(self, active: _Active) -> None:
+        if self._untold:
+            wrote = events.Wrote(active.first, active.told, active.anchor, self._untold)
+            self._events.append(wrote)
+            self._untold, active.told = [], active.end
+
+    def _sync(self, active: _Active) -> None:
+        self._disk.sync(active.descriptor)
+        self.counters.syncs += 1
+        self._dirty = 0
+        self._tell_of(active)
+
+    def _seal(self) -> None:
+        """Close the active segment, if there is one, and return what it does not need."""
+        active = self._active
+        if active is None:
+            return
+        if self._dirty and self._settings.sync != "none":
+            self._sync(active)
+        self._tell_of(active)
+        self._close_active(active, active.end)
+
+    def _close_active(self, active: _Active, end: int) -> None:
+        self._active, self._dirty = None, 0
+        size = active.capacity
+        try:
+            self._disk.truncate(active.descriptor, end)
+            size = end
+        except OSError:  # it keeps what was reserved until it is deleted
+            self.counters.write_errors += 1
+        self._close(active.descriptor)
+        self._sizes[active.first] = size
+        self._events.append(events.Sealed(active.first, size))
+
+    def _look_after_active(self, now: float) -> None:
+        active = self._active
+        if active is None:
+            return
+        interval = self._settings.sync == "interval" and self._dirty
+        try:
+            if now - active.born > self._settings.max_age / _SPAN:
+                self._seal()
+            elif interval and (now >= self._sync_at or self._dirty >= _MOST_DIRTY):
+                self._sync(active)
+        except OSError as error:
+            self._fail(error, [])
+
+    # When things go wrong
+
+    def _fail(self, error: OSError, rest: Sequence[Pending]) -> None:
+        """Give up the active segment behind the last record that was told of, and refuse *rest*."""
+        self.counters.write_errors += 1
+        failed, self._untold = [*self._untold, *rest], []
+        why = error.strerror or str(error)
+        if self._active is not None:
+            self._close_active(self._active, self._active.told)
+        if failed:
+            self._events.append(events.Failed(failed, why))
+        if not self._failing:
+            self._events.append(events.Failing(why))
+        self._failing, self._retry_at = why, self._now() + RETRY
+
+    def _mend(self, now: float) -> None:
+        """Try whether a segment can be made, written and synchronised again."""
+        path = self._folder / folders.PROBE
+        try:
+            self._make_files()
+            self._disk.unlink(path)
+            descriptor = self._disk.create(path)
+            try:
+                self._disk.reserve(descriptor, self._settings.segment_bytes)
+                write_all(self._disk, descriptor, [bytes(cursor.SLOT_BYTES)])
+                self._disk.sync(descriptor)
+            finally:
+                self._close(descriptor)
+                self._disk.unlink(path)
+        except OSError as error:
+            self._failing, self._retry_at = error.strerror or str(error), now + RETRY
+            return
+        self._failing = ""
+        self._events.append(events.Failing(""))
+
+    def _make_files(self) -> None:
+        """Create cursor and reserve, whose space is taken once and for all."""
+        if self._cursor is None:
+            path = self._folder / folders.CURSOR
+            descriptor = self._disk.open(path, write=True, create=True)
+            try:
+                if path.stat().st_size < cursor.FILE_BYTES:
+                    self._disk.pwrite(descriptor, bytes(cursor.FILE_BYTES), 0)
+            except OSError:
+                self._close(descriptor)
+                raise
+            self._cursor = descriptor
+        path = self._folder / folders.RESERVE
+        if not path.exists():
+            descriptor = self._disk.create(path)
+            try:
+                self._disk.reserve(descriptor, folders.RESERVE_BYTES)
+            except OSError:
+                self._disk.unlink(path)
+                raise
+            finally:
+                self._close(descriptor)
+            if self._settings.sync != "none":
+                self._disk.sync_folder(self._folder)
+        self._reserve_is_spent = False
+
+    def _renew_reserve(self) -> None:
+        if self._reserve_is_spent:
+            with suppress(OSError):  # the disk is still full; the next tick tries again
+                self._make_files()
+
+    def _despite_full_disk(self, call: Callable[[], None]) -> None:
+        """Make *call*; if the disk is full, give up the reserve and make it again.
+
+        Most file systems delete and overwrite on a full disk; those that copy on write need room.
+        """
+        try:
+            call()
+        except OSError as error:
+            reserve = self._folder / folders.RESERVE
+            if error.errno not in _FULL or not reserve.exists():
+                raise
+            self._disk.unlink(reserve)
+            self._reserve_is_spent = True
+            call()
+
+    def _discard(self, first: int) -> None:
+        """Delete a segment; what cannot be deleted is tried again with every tick."""
+        path = self._paths.get(first)
+        self._sizes.pop(first, None)
+        if path is None:
+            return
+        try:
+            self._despite_full_disk(lambda: self._disk.unlink(path))
+        except OSError:
+            self.counters.write_errors += 1
+            self._undeletable.append(first)
+        else:
+            del self._paths[first]
+
+    def _write_slot(self, slot: bytes, offset: int, *, sync: bool) -> None:
+        if self._cursor is None:
+            raise OSError(errno.EBADF, "the cursor could not be opened")
+        if self._disk.pwrite(self._cursor, slot, offset) != len(slot):
+            raise OSError(errno.EIO, "the cursor was not written whole")
+        if sync:
+            self._disk.sync(self._cursor)
+
+    def _close(self, descriptor: int | None) -> None:
+        if descriptor is not None:
+            with suppress(OSError):  # the descriptor is gone either way; data is synchronised apart
+                self._disk.close(descriptor)
+
+    def _tell(self) -> None:
+        if self._events:
+            told, self._events = self._events, []
+            self._tell_loop(told)
+
+    def _pause(self) -> float | None:
+        due: list[float] = []
+        if self._failing:
+            due.append(self._retry_at)
+        if self._dirty and self._settings.sync == "interval":
+            due.append(self._sync_at)
+        if self._sizes or self._undeletable:
+            due.append(self._tick_at)
+        return max(0.0, min(due) - self._now()) if due else None
+
+    def _path(self, first: int, salt: int) -> Path:
+        return self._folder / folders.segment_name(first, salt)
+
+
+def _fitting(group: Sequence[Pending], start: int, room: int) -> tuple[int, int]:
+    """Return behind which of *group* from *start* on *room* ends, and the bytes of those before."""
+    size = 0
+    for at in range(start, len(group)):
+        more = size + group[at].size
+        if more > room:
+            return at, size
+        size = more
+    return len(group), size
