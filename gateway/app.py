@@ -139,7 +139,7 @@ async def _run(
 
             logging.getLogger().setLevel(config.log_level.upper())
             reload = Reload(loaded, load, apply)
-            views["pipelines"] = partial(_page, reload, running)
+            views["pipelines"] = partial(_page, reload, running, kept)
             terms = door.Terms(
                 intake=intake,
                 admission=Admission(config.limits.max_in_flight_bytes, config.limits.peer_share),
@@ -160,7 +160,7 @@ async def _run(
             scarcity = Scarcity(terms.admission, config.limits.memory_fraction, memory.Meter().read)
             for source in (
                 accounts.readings, reload.readings, known.readings, doorstep.readings,
-                scarcity.readings,
+                scarcity.readings, kept.readings,
             ):  # fmt: skip
                 telemetry.add(source)
             async with (
@@ -191,13 +191,16 @@ def _load(place: Place, load: Callable[[], settings.Loaded]) -> settings.Loaded:
     return place.part(load())
 
 
-def _page(reload: Reload, running: pipelines.Pipelines[Destination]) -> dict[str, object]:
+def _page(
+    reload: Reload, running: pipelines.Pipelines[Destination], kept: shelves.Shelves
+) -> dict[str, object]:
     """Return the configuration that runs, without secrets, and how its destinations are."""
     return {
         "status": reload.status,
         "problems": list(map(str, reload.problems)),
         "draining": running.draining,
         "destinations": destinations.page(running.running),
+        "buffers": kept.page(),
         "configuration": settings.redacted(reload.current.config),
     }
 

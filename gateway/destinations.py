@@ -87,6 +87,7 @@ def readings(running: Iterable[Entered]) -> Iterable[Reading]:
             [s.oldest_age for _, _, s in stats],
             "max",
         ),
+        ("lanes", "Requests that may be in flight.", [s.lanes for _, _, s in stats], "sum"),
         (
             "destination_failing",
             "1 while the last attempt went wrong.",
@@ -151,6 +152,7 @@ def page(running: Iterable[Entered]) -> dict[str, object]:
             "bytes_held": stats.bytes_held,
             "points_held": stats.points_held,
             "oldest_age_seconds": round(stats.oldest_age, 3),
+            "lanes": stats.lanes,
             "attempts": stats.attempts,
             "retries": stats.retries,
         }

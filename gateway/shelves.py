@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeAlias, final
@@ -15,6 +15,7 @@ from common.buffer.log import Log, Record, opening
 from common.config import outputs
 from common.service.ledger import DropReason
 from common.service.settings import Problem, SettingsError
+from common.service.telemetry import Reading, Whole
 
 log = logging.getLogger("headgate.gateway.buffer")
 
@@ -100,7 +101,7 @@ class Shelves:
                     await shelf.closed.wait()
                 shelf, found = await self._open(pipeline, folder, settings)
                 tenant = Tenant(found, shelf.early)
-                tenant.recovered = found.points + sum([points for points, *_ in shelf.early])
+                tenant.recovered = found.recovered_points
                 tenant.moved_in.set()
             else:
                 last = shelf.tenants[-1]
@@ -117,6 +118,56 @@ class Shelves:
                 shelf.leave.set()
             elif first:
                 shelf.tenants[0].moved_in.set()
+
+    def readings(self) -> Iterable[Reading]:
+        """Return the own metrics of all buffers that are open."""
+        logs = [(s.name, s.tenants[0].log) for s in self._shelves.values() if s.tenants]
+        gauges: tuple[tuple[str, str, Callable[[Log], float], Whole], ...] = (
+            ("bytes", "Bytes on disk.", lambda each: each.bytes_on_disk, "sum"),
+            ("points", "Data points on disk that are not delivered.", lambda e: e.points, "sum"),
+            ("oldest_seconds", "Age of the oldest of them.", lambda e: e.oldest_age, "max"),
+            ("unwritten_bytes", "Bytes on their way to disk.", lambda e: e.unwritten, "sum"),
+            ("failing", "1 while the disk takes nothing.", lambda e: bool(e.failing), "max"),
+        )
+        for name, words, value, whole in gauges:
+            samples = tuple(({"pipeline": pipeline}, float(value(each))) for pipeline, each in logs)
+            yield Reading("gauge", f"headgate_gateway_buffer_{name}", words, samples, whole)
+        counters: tuple[tuple[str, str, Callable[[Log], float]], ...] = (
+            ("appended_bytes", "Bytes written.", lambda each: each.counters.appended_bytes),
+            ("syncs", "Synchronisations with the disk.", lambda each: each.counters.syncs),
+            ("write_errors", "Writes that failed.", lambda each: each.counters.write_errors),
+            ("refused", "Requests that went by memory only.", lambda each: each.refused),
+            ("corrupt_records", "Records that were not what was written.",
+             lambda each: each.books.corrupt_records),
+        )  # fmt: skip
+        for name, words, value in counters:
+            samples = tuple(({"pipeline": pipeline}, float(value(each))) for pipeline, each in logs)
+            yield Reading("counter", f"headgate_gateway_buffer_{name}_total", words, samples)
+        yield Reading(
+            "counter",
+            "headgate_gateway_buffer_deleted_segments_total",
+            "Files deleted, by why.",
+            tuple(
+                ({"pipeline": pipeline, "why": why}, float(count))
+                for pipeline, each in logs
+                for why, count in each.books.deleted_segments.items()
+            ),
+        )
+
+    def page(self) -> dict[str, object]:
+        """Return how the buffers are, as plain values."""
+        return {
+            shelf.name: {
+                "folder": str(folder),
+                "bytes": each.bytes_on_disk,
+                "points": each.points,
+                "oldest_age_seconds": round(each.oldest_age, 3),
+                "failing": each.failing,
+            }
+            for folder, shelf in self._shelves.items()
+            if shelf.tenants
+            for each in (shelf.tenants[0].log,)
+        }
 
     async def _open(
         self, pipeline: str, folder: Path, settings: outputs.Buffer

@@ -211,6 +211,11 @@ class Log:
         await self._ordered(self._writer.sync)
         await self._ordered(self._cursor(sync=True))
 
+    def configure(self, settings: outputs.Buffer) -> None:
+        """Go by other *settings* from now on; segments that exist keep their size."""
+        self._settings = settings
+        self._writer.configure(settings)
+
     # What runs it
 
     async def work(self) -> None:

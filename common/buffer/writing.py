@@ -96,6 +96,10 @@ class Writer:
         self._lock = lock
         self._reserve_is_spent = False
 
+    def configure(self, settings: outputs.Buffer) -> None:
+        """Go by other *settings* from now on; segments that exist keep their size."""
+        self._settings = settings
+
     def work(self) -> float | None:
         """Do all that is to be done; return in how many seconds to come again, if at all."""
         now = self._now()

@@ -100,7 +100,7 @@ class Storage:
     """Decides what of a stream of requests is delivered from memory, and what from disk.
 
     *room* says how many bytes memory may take now, of its *queue_bytes*; *add* puts pieces there;
-    *looked* is called whenever the disk was read, and may have had nothing any more.
+    *looked* is called whenever there is nothing more to read at present.
 
     Oldest first, requests go by memory as long as nothing older is on disk only. Newest first, they
     do as long as there is room, of which half is kept for them.
@@ -108,7 +108,8 @@ class Storage:
 
     __slots__ = (
         "_add", "_in_hand", "_kept", "_later", "_lease", "_least", "_looked", "_max_bytes", "_mine",
-        "_newest", "_next", "_now", "_outstanding", "_reading", "_room", "_stir", "later_bytes",
+        "_newest", "_next", "_now", "_outstanding", "_reading", "_room", "_stir", "_unwritten",
+        "later_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +136,7 @@ class Storage:
         # the number of the one behind it.
         self._later: deque[tuple[int, Piece, otlp.Spans]] = deque()
         self._next = 0  # number of the next record
+        self._unwritten = 0  # records on their way to disk that memory does not have
         self.later_bytes = 0
         """Bytes in memory that wait for what is on disk to be sent."""
 
@@ -171,7 +173,9 @@ class Storage:
         if number < 0:
             return False
         self._next = number + 1
-        if direct:
+        if not direct:
+            self._unwritten += 1
+        else:
             self._hand(number, body, points, spans, self._now(), backlog=False)
         return True
 
@@ -224,20 +228,21 @@ class Storage:
         """Move what is on disk into memory as there is room, for ever; waits for its turn first."""
         await self._lease.turn()
         self._mine = True
-        self._looked()
         while True:
             room = self._room() - self._kept
             if self.log.unread and room >= self._least:
                 await self._read(min(READ_BYTES, room))
             elif self._later and not self._has_more():
                 self._release(self._next)
-                self._looked()
             else:
+                self._looked()
                 self._stir.clear()
                 await self._stir.wait()
 
     def _has_more(self) -> bool:
-        return self._lease.log.points > self._in_hand
+        # Not all in hand are on disk any more: what waits there may hide behind them.
+        log = self._lease.log
+        return bool(log.unread or self._unwritten) or log.points > self._in_hand
 
     def _release(self, number: int) -> None:
         """Send what has its turn before record *number*."""
@@ -251,6 +256,7 @@ class Storage:
         """Return *written*, which also says that there is something to read."""
 
         def told(well: bool) -> None:  # noqa: FBT001 - it is called back
+            self._unwritten -= 1
             self._stir.set()
             if written is not None:
                 written(well)
@@ -270,7 +276,6 @@ class Storage:
                 )  # fmt: skip
         finally:
             self._reading = False
-        self._looked()
 
     def _hand(
         self,

@@ -1,4 +1,4 @@
-"""A durable buffer in memory, and its lease: what delivery sees of a real one, and faults at will."""
+"""A durable buffer in memory, and its lease: what delivery sees of a real one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Memory:
         self.entries.append(Entry(len(self.entries), body, points, spans, now, state))
         self.bytes_on_disk += len(body)
         if written is not None:
-            written(True)
+            asyncio.get_running_loop().call_soon(written, True)
         return len(self.entries) - 1
 
     async def take(self, max_bytes: int, *, newest: bool) -> Sequence[Entry]:

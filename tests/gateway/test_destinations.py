@@ -1,5 +1,7 @@
 """A pipeline's configuration becomes a destination, and the destination tells how it is."""
 
+from contextlib import asynccontextmanager
+
 import pytest
 
 from common.config import gateway
@@ -7,7 +9,7 @@ from common.service.ledger import Ledger
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from common.wire import otlp
-from gateway import destinations
+from gateway import destinations, shelves
 from gateway.pipelines import Running
 from gateway.receivers import door, otlp_grpc
 from tests.gateway import samples
@@ -21,20 +23,31 @@ OUTPUTS = {
 }
 
 
+@asynccontextmanager
+async def entering(config: gateway.Pipeline, ledger: Ledger):
+    async with (
+        shelves.keeping(0, 0) as kept,
+        destinations.entering(config, ledger, shelves=kept) as destination,
+    ):
+        yield destination
+
+
 @pytest.mark.wallclock
 @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
 async def test_every_kind_of_output_can_be_entered_and_left(output: gateway.Output) -> None:
     config = gateway.Pipeline(name="a", output=output)
-    async with destinations.entering(config, Ledger("a")) as destination:
+    async with entering(config, Ledger("a")) as destination:
         assert destination.bytes_held == 0
 
 
 async def test_certificates_that_are_not_there_are_the_users_to_mend() -> None:
     tls = gateway.shared.Tls(ca_file="/nothing/here")
     output = gateway.Output(otlp=gateway.OtlpOutput(endpoint="https://b:1", tls=tls))
-    with pytest.raises(SettingsError, match=r"otlp\.tls"):
-        async with destinations.entering(gateway.Pipeline(name="a", output=output), Ledger("a")):
-            pytest.fail("entered")
+    config = gateway.Pipeline(name="a", output=output)
+    async with shelves.keeping(0, 0) as kept:
+        with pytest.raises(SettingsError, match=r"output\.otlp\.tls"):
+            async with destinations.entering(config, Ledger("a"), shelves=kept):
+                pytest.fail("entered")
 
 
 @pytest.mark.wallclock
@@ -47,7 +60,7 @@ async def test_a_destination_delivers_and_is_seen_from_outside() -> None:
             output=gateway.Output(otlp=gateway.OtlpOutput(endpoint=f"http://{bound}")),
             batch=gateway.shared.Batching(linger=0),
         )
-        async with destinations.entering(config, ledger) as destination:
+        async with entering(config, ledger) as destination:
             running: destinations.Entered = Running(
                 config=config, ledger=ledger, destination=destination, leave=None
             )

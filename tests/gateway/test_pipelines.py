@@ -45,7 +45,7 @@ class Backends(Exporter):
     async def enter(self, config: gateway.Pipeline, ledger: Ledger):
         where = config.output.otlp.endpoint.rpartition(":")[2]
         if where == self.broken:
-            raise SettingsError([Problem("otlp.tls.ca_file", "is not there")])
+            raise SettingsError([Problem("output.otlp.tls.ca_file", "is not there")])
         self.log.append(f"+{config.name}{where}")
         async with delivery.delivering(
             config.name,

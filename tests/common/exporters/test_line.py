@@ -80,9 +80,7 @@ def test_all_that_waits_can_be_given_up() -> None:
     assert (waiting.size, waiting.oldest()) == (0, None)
 
 
-@given(
-    st.lists(st.integers(1, 8), max_size=30), st.integers(1, 4000), st.lists(st.booleans())
-)
+@given(st.lists(st.integers(1, 8), max_size=30), st.integers(1, 4000), st.lists(st.booleans()))
 def test_nothing_is_lost_or_reordered(counts, max_bytes, pauses) -> None:
     waiting = line(max_bytes, 1.0)
     bodies = []

@@ -135,6 +135,30 @@ def test_a_batch_has_no_more_than_the_most_bytes_unless_a_piece_alone_has() -> N
     assert sum(load.batch.points for load in loads) == 9
 
 
+def senders(load: Load) -> set[str]:
+    return {identify(each.resource).decode() for each in otlp.frames(load.batch.body)}
+
+
+def several(who: list[str], number: float) -> tuple[Piece, otlp.Spans]:
+    """Return a request of a point from each, numbered on."""
+    frames = [frame(each, number + n) for n, each in enumerate(who)]
+    spans = tuple((len(each), 1) for each in frames) if len(frames) > 1 else ()
+    return Piece(otlp.Encoded(b"".join(frames)), len(frames), 0.0), spans
+
+
+def end(supply: Slots, load: Load, sent: dict[str, list[float]]) -> None:
+    """Note what *load* brought to whom."""
+    for each in otlp.frames(load.batch.body):
+        who = identify(each.resource).decode()
+        sent.setdefault(who, []).extend(points.values(otlp.splice(each, b"")))
+    supply.done(load)
+
+
+def end_all(supply: Slots, lane: int, sent: dict[str, list[float]]) -> None:
+    while (load := supply.take(lane, 0.0, hurry=True)) is not None:
+        end(supply, load, sent)
+
+
 WHO = st.sampled_from("abcdefgh")
 STEPS = st.one_of(
     st.tuples(st.just("add"), st.lists(WHO, min_size=1, max_size=4)),
@@ -153,25 +177,10 @@ def test_every_series_is_in_order_and_in_one_request_at_a_time(
     flying: list[Load] = []
     sent: dict[str, list[float]] = {}
     number = 0.0
-
-    def senders(load: Load) -> set[str]:
-        found = otlp.frames(load.batch.body)
-        return {identify(each.resource).decode() for each in found}
-
-    def end(load: Load) -> None:
-        for each in otlp.frames(load.batch.body):
-            who = identify(each.resource).decode()
-            sent.setdefault(who, []).extend(points.values(otlp.splice(each, b"")))
-        supply.done(load)
-
     for kind, what in steps:
         if kind == "add":
-            frames = []
-            for who in what:
-                frames.append(frame(who, number))
-                number += 1
-            spans = tuple((len(each), 1) for each in frames) if len(frames) > 1 else ()
-            supply.add(Piece(otlp.Encoded(b"".join(frames)), len(frames), 0.0), spans)
+            supply.add(*several(what, number))
+            number += len(what)
         elif kind == "take":
             load = supply.take(what, 0.0, hurry=random.random() < 0.5)
             if load is not None:
@@ -179,14 +188,13 @@ def test_every_series_is_in_order_and_in_one_request_at_a_time(
                     assert senders(load).isdisjoint(senders(other))
                 flying.append(load)
         elif kind == "done" and flying:
-            end(flying.pop(what % len(flying)))
+            end(supply, flying.pop(what % len(flying)), sent)
         elif kind == "resize":
             supply.resize(what)
     while flying:
-        end(flying.pop())
-    for lane in [*range(supply.lanes)]:
-        while (load := supply.take(lane, 0.0, hurry=True)) is not None:
-            end(load)
+        end(supply, flying.pop(), sent)
+    for lane in range(supply.lanes):
+        end_all(supply, lane, sent)
     assert supply.size == 0
     assert sum(map(len, sent.values())) == number
     assert all(values == sorted(values) for values in sent.values())

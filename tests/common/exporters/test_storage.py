@@ -219,6 +219,7 @@ async def test_what_could_not_be_written_comes_back_to_memory() -> None:
         for value in range(3):
             give(destination, ledger, float(value))
         failed = [entry for entry in log.entries if entry.state == "unread"]
+        await asyncio.sleep(0)
         for entry in failed:
             log.settle(entry.number)
         assert lease.failed is not None
@@ -275,7 +276,7 @@ async def test_a_required_buffer_says_when_it_would_have_to_delete() -> None:
     lanes=st.integers(1, 3),
     patience=st.sampled_from([1.0, 1000.0]),
 )
-async def test_the_account_balances_and_nothing_is_lost_but_what_is_booked(
+async def test_the_account_balances_and_nothing_is_lost_but_what_is_booked(  # noqa: PLR0917 - hypothesis names them
     script, counts, queue_bytes, max_bytes, reading, order, lanes, patience
 ) -> None:
     exporter, ledger, log = Scripted(script, 0.3), Watched("p"), Memory(reading=reading)

@@ -37,6 +37,7 @@ def test_the_summary_names_rules_and_reasons_that_happened() -> None:
     assert ledger.summary() == {
         "received": 5,
         "recovered": 0,
+        "stored": 0,
         "filtered": 2,
         "delivered": 0,
         "dropped": 1,
@@ -56,3 +57,22 @@ def test_an_account_that_includes_others_balances_and_has_their_sums() -> None:
     one.include(two)
     assert (one.received, one.delivered, one.held, one.balance()) == (15, 2, 9, 0)
     assert (one.filtered[FilterRule.NAMESPACE], one.dropped[DropReason.TOO_OLD]) == (3, 1)
+
+
+def test_points_that_were_found_on_disk_are_received_and_held() -> None:
+    ledger = Ledger("a")
+    ledger.recover(5)
+    ledger.deliver(2)
+    assert (ledger.received, ledger.recovered, ledger.held, ledger.balance()) == (5, 5, 3, 0)
+
+
+def test_what_is_on_disk_is_left_to_whoever_comes_next() -> None:
+    ledger = Ledger("a")
+    ledger.receive(10, {})
+    ledger.stored = 6
+    ledger.bequeath()
+    assert (ledger.received, ledger.recovered, ledger.held, ledger.balance()) == (4, -6, 4, 0)
+    heir = Ledger("a")
+    heir.recover(6)
+    ledger.include(heir)
+    assert (ledger.received, ledger.recovered, ledger.held, ledger.balance()) == (10, 0, 10, 0)

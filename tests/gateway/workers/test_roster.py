@@ -170,7 +170,7 @@ def test_books_of_the_whole_balance_before_and_after_a_death() -> None:
     page, after = found.ledger_page(), values(found)
     assert page["pipelines"]["a"] == {
         "received": 31, "filtered": 0, "delivered": 22, "dropped": 4, "held": 5, "balance": 0,
-        "recovered": 0, "filtered_by": {}, "dropped_by": {"worker_lost": 4},
+        "recovered": 0, "stored": 0, "filtered_by": {}, "dropped_by": {"worker_lost": 4},
     }  # fmt: skip
     assert set(page["workers"]) == {"1", "2", "gone"}
     assert page["workers"]["gone"]["pipelines"]["a"]["dropped"] == 4
