@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar, final
 
-from common.config import gateway
+from common.config import gateway, secrets
 from common.service.ledger import Ledger
 from common.service.settings import Problem, SettingsError
 from common.wire import otlp
@@ -115,9 +115,11 @@ class Pipelines(Generic[Kind]):
     async def apply(self, wanted: Iterable[gateway.Pipeline]) -> None:
         """Make *wanted* the pipelines that run; what is unchanged is not touched.
 
-        New destinations are entered first, then the routes are swapped between two requests, then
-        those that are gone are drained in the background. Raises :class:`SettingsError` when a
-        destination cannot be entered; then everything is as it was.
+        Destinations of which nothing but secrets changed are kept, and use the new ones from the
+        next request on, for what they hold already, too. New destinations are entered first, then
+        the routes are swapped between two requests, then those that are gone are drained in the
+        background. Raises :class:`SettingsError` when a destination cannot be entered; then
+        everything is as it was.
         """
         wanted = tuple(wanted)
         old = self._running
@@ -141,6 +143,8 @@ class Pipelines(Generic[Kind]):
         self._running = {}
         for pipeline in wanted:
             running = entered.get(pipeline.name) or old[pipeline.name]
+            if running.config.output != pipeline.output:
+                running.destination.renew(pipeline.output)
             self._running[pipeline.name] = Running(
                 config=pipeline,
                 ledger=running.ledger,
@@ -224,7 +228,9 @@ async def running(
 
 
 def _differs(old: gateway.Pipeline, new: gateway.Pipeline) -> bool:
-    """Say whether the destination itself differs: a filter alone needs no new connection."""
-    return (old.output, old.batch, old.retry, old.queue_bytes, old.buffer) != (
-        new.output, new.batch, new.retry, new.queue_bytes, new.buffer,
-    )  # fmt: skip
+    """Say whether the destination itself differs: filters and secrets need no new connection."""
+    if (old.batch, old.retry, old.queue_bytes, old.buffer) != (
+        new.batch, new.retry, new.queue_bytes, new.buffer,
+    ):  # fmt: skip
+        return True
+    return old.output != new.output and not secrets.same_but_secrets(old.output, new.output)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
-from urllib.parse import urlsplit, urlunsplit
+from typing import final
 
 import msgspec
 
-from common.config import gateway
+from common.config import gateway, secrets
 from common.enrichment import attributes
 from common.service import settings
 from common.service.settings import Problem, SettingsError
-
-MASK: Final = "***"
-_SECRET: Final = frozenset({"headers"})
-_URLS: Final = frozenset({"endpoint", "url"})
 
 
 @final
@@ -106,22 +101,22 @@ def needs_restart(old: gateway.Gateway, new: gateway.Gateway) -> tuple[str, ...]
 
 
 def redacted(config: gateway.Gateway) -> object:
-    """Return *config* as plain values without its secrets: headers, and passwords in URLs."""
+    """Return *config* as plain values without what `common.config.secrets` names."""
     return _redact(msgspec.to_builtins(config))
 
 
 def _redact(value: object, key: str = "") -> object:
     if isinstance(value, dict):
-        if key in _SECRET:
-            return dict.fromkeys(value, MASK)
+        if key in secrets.SECTIONS:
+            return dict.fromkeys(value, secrets.MASK)
         return {name: _redact(item, str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_redact(item) for item in value]
-    if key in _URLS and isinstance(value, str):
-        parts = urlsplit(value)
-        where = parts.netloc.rpartition("@")
-        host = f"{MASK}@{where[2]}" if where[1] else where[2]
-        return urlunsplit(parts._replace(netloc=host, query=MASK if parts.query else ""))
+    if isinstance(value, str) and value:
+        if key in secrets.TEXTS:
+            return secrets.MASK
+        if key in secrets.URLS:
+            return secrets.shown(value)
     return value
 
 

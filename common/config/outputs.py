@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
-from common.config import shared
+from common.config import headers as header_rules, shared
 from common.config.shared import Section
+
+_OURS = frozenset({"grant_type", "client_id", "client_secret", "scope"})  # of a token request
 
 
 class BasicAuth(Section, frozen=True):
@@ -23,6 +26,9 @@ class BasicAuth(Section, frozen=True):
         """Refuse what the scheme cannot carry."""
         if ":" in self.username:
             yield "username", "has a colon, with which basic authentication ends a user's name"
+        for key, value in (("username", self.username), ("password", self.password)):
+            if not value.isprintable():
+                yield key, "has control characters, which basic authentication cannot carry"
 
 
 class OAuth2(Section, frozen=True):
@@ -44,8 +50,15 @@ class OAuth2(Section, frozen=True):
     """How the token endpoint is verified."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Check that the URL is one."""
-        yield from shared.url("token_url", self.token_url)
+        """Check that the URL is one, and that nothing is given twice."""
+        wrong = list(shared.url("token_url", self.token_url))
+        yield from wrong
+        if not wrong and urlsplit(self.token_url).username is not None:
+            yield "token_url", "has a user name; remove it, client_id says who we are"
+        if not self.client_id:
+            yield "client_id", "is empty; give the name that the token endpoint knows us by"
+        for name in sorted(self.params.keys() & _OURS):
+            yield f"params.{name}", "is set by headgate itself; remove it"
 
 
 class Auth(Section, frozen=True):
@@ -62,6 +75,13 @@ class Auth(Section, frozen=True):
         """Refuse two of them at once."""
         if (self.basic is not None) + bool(self.bearer_token) + (self.oauth2 is not None) > 1:
             yield "", "give one of basic, bearer_token, oauth2"
+        if " " in self.bearer_token or header_rules.NOT_PRINTABLE.search(self.bearer_token):
+            yield "bearer_token", "has characters other than printable ASCII without spaces"
+
+    @property
+    def given(self) -> bool:
+        """Whether there is one of them."""
+        return self != Auth()
 
 
 class SeriesState(Section, frozen=True):
@@ -102,6 +122,11 @@ class OtlpOutput(Section, frozen=True):
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check what one field means for another."""
         yield from shared.url("endpoint", self.endpoint)
+        names = header_rules.GRPC if self.protocol == "grpc" else header_rules.HTTP
+        yield from header_rules.problems(self.headers, names)
+        yield from header_rules.conflicts(
+            self.headers, "endpoint", self.endpoint, auth=self.auth.given
+        )
         if self.path and self.protocol == "grpc":
             yield "path", "gRPC has no path; remove it or set protocol: http"
         grpcio = self.protocol == "grpc" and self.grpc_client == "grpcio"
@@ -154,8 +179,10 @@ class RemoteWriteOutput(Section, frozen=True):
     """How the backend is verified."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Check that the URL is one, and that the numbers of lanes make a range."""
+        """Check what one field means for another."""
         yield from shared.url("url", self.url)
+        yield from header_rules.problems(self.headers, header_rules.HTTP)
+        yield from header_rules.conflicts(self.headers, "url", self.url, auth=self.auth.given)
         if self.min_lanes > self.max_lanes:
             yield "min_lanes", f"{self.min_lanes} is more than max_lanes, {self.max_lanes}"
 

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import metadata
-from urllib.parse import urlsplit
+from typing import TypeVar
 
-from common.config import agent, gateway
-from common.exporters import otlp_grpc, otlp_http, remote_write as remote_write_client
+from common.config import agent, gateway, headers
+from common.exporters import (
+    credentials,
+    oauth2,
+    otlp_grpc,
+    otlp_http,
+    remote_write as remote_write_client,
+)
 from common.exporters.outcomes import Exporter
 from common.service.settings import Problem, SettingsError
 from common.wire import remote_write
 
 _VERSION = metadata.version("headgate")
 _OTLP_USER_AGENT = f"OTel-OTLP-Exporter-python-headgate/{_VERSION}"
-_WRITE_USER_AGENT = f"headgate/{_VERSION}"
+_USER_AGENT = f"headgate/{_VERSION}"
+
+Kind = TypeVar("Kind")
 
 # Of one remote-write request before compression, of which snappy leaves about a tenth. Large, since
 # a batch that makes a single request is the one that can be cut when a backend finds it too big.
 _WRITE_BYTES = 8 << 20
-
-# RFC 9110, 5.6.2; gRPC allows fewer, reserves a prefix, and wants bytes where a name ends in -bin.
-_HTTP_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
-_GRPC_NAME = re.compile(r"(?!grpc-)[a-z0-9_.-]+(?<!-bin)")
-_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
-_OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "te",
-        "transfer-encoding",
-        "x-prometheus-remote-write-version",
-    }
-)
 
 
 @asynccontextmanager
@@ -51,14 +39,16 @@ async def exporting(output: gateway.Output, *, now: Callable[[], float]) -> Asyn
     Raises :class:`SettingsError`, with keys relative to *output*, for headers that cannot be sent
     and certificates that cannot be used.
     """
-    if output.remote_write is not None:
-        entering, key = _remote_write(output.remote_write, now), "remote_write.tls"
-    elif output.otlp is not None:
-        entering, key = _otlp(output.otlp, now), "otlp.tls"
-    else:
-        raise RuntimeError("BUG: an output without a destination passed the settings' checks")
-    async with _entered(entering, key) as exporter:
-        yield exporter
+    async with AsyncExitStack() as stack:
+        where = _checked(output)
+        proof = await stack.enter_async_context(_proving(output, where, now))
+        if output.remote_write is not None:
+            entering = _remote_write(output.remote_write, proof, now)
+        elif output.otlp is not None:
+            entering = _otlp(output.otlp, proof, now)
+        else:
+            raise RuntimeError("BUG: an output without a destination passed the settings' checks")
+        yield await stack.enter_async_context(_entered(entering, f"{where}.tls"))
 
 
 @asynccontextmanager
@@ -69,14 +59,14 @@ async def pushing(push: agent.Push, *, token: Callable[[], str]) -> AsyncIterato
     keys relative to *push*, for certificates that cannot be used.
     """
 
-    def headers() -> Mapping[str, str]:
+    def authorization() -> Mapping[str, str]:
         # What is no header cannot be the right token either: the gateway says so, we do not crash.
-        secret = _NOT_PRINTABLE.sub("?", token().strip())
+        secret = headers.NOT_PRINTABLE.sub("?", token().strip())
         return {"authorization": f"Bearer {secret}"} if secret else {}
 
     entering = otlp_grpc.connecting(
         push.endpoint,
-        headers=headers,
+        proof=credentials.Asked(authorization),
         compression=push.compression,
         attempt_timeout=push.timeout,
         tls=push.tls,
@@ -87,22 +77,42 @@ async def pushing(push: agent.Push, *, token: Callable[[], str]) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _entered(
-    entering: AbstractAsyncContextManager[Exporter], key: str
-) -> AsyncIterator[Exporter]:
+async def _entered(entering: AbstractAsyncContextManager[Kind], key: str) -> AsyncIterator[Kind]:
     async with AsyncExitStack() as stack:
         try:
-            exporter = await stack.enter_async_context(entering)
+            entered = await stack.enter_async_context(entering)
         except OSError as error:
             raise SettingsError([Problem(key, f"cannot use the certificates: {error}")]) from error
-        yield exporter
+        yield entered
+
+
+def _checked(output: gateway.Output) -> str:
+    """Return the key of the one section of *output*; raise what is wrong between its settings."""
+    key = "otlp" if output.otlp is not None else "remote_write"
+    section = output.otlp or output.remote_write
+    wrong = [] if section is None else [(f"{key}.{name}", why) for name, why in section.problems()]
+    if wrong:
+        raise SettingsError([Problem(name, why) for name, why in wrong])
+    return key
+
+
+@asynccontextmanager
+async def _proving(
+    output: gateway.Output, key: str, now: Callable[[], float]
+) -> AsyncIterator[credentials.Proof]:
+    section = output.otlp or output.remote_write
+    if section is None or section.auth.oauth2 is None:
+        yield credentials.Given(output)
+        return
+    asking = oauth2.asking(output, user_agent=_USER_AGENT, unix_now=now)
+    async with _entered(asking, f"{key}.auth.oauth2.tls") as tokens:
+        yield tokens
 
 
 def _otlp(
-    section: gateway.OtlpOutput, now: Callable[[], float]
+    section: gateway.OtlpOutput, proof: credentials.Proof, now: Callable[[], float]
 ) -> AbstractAsyncContextManager[Exporter]:
     if section.protocol == "grpc":
-        constant = _headers("otlp.headers", section.headers, _GRPC_NAME)
         if section.grpc_client == "grpcio":
             from common.exporters import otlp_grpcio  # noqa: PLC0415 - 8 MB that few ask for
 
@@ -113,18 +123,16 @@ def _otlp(
             connecting = otlp_grpc.connecting
         return connecting(
             section.endpoint,
-            headers=lambda: constant,
+            proof=proof,
             compression=section.compression,
             attempt_timeout=section.timeout,
             tls=section.tls,
             user_agent=_OTLP_USER_AGENT,
         )
-    headers = _headers("otlp.headers", section.headers, _HTTP_NAME)
-    _check_credentials("otlp.endpoint", section.endpoint, headers)
     path = section.path or otlp_http.DEFAULT_PATH
     return otlp_http.connecting(
         f"{section.endpoint.rstrip('/')}/{path.lstrip('/')}",
-        headers=headers,
+        proof=proof,
         compression=section.compression,
         attempt_timeout=section.timeout,
         tls=section.tls,
@@ -134,10 +142,8 @@ def _otlp(
 
 
 def _remote_write(
-    section: gateway.RemoteWriteOutput, now: Callable[[], float]
+    section: gateway.RemoteWriteOutput, proof: credentials.Proof, now: Callable[[], float]
 ) -> AbstractAsyncContextManager[Exporter]:
-    headers = _headers("remote_write.headers", section.headers, _HTTP_NAME)
-    _check_credentials("remote_write.url", section.url, headers)
     options = remote_write.Options(
         naming=remote_write.Naming(section.naming),
         external_labels=tuple(section.external_labels.items()),
@@ -148,34 +154,10 @@ def _remote_write(
     )
     return remote_write_client.connecting(
         section.url,
-        headers=headers,
+        proof=proof,
         converter=remote_write.Converter(options, section.memo_bytes, secrets.randbits(64)),
         attempt_timeout=section.timeout,
         tls=section.tls,
-        user_agent=_WRITE_USER_AGENT,
+        user_agent=_USER_AGENT,
         now=now,
     )
-
-
-def _headers(key: str, given: Mapping[str, str], names: re.Pattern[str]) -> dict[str, str]:
-    """Return *given* with names in lower case; values never show in a message, they are secrets."""
-    problems: list[Problem] = []
-    for name, value in given.items():
-        where = f"{key}.{name}"
-        if not names.fullmatch(name.lower()):
-            problems.append(Problem(where, "is not a name that a header can have"))
-        elif name.lower() in _OURS:
-            problems.append(Problem(where, "is set by headgate itself; remove it"))
-        elif _NOT_PRINTABLE.search(value):
-            problems.append(
-                Problem(where, "has a value with characters other than printable ASCII")
-            )
-    if problems:
-        raise SettingsError(problems)
-    return {name.lower(): value for name, value in given.items()}
-
-
-def _check_credentials(key: str, url: str, headers: Mapping[str, str]) -> None:
-    if "authorization" in headers and urlsplit(url).username is not None:
-        message = "has a user name, and headers have an authorization; keep one of them"
-        raise SettingsError([Problem(key, message)])

@@ -7,6 +7,7 @@ grpc.aio took 247.
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine
@@ -14,12 +15,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, final
 
-from common.exporters import grpc_answers
+from common.exporters import grpc_answers, tls as certificates
 from common.exporters.grpc_answers import Answer
 from common.exporters.grpc_link import Link
 from common.service import address
 
 RESOLVE_AGAIN: Final = 30.0  # seconds; new replicas of a backend shall get their share
+# Seconds that a connection serves, give or take a tenth; then another is made first. Behind one
+# address there may be many replicas, and who keeps a connection sticks to one of them.
+MAX_AGE: Final = 60.0
 CONNECT: Final = 5.0  # seconds that a connection may take, its handshake included
 BACKOFF_FIRST, BACKOFF_MOST = 0.25, 5.0  # seconds between attempts to reach one address
 MAX_PLACES: Final = 16  # addresses used; of a backend with more, any sixteen will do
@@ -36,6 +40,8 @@ class _Place:
     host: str
     port: int
     link: Link | None = None
+    context: ssl.SSLContext | None = None  # of the link
+    worn: float = 0.0  # when another link shall take its place
     connecting: bool = False
     failures: int = 0
     again: float = 0.0  # not to be tried before that moment
@@ -49,7 +55,7 @@ class Channel:
         self,
         tasks: asyncio.TaskGroup,
         where: address.Address,
-        tls: ssl.SSLContext | None,
+        tls: certificates.Certificates | None,
         name: str,
     ) -> None:
         self._group, self._where, self._tls, self._name = tasks, where, tls, name
@@ -115,8 +121,13 @@ class Channel:
         return Answer(code=grpc_answers.UNAVAILABLE, message=f"cannot reach {self._where}: {words}")
 
     def _tend(self) -> None:
-        """Look addresses up, and connect where there is no connection, in the background."""
+        """Look addresses up, and connect in the background.
+
+        That is where there is no connection, and where one has served for long enough or was made
+        with other certificates: it is used until the next one is ready.
+        """
         now = self._loop.time()
+        context = None if self._tls is None else self._tls.context(now)
         if now >= self._stale and not self._resolving:
             self._resolving = True
             self._stale = now + RESOLVE_AGAIN
@@ -124,9 +135,10 @@ class Channel:
         for place in self._places:
             if place.link is not None and not place.link.open:
                 place.error, place.link = place.link.why, None
-            if place.link is None and not place.connecting and now >= place.again:
+            good = place.link is not None and place.context is context and now < place.worn
+            if not good and not place.connecting and now >= place.again:
                 place.connecting = True
-                self._run(self._connect(place), f"connect {place.host}")
+                self._run(self._connect(place, context), f"connect {place.host}")
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> None:
         task = self._group.create_task(work, name=name)
@@ -158,7 +170,7 @@ class Channel:
             self._resolving = False
             self._change.set()
 
-    async def _connect(self, place: _Place) -> None:
+    async def _connect(self, place: _Place, context: ssl.SSLContext | None) -> None:
         link: Link | None = None
         try:
             async with asyncio.timeout(CONNECT):
@@ -167,8 +179,8 @@ class Channel:
                     place.host,
                     place.port,
                     family=place.family,
-                    ssl=self._tls,
-                    server_hostname=self._name if self._tls else None,
+                    ssl=context,
+                    server_hostname=self._name if context else None,
                 )
                 secured = transport.get_extra_info("ssl_object")
                 if secured is not None and secured.selected_alpn_protocol() != "h2":
@@ -178,7 +190,13 @@ class Channel:
             self._failed(place, str(error) or f"no connection within {CONNECT:g} s")
         else:
             if place in self._places:  # else its address is no longer one of the server's
-                place.link, place.failures, place.error, link = link, 0, "", None
+                if place.link is not None:
+                    place.link.retire()
+                place.link, place.context, link = link, context, None
+                place.failures, place.error = 0, ""
+                # A tenth more or less, lest all links and all gateways do it at once.
+                age = MAX_AGE * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+                place.worn = self._loop.time() + age
         finally:
             if link is not None:
                 link.abort("of no use")
@@ -196,14 +214,13 @@ class Channel:
 
 @asynccontextmanager
 async def opened(
-    where: address.Address, tls: ssl.SSLContext | None, server_name: str
+    where: address.Address, tls: certificates.Certificates | None, server_name: str
 ) -> AsyncIterator[Channel]:
     """Own the connections to *where*, of which none is made before the first call.
 
-    With *tls*, the server has to prove to be *server_name*. Leaving closes all connections.
+    With *tls*, which has to offer the protocol h2, the server has to prove to be *server_name*.
+    Leaving closes all connections.
     """
-    if tls is not None:
-        tls.set_alpn_protocols(["h2"])
     async with asyncio.TaskGroup() as tasks:
         channel = Channel(tasks, where, tls, server_name)
         try:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from common.config import shared
-from common.exporters import answers, tls as certificates
+from common.exporters import answers, credentials, tls as certificates
 from common.exporters.outcomes import Retry
 from common.wire import compression, errors
 
 _MAX_ERROR = 64 << 10  # bytes of an error body that are read; a fraction of that is shown
 _MAX_RESPONSE = 4 << 20  # bytes of any other body; OTLP's recommendation
-_KEEPALIVE = 90.0  # seconds an idle connection is kept
+_RESOLVE_AGAIN = 30.0  # seconds; new replicas of a backend shall get their share
+
+# Seconds that connections serve, give or take a tenth: who keeps one sticks to one replica.
+MAX_AGE: Final = 60.0
 
 
 @final
@@ -38,31 +45,108 @@ class Answer:
 
 
 @final
-class Poster:
-    """Posts bodies with the same headers to the same URL."""
+@dataclass(slots=True, eq=False)
+class _Pool:
+    """Connections of one generation, and how many requests are on them."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: URL, server_name: str | None) -> None:
-        self._session, self._url, self._server_name = session, url, server_name
+    session: aiohttp.ClientSession
+    context: ssl.SSLContext | None
+    worn: float  # seconds on the loop's clock
+    users: int = 0
+
+
+@final
+class Poster:
+    """Posts bodies with the same headers to the same URL; made by `posting`."""
+
+    def __init__(
+        self,
+        connect: Callable[[ssl.SSLContext | None], aiohttp.ClientSession],
+        url: URL,
+        *,
+        proof: credentials.Proof,
+        attempt_timeout: float,
+        trusted: certificates.Certificates | None,
+        server_name: str | None,
+    ) -> None:
+        self._connect, self._url = connect, url
+        self._proof, self._timeout = proof, attempt_timeout
+        self._trusted, self._server_name = trusted, server_name
+        self._now = asyncio.get_running_loop().time
+        self._pool: _Pool | None = None
+        self._former: list[_Pool] = []  # with requests that are not through yet
 
     async def post(self, body: bytes) -> Answer | Retry:
-        """Make one attempt; no answer at all is worth another one."""
+        """Make one attempt; no answer at all is worth another one.
+
+        When the backend does not believe our token, and another can be had, it is made twice.
+        """
+        return await credentials.proven(
+            self._proof, lambda headers: self._attempt(body, headers), _unauthenticated
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for pool in (self._pool, *self._former):
+            if pool is not None:
+                await pool.session.close()
+
+    async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Answer | Retry:
+        pool, idle = self._take()
         try:
-            async with self._session.post(
-                self._url, data=body, allow_redirects=False, server_hostname=self._server_name
+            if idle is not None:
+                await idle.session.close()  # hangs up at once, waits for nobody
+            async with pool.session.post(
+                self._url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                server_hostname=self._server_name,
             ) as response:
                 most = _MAX_RESPONSE if response.status < 300 else _MAX_ERROR
+                said = await _read(response, most)
+                if said:
+                    said = credentials.blotted(said, credentials.secrets_of(headers))
                 return Answer(
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     retry_after=response.headers.get("Retry-After"),
-                    body=await _read(response, most),
+                    body=said,
                 )
         except TimeoutError:
-            return Retry(f"no answer within {self._session.timeout.total} s; see timeout")
+            return Retry(f"no answer within {self._timeout:g} s; see timeout")
         except aiohttp.ClientResponseError as error:  # its text has the URL, query and all
             return Retry(answers.line(f"{type(error).__name__}: {error.message}"))
         except (aiohttp.ClientError, OSError, UnicodeError) as error:  # a host that is no name
             return Retry(answers.line(f"{type(error).__name__}: {error}"))
+        finally:
+            pool.users -= 1
+            if not pool.users and pool in self._former:
+                self._former.remove(pool)
+                await pool.session.close()
+
+    def _take(self) -> tuple[_Pool, _Pool | None]:
+        """Return connections for a new request, not too old and of the right certificates.
+
+        With them comes their predecessor, if it is to be closed.
+        """
+        now = self._now()
+        context = None if self._trusted is None else self._trusted.context(now)
+        last = self._pool
+        if last is not None and last.context is context and now < last.worn:
+            last.users += 1
+            return last, None
+        # A tenth more or less, lest all destinations and all gateways do it at once.
+        age = MAX_AGE * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+        self._pool = pool = _Pool(self._connect(context), context, now + age, users=1)
+        if last is not None and last.users:
+            self._former.append(last)
+            return pool, None
+        return pool, last
+
+
+def _unauthenticated(answer: Answer | Retry) -> bool:
+    return isinstance(answer, Answer) and answer.status == 401
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
@@ -90,24 +174,50 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
 
 @asynccontextmanager
 async def posting(
-    url: str, *, headers: Mapping[str, str], attempt_timeout: float, tls: shared.Tls
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    proof: credentials.Proof,
+    attempt_timeout: float,
+    tls: shared.Tls,
+    resolver: AbstractResolver | None = None,
 ) -> AsyncIterator[Poster]:
     """Own the connections to *url*; *attempt_timeout* is in seconds.
 
-    Names in *headers* are lower case. A user and password in *url* are sent as basic authorization.
-    Raises :class:`OSError` if a file of *tls* cannot be used.
+    Names in *headers* are lower case; those of *proof*, which is asked at every request, win. A
+    user in *url* is not sent: that is a matter of *proof*. *resolver* looks names up, by default
+    the system does. Raises :class:`OSError` if a file of *tls* cannot be used.
     """
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0,  # delivery bounds the requests in flight
-            keepalive_timeout=_KEEPALIVE,
-            ssl=certificates.context(tls) if url.startswith("https:") else True,
-        ),
-        # We ask for plain answers, and inflate others ourselves, within a limit.
-        headers={"accept-encoding": "identity", **headers},
-        timeout=aiohttp.ClientTimeout(total=attempt_timeout),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        auto_decompress=False,
-    ) as session:
-        yield Poster(session, URL(url), tls.server_name or None)
+    loop = asyncio.get_running_loop()
+    secure = url.startswith("https:")
+    trusted = certificates.Certificates(tls, now=loop.time()) if secure else None
+
+    def connect(context: ssl.SSLContext | None) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # delivery bounds the requests in flight
+                keepalive_timeout=MAX_AGE,
+                ssl=True if context is None else context,
+                ttl_dns_cache=int(_RESOLVE_AGAIN),
+                resolver=resolver,
+            ),
+            # We ask for plain answers, and inflate others ourselves, within a limit.
+            headers={"accept-encoding": "identity", **headers},
+            timeout=aiohttp.ClientTimeout(total=attempt_timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+        )
+
+    poster = Poster(
+        connect,
+        URL(url).with_user(None),
+        proof=proof,
+        attempt_timeout=attempt_timeout,
+        trusted=trusted,
+        server_name=tls.server_name or None,
+    )
+    try:
+        yield poster
+    finally:
+        await poster.close()

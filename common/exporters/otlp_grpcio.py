@@ -5,9 +5,11 @@ Source: the OTLP specification, "OTLP/gRPC"; opentelemetry/proto/collector/metri
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 from urllib.parse import urlsplit
@@ -15,13 +17,90 @@ from urllib.parse import urlsplit
 import grpc
 from typing_extensions import override
 
-from common.config import shared
-from common.exporters import grpc_answers, grpc_channel, otlp_grpc, tls as certificates
+from common.config import outputs, shared
+from common.exporters import (
+    credentials,
+    grpc_answers,
+    grpc_channel,
+    otlp_grpc,
+    tls as certificates,
+)
 from common.exporters.grpc_answers import Answer
-from common.exporters.outcomes import Batch, Encoding, Exporter, Request, Verdict
+from common.exporters.outcomes import Batch, Encoding, Exporter, Request, Retry, Verdict
 from common.service import address
 
 _COMPRESSION = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
+
+
+@final
+@dataclass(slots=True, eq=False)
+class _Channel:
+    """A channel, and how many calls are on it."""
+
+    channel: grpc.aio.Channel
+    export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+    context: ssl.SSLContext | None
+    users: int = 0
+
+
+@final
+class _Channels:
+    """The channel of now: another one follows when the files of certificates changed."""
+
+    def __init__(
+        self,
+        connect: Callable[[grpc.ChannelCredentials | None], grpc.aio.Channel],
+        tls: shared.Tls,
+        *,
+        secure: bool,
+    ) -> None:
+        self._connect, self._tls = connect, tls
+        self._now = asyncio.get_running_loop().time
+        now = self._now()
+        self._trusted = certificates.Certificates(tls, now=now) if secure else None
+        context = None if self._trusted is None else self._trusted.context(now)
+        self._present = self._opened(_credentials(tls) if secure else None, context)
+        self._former: list[_Channel] = []  # with calls that are not through yet
+
+    @asynccontextmanager
+    async def using(self) -> AsyncIterator[_Channel]:
+        """Give the channel for a new call; calls end on the channel that they began on."""
+        channel, idle = self._present, None
+        if self._trusted is not None:
+            context = self._trusted.context(self._now())
+            if context is not channel.context and (fresh := self._again(context)) is not None:
+                if channel.users:
+                    self._former.append(channel)
+                else:
+                    idle = channel
+                self._present = channel = fresh
+        channel.users += 1
+        try:
+            if idle is not None:
+                await idle.channel.close()
+            yield channel
+        finally:
+            channel.users -= 1
+            if not channel.users and channel in self._former:
+                self._former.remove(channel)
+                await channel.channel.close()
+
+    async def close(self) -> None:
+        """Close all channels."""
+        for each in (self._present, *self._former):
+            await each.channel.close()
+
+    def _again(self, context: ssl.SSLContext) -> _Channel | None:
+        try:
+            return self._opened(_credentials(self._tls), context)
+        except OSError:
+            return None  # gone since they were looked at: at the next request again
+
+    def _opened(
+        self, proofs: grpc.ChannelCredentials | None, context: ssl.SSLContext | None
+    ) -> _Channel:
+        channel = self._connect(proofs)
+        return _Channel(channel, channel.unary_unary(otlp_grpc.METHOD), context)
 
 
 @final
@@ -33,17 +112,20 @@ class OtlpGrpcioExporter(Exporter):
 
     def __init__(
         self,
-        channel: grpc.aio.Channel,
+        channels: _Channels,
         *,
-        headers: Callable[[], Mapping[str, str]],
+        proof: credentials.Proof,
         compression: str,
         attempt_timeout: float,
     ) -> None:
-        self._export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-            otlp_grpc.METHOD
-        )
-        self._headers, self._timeout = headers, attempt_timeout
+        self._channels, self._proof, self._timeout = channels, proof, attempt_timeout
+        self._encoding = "" if compression == "none" else compression
         self._compression = _COMPRESSION[compression]
+
+    @override
+    def renew(self, output: outputs.Output) -> None:
+        """Use the secrets of *output* from the next request on."""
+        self._proof.renew(output)
 
     @override
     def encode(self, batch: Batch) -> Encoding:
@@ -52,17 +134,29 @@ class OtlpGrpcioExporter(Exporter):
 
     @override
     async def send(self, request: Request) -> Verdict:
-        """Make one attempt; never raises for what network or backend do."""
+        """Make one attempt; never raises for what network or backend do.
+
+        When the backend does not believe our token, and another can be had, it is made twice.
+        """
+        answer = await credentials.proven(
+            self._proof,
+            lambda headers: self._attempt(request.body, headers),
+            otlp_grpc.unauthenticated,
+        )
+        return answer if isinstance(answer, Retry) else otlp_grpc.verdict(answer, self._encoding)
+
+    async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         try:
-            answer = await self._export(
-                request.body,
-                timeout=self._timeout,
-                metadata=tuple(self._headers().items()),
-                compression=self._compression,
-            )
+            async with self._channels.using() as channel:
+                answer = await channel.export(
+                    body,
+                    timeout=self._timeout,
+                    metadata=tuple(headers.items()),
+                    compression=self._compression,
+                )
         except grpc.aio.AioRpcError as error:
-            return otlp_grpc.verdict(_answer(error))
-        return otlp_grpc.verdict(Answer(code=grpc_answers.OK, body=answer))
+            return otlp_grpc.blotted(_answer(error), headers)
+        return Answer(code=grpc_answers.OK, body=answer)
 
 
 def _answer(error: grpc.aio.AioRpcError) -> Answer:
@@ -78,7 +172,7 @@ def _answer(error: grpc.aio.AioRpcError) -> Answer:
 async def connecting(
     endpoint: str,
     *,
-    headers: Callable[[], Mapping[str, str]],
+    proof: credentials.Proof,
     compression: str,
     attempt_timeout: float,
     tls: shared.Tls,
@@ -86,8 +180,8 @@ async def connecting(
 ) -> AsyncIterator[OtlpGrpcioExporter]:
     """Own the channel to *endpoint*, ``http://host:port`` (no TLS) or ``https://host:port``.
 
-    *headers* is asked at every request; names are lower case. *compression* is none or gzip,
-    *attempt_timeout* in seconds. Nothing is connected before the first request. Raises
+    *proof* has the headers of each request. *compression* is none or gzip, *attempt_timeout* in
+    seconds. Nothing is connected before the first request. Raises
     :class:`OSError` if a file of *tls* cannot be used.
     """
     parts = urlsplit(endpoint)
@@ -106,20 +200,25 @@ async def connecting(
         ("grpc.max_reconnect_backoff_ms", 5_000),
     ]
     target = f"dns:///{where}"
-    if parts.scheme == "http":
-        channel = grpc.aio.insecure_channel(target, options=options)
-    else:
-        if tls.server_name:
-            options.append(("grpc.ssl_target_name_override", tls.server_name))
-        channel = grpc.aio.secure_channel(target, _credentials(tls), options=options)
-    async with channel:
+    if tls.server_name and parts.scheme == "https":
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
+
+    def connect(proofs: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+        if proofs is None:
+            return grpc.aio.insecure_channel(target, options=options)
+        return grpc.aio.secure_channel(target, proofs, options=options)
+
+    channels = _Channels(connect, tls, secure=parts.scheme == "https")
+    try:
         yield OtlpGrpcioExporter(
-            channel, headers=headers, compression=compression, attempt_timeout=attempt_timeout
+            channels, proof=proof, compression=compression, attempt_timeout=attempt_timeout
         )
+    finally:
+        await channels.close()
 
 
 def _credentials(tls: shared.Tls) -> grpc.ChannelCredentials:
-    certificates.context(tls)  # gRPC would say that a file is broken only in a failing handshake
+    # Certificates has tried them: gRPC would say that a file is broken in a failing handshake only.
     # Without roots gRPC trusts the authorities it was built with; people mean their system's.
     authorities = tls.ca_file or ssl.get_default_verify_paths().cafile
     return grpc.ssl_channel_credentials(

@@ -5,14 +5,14 @@ Source: the OTLP specification, "OTLP/HTTP".
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import final
 
 from typing_extensions import override
 
-from common.config import shared
-from common.exporters import answers, http_posting
+from common.config import outputs, shared
+from common.exporters import answers, credentials, http_posting
 from common.exporters.outcomes import (
     Batch,
     Delivered,
@@ -37,9 +37,20 @@ class OtlpHttpExporter(Exporter):
     """Posts batches as they are, compressed once."""
 
     def __init__(
-        self, poster: http_posting.Poster, *, compression: str, now: Callable[[], float]
+        self,
+        poster: http_posting.Poster,
+        *,
+        proof: credentials.Proof,
+        compression: str,
+        now: Callable[[], float],
     ) -> None:
-        self._poster, self._compression, self._now = poster, compression, now
+        self._poster, self._proof = poster, proof
+        self._compression, self._now = compression, now
+
+    @override
+    def renew(self, output: outputs.Output) -> None:
+        """Use the secrets of *output* from the next request on."""
+        self._proof.renew(output)
 
     @override
     def encode(self, batch: Batch) -> Encoding:
@@ -82,7 +93,7 @@ def _delivered(answer: http_posting.Answer) -> Delivered:
 async def connecting(
     url: str,
     *,
-    headers: Mapping[str, str],
+    proof: credentials.Proof,
     compression: str,
     attempt_timeout: float,
     tls: shared.Tls,
@@ -91,15 +102,14 @@ async def connecting(
 ) -> AsyncIterator[OtlpHttpExporter]:
     """Own the connections to *url*, path included.
 
-    *compression* is one of `codings.deflate`, the *attempt_timeout* in seconds; *now*
-    answers seconds since the Unix epoch, for dates in Retry-After. Raises :class:`OSError` if a
-    file of *tls* cannot be used.
+    *proof* has the headers of each request. *compression* is one of `codings.deflate`, the
+    *attempt_timeout* in seconds; *now* answers seconds since the Unix epoch, for dates in
+    Retry-After. Raises :class:`OSError` if a file of *tls* cannot be used.
     """
-    ours = {"content-type": _CONTENT_TYPE}
+    headers = {"user-agent": user_agent, "content-type": _CONTENT_TYPE}
     if compression != "none":
-        ours["content-encoding"] = compression
-    headers = {"user-agent": user_agent, **headers, **ours}
+        headers["content-encoding"] = compression
     async with http_posting.posting(
-        url, headers=headers, attempt_timeout=attempt_timeout, tls=tls
+        url, headers=headers, proof=proof, attempt_timeout=attempt_timeout, tls=tls
     ) as poster:
-        yield OtlpHttpExporter(poster, compression=compression, now=now)
+        yield OtlpHttpExporter(poster, proof=proof, compression=compression, now=now)

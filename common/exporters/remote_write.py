@@ -11,8 +11,8 @@ from typing import final
 
 from typing_extensions import override
 
-from common.config import shared
-from common.exporters import answers, http_posting
+from common.config import outputs, shared
+from common.exporters import answers, credentials, http_posting
 from common.exporters.outcomes import (
     Batch,
     Delivered,
@@ -47,8 +47,16 @@ class RemoteWriteExporter(Exporter):
         poster: http_posting.Poster,
         converter: remote_write.Converter,
         now: Callable[[], float],
+        *,
+        proof: credentials.Proof,
     ) -> None:
         self._poster, self._converter, self._now = poster, converter, now
+        self._proof = proof
+
+    @override
+    def renew(self, output: outputs.Output) -> None:
+        """Use the secrets of *output* from the next request on."""
+        self._proof.renew(output)
 
     @override
     def recognition(self) -> Recognition:
@@ -114,7 +122,7 @@ def verdict(answer: http_posting.Answer, now: float) -> Verdict:
 async def connecting(
     url: str,
     *,
-    headers: Mapping[str, str],
+    proof: credentials.Proof,
     converter: remote_write.Converter,
     attempt_timeout: float,
     tls: shared.Tls,
@@ -123,11 +131,12 @@ async def connecting(
 ) -> AsyncIterator[RemoteWriteExporter]:
     """Own the connections to *url*; *attempt_timeout* is in seconds.
 
-    *now* answers seconds since the Unix epoch, for points without a timestamp and for dates in
-    Retry-After. Raises :class:`OSError` if a file of *tls* cannot be used.
+    *proof* has the headers of each request. *now* answers seconds since the Unix epoch, for points
+    without a timestamp and for dates in Retry-After. Raises :class:`OSError` if a file of *tls*
+    cannot be used.
     """
-    headers = {"user-agent": user_agent, **headers, **_HEADERS}
+    headers = {"user-agent": user_agent, **_HEADERS}
     async with http_posting.posting(
-        url, headers=headers, attempt_timeout=attempt_timeout, tls=tls
+        url, headers=headers, proof=proof, attempt_timeout=attempt_timeout, tls=tls
     ) as poster:
-        yield RemoteWriteExporter(poster, converter, now)
+        yield RemoteWriteExporter(poster, converter, now, proof=proof)

@@ -185,7 +185,7 @@ async def test_the_log_of_a_container_is_served() -> None:
 
 
 async def test_only_the_bearer_of_the_token_is_served() -> None:
-    async with served(token="secret") as call:  # noqa: S106 - made up
+    async with served(token="secret") as call:
         status, refusal = await call("GET", PODS)
         assert (status, refusal["reason"]) == (401, "Unauthorized")
         assert (await call("GET", PODS, headers={"Authorization": "Bearer secret"}))[0] == 200

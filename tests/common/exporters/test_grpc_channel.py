@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from common.config.shared import Tls
 from common.exporters import grpc_answers, grpc_channel, grpc_link
+from common.exporters.tls import Certificates
 from common.service import address
 from common.wire import http2
 from tests.fakes import certificates
@@ -75,7 +77,7 @@ async def serving(act=agree, host: str = "127.0.0.1", port: int = 0, tls=None):
 
 
 @asynccontextmanager
-async def calling(port: int, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None):
+async def calling(port: int, host: str = "127.0.0.1", tls: Certificates | None = None):
     async with grpc_channel.opened(address.Address(host, port), tls, host) as channel:
         yield lambda message=b"hello": channel.call(
             BLOCK, b"\0" + len(message).to_bytes(4), message
@@ -215,8 +217,8 @@ async def test_what_does_not_speak_http2_over_tls_is_told_so(tmp_path) -> None:
     files = certificates.write(tmp_path, "backend.test")
     theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     theirs.load_cert_chain(files.certificate, files.key)
-    ours = ssl.create_default_context(cafile=files.authority)
-    ours.check_hostname = False
+    trust = Tls(ca_file=str(files.authority), insecure_skip_verify=True)
+    ours = Certificates(trust, now=0.0, alpn=("h2",))
     async with serving(tls=theirs) as (_, port), calling(port, tls=ours) as call:
         answer = await call()
     assert answer.code == grpc_answers.UNAVAILABLE

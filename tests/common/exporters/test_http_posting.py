@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from common.config.shared import Tls
-from common.exporters import http_posting
+from common.exporters import credentials, http_posting
 from common.exporters.http_posting import Answer
 from common.exporters.outcomes import Retry
 from tests.fakes import backends, certificates
@@ -15,10 +15,16 @@ from tests.fakes.backends import Break, BreakBody, Hang, Http
 
 pytestmark = pytest.mark.wallclock
 
+NOBODY = credentials.Asked(dict)
+
 
 def posting(url: str, attempt_timeout: float = 5.0):
     return http_posting.posting(
-        url, headers={"x-tenant": "shop"}, attempt_timeout=attempt_timeout, tls=Tls()
+        url,
+        headers={"x-tenant": "shop"},
+        proof=NOBODY,
+        attempt_timeout=attempt_timeout,
+        tls=Tls(),
     )
 
 
@@ -33,13 +39,13 @@ async def test_the_body_arrives_with_the_headers_and_asks_for_no_compression() -
     assert received.headers["accept-encoding"] == "identity"
 
 
-async def test_a_user_and_password_in_the_url_become_basic_authorization() -> None:
+async def test_a_user_in_the_url_is_not_sent_that_is_what_the_proof_is_for() -> None:
     async with (
         backends.http() as backend,
         posting(backend.url.replace("//", "//me:secret@")) as poster,
     ):
         await poster.post(b"")
-    assert backend.received[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
+    assert "authorization" not in backend.received[0].headers
 
 
 async def test_cookies_are_not_kept_and_redirects_not_followed() -> None:
@@ -55,7 +61,7 @@ async def test_a_connection_is_used_again() -> None:
     async with backends.http() as backend, posting(backend.url) as poster:
         for _ in range(3):
             await poster.post(b"x")
-        connector = poster._session.connector
+        connector = poster._pool.session.connector
         assert connector is not None
         assert sum(len(idle) for idle in connector._conns.values()) == 1
 
@@ -129,7 +135,7 @@ async def test_tls_verifies_the_name_and_shows_the_client_s_certificate(tmp_path
     async with backends.http(context=context) as backend:
         for tls in choices:
             async with http_posting.posting(
-                backend.url, headers={}, attempt_timeout=5.0, tls=tls
+                backend.url, headers={}, proof=NOBODY, attempt_timeout=5.0, tls=tls
             ) as poster:
                 outcomes.append(type(await poster.post(b"x")))
     assert outcomes == [Answer, Answer, Retry, Retry, Retry]

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from common.config.shared import Tls
-from common.exporters import otlp_grpc, otlp_grpcio
+from common.exporters import credentials, otlp_grpc, otlp_grpcio
 from common.exporters.outcomes import Batch, Delivered, Exporter, Refused, Retry, TooBig, Verdict
 from common.wire import otlp
 from tests.fakes import backends, certificates, points
@@ -32,13 +32,14 @@ async def exporting(
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
+    proof: credentials.Proof | None = None,
     compression: str = "none",
     attempt_timeout: float = 5.0,
     tls: Tls | None = None,
 ):
     async with CLIENTS[client].connecting(
         url,
-        headers=lambda: headers or {},
+        proof=proof or credentials.Asked(lambda: headers or {}),
         compression=compression,
         attempt_timeout=attempt_timeout,
         tls=tls or Tls(),

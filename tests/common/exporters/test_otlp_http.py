@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from common.config.shared import Tls
-from common.exporters import otlp_http
+from common.exporters import credentials, otlp_http
 from common.exporters.http_posting import Answer
 from common.exporters.outcomes import Batch, Delivered, Refused, Retry, TooBig, Verdict
 from common.wire import compression as codings, otlp
@@ -21,7 +21,7 @@ NOW = 1_790_000_000.0
 async def exporting(url: str, compression: str = "none"):
     async with otlp_http.connecting(
         url,
-        headers={"x-tenant": "shop"},
+        proof=credentials.Asked(lambda: {"x-tenant": "shop"}),
         compression=compression,
         attempt_timeout=5.0,
         tls=Tls(),

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from common.config.shared import Tls
-from common.exporters import remote_write as client
+from common.exporters import credentials, remote_write as client
 from common.exporters.http_posting import Answer
 from common.exporters.outcomes import Batch, Delivered, Refused, Retry, TooBig, Verdict
 from common.service.ledger import DropReason
@@ -26,7 +26,7 @@ def batch(body: otlp.Encoded, count: int) -> Batch:
 async def exporting(url: str, max_bytes: int = 1 << 20):
     async with client.connecting(
         url,
-        headers={"x-tenant": "shop"},
+        proof=credentials.Asked(lambda: {"x-tenant": "shop"}),
         converter=remote_write.Converter(remote_write.Options(max_bytes=max_bytes), 1 << 20),
         attempt_timeout=5.0,
         tls=Tls(),
