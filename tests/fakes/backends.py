@@ -142,9 +142,9 @@ async def otlp_grpc(
 
 @asynccontextmanager
 async def http(
-    script: Sequence[Answer] = (), *, context: ssl.SSLContext | None = None
+    script: Sequence[Answer] = (), *, port: int = 0, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[Backend]:
-    """Serve POST on every path of loopback, for OTLP over HTTP and for remote write."""
+    """Serve POST on every path of *port* of loopback, for OTLP over HTTP and for remote write."""
     backend = Backend("", deque(script))
 
     async def take(request: web.Request) -> web.StreamResponse:
@@ -177,7 +177,7 @@ async def http(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
         scheme = "http" if context is None else "https"
         backend.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
         yield backend

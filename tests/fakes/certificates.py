@@ -26,7 +26,9 @@ def write(folder: Path, name: str, *, hours: int = 1) -> Files:
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
     )
-    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
+    # Two authorities of one name could not be told apart.
+    about = f"test authority of {folder.name}"[:64]
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, about)])
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     authority = (
         _begun(issuer, issuer, authority_key.public_key())

@@ -36,6 +36,9 @@ class Backends(Exporter):
     def encode(self, batch: Batch) -> Encoding:
         return Encoding(requests=(Request(body=batch.body, points=batch.points),))
 
+    def renew(self, output: gateway.Output) -> None:
+        self.log.append(f"={output.otlp.headers['key']}")
+
     async def send(self, request: Request) -> Verdict:
         await asyncio.sleep(self.wait)
         self.arrived += request.points
@@ -75,6 +78,39 @@ async def test_unchanged_destinations_are_kept_and_new_ones_entered() -> None:
         assert backends.log == ["+a1", "+b1", "+c1"]
         assert [route.name for route in heart.routes.pipelines] == ["b", "c", "a"]
         assert heart.routes.generation == 2
+
+
+async def test_a_changed_secret_is_told_to_the_destination_which_is_kept() -> None:
+    def keyed(secret: str, **other: object) -> gateway.Pipeline:
+        otlp = gateway.OtlpOutput(endpoint="http://backend:1", headers={"key": secret})
+        return gateway.Pipeline(name="a", output=gateway.Output(otlp=otlp), **other)
+
+    backends = Backends()
+    async with started(backends, Accounts()) as (running, _):
+        await running.apply([keyed("one")])
+        await running.apply([keyed("one"), pipeline("b")])
+        await running.apply([keyed("two")])
+        assert running.running[0].config == keyed("two")
+        await running.apply([keyed("two")])
+        assert [entry for entry in backends.log if entry[1:] != "b1"] == ["+a1", "=two"]
+        # Whatever else changes, a new destination has the new secret from its beginning.
+        await running.apply([keyed("three", queue_bytes=1 << 20)])
+        assert [entry for entry in backends.log if entry[1:] == "a1"] == ["+a1", "+a1"]
+        assert "=three" not in backends.log
+
+
+async def test_a_secret_stays_when_another_destination_cannot_be_entered() -> None:
+    def keyed(secret: str) -> gateway.Pipeline:
+        otlp = gateway.OtlpOutput(endpoint="http://backend:1", headers={"key": secret})
+        return gateway.Pipeline(name="a", output=gateway.Output(otlp=otlp))
+
+    backends = Backends(broken="2")
+    async with started(backends, Accounts()) as (running, _):
+        await running.apply([keyed("one")])
+        with pytest.raises(SettingsError):
+            await running.apply([keyed("two"), pipeline("b", port=2)])
+        assert backends.log == ["+a1"]
+        assert running.running[0].config == keyed("one")
 
 
 async def test_a_changed_filter_keeps_the_destination() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.config import gateway
+from common.config import gateway, outputs
 from common.service.settings import SettingsError
 from gateway import settings
 
@@ -106,3 +106,39 @@ def test_secrets_are_not_shown() -> None:
     assert otlp["endpoint"] == "https://***@b:1/x?***"
     assert otlp["headers"] == {"key": "***"}
     assert shown["pipelines"][1]["output"]["remote_write"]["url"] == "http://b:1"
+
+
+def test_every_way_to_prove_ourselves_is_shown_without_its_secret() -> None:
+    ways = [
+        outputs.Auth(basic=outputs.BasicAuth(username="me", password="s3cret")),
+        outputs.Auth(bearer_token="s3cret"),
+        outputs.Auth(
+            oauth2=outputs.OAuth2(
+                token_url="https://me:s3cret@t/token?key=s3cret",
+                client_id="me",
+                client_secret="s3cret",
+                params={"audience": "s3cret"},
+            )
+        ),
+    ]
+    found = [
+        gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://b:1", path="/x?s3cret", auth=auth))
+        for auth in ways
+    ]
+    found += [
+        gateway.Output(remote_write=gateway.RemoteWriteOutput(url="http://b:1/w?s3cret", auth=auth))
+        for auth in ways
+    ]
+    config = gateway.Gateway(
+        pipelines=tuple(gateway.Pipeline(name=f"p{i}", output=o) for i, o in enumerate(found))
+    )
+    shown = settings.redacted(config)
+    assert "s3cret" not in repr(shown)
+    sections = [shown["pipelines"][i]["output"]["otlp"] for i in range(3)]
+    basic, bearer, oauth2 = (section["auth"] for section in sections)
+    assert sections[0]["path"] == "/x?***"
+    assert (basic["basic"], basic["bearer_token"]) == ({"username": "me", "password": "***"}, "")
+    assert bearer["bearer_token"] == "***"
+    assert oauth2["oauth2"]["token_url"] == "https://***@t/token?***"
+    assert oauth2["oauth2"]["params"] == {"audience": "***"}
+    assert oauth2["oauth2"]["client_id"] == "me"

@@ -1,18 +1,25 @@
 """What the configuration describes gets built, and what cannot work is said before it runs."""
 
+from collections.abc import Callable
+from contextlib import asynccontextmanager
 from importlib import metadata
 
+import grpc
 import pytest
 
 from common.config import agent, gateway
+from common.config.outputs import Auth, BasicAuth, OAuth2
 from common.config.shared import Tls
 from common.exporters import build
-from common.exporters.outcomes import Batch, Delivered, Exporter
+from common.exporters.outcomes import Batch, Delivered, Exporter, Refused
 from common.service.settings import SettingsError
 from common.wire import compression, remote_write
 from tests.fakes import backends, points
+from tests.fakes.backends import Http, Rpc
 
 BODY = points.request([1.0])
+KINDS = ("grpc", "grpcio", "http", "remote_write")
+Code = grpc.StatusCode
 VERSION = metadata.version("headgate")
 
 
@@ -22,6 +29,13 @@ def otlp(**settings: object) -> gateway.Output:
 
 def writing(**settings: object) -> gateway.Output:
     return gateway.Output(remote_write=gateway.RemoteWriteOutput(**settings))
+
+
+BEARER = Auth(bearer_token="secret")
+
+
+def tokens(url: str, **settings: object) -> Auth:
+    return Auth(oauth2=OAuth2(token_url=url, client_id="me", client_secret="secret", **settings))
 
 
 async def send(exporter: Exporter) -> object:
@@ -89,6 +103,103 @@ async def test_remote_write_with_its_options() -> None:
     assert (labels["cluster"], labels["service_name"]) == ("c1", "shop")
 
 
+def kinds(port: int, scheme: str = "http") -> dict[str, Callable[..., gateway.Output]]:
+    """Return the four exporters, as settings by their name."""
+    url = f"{scheme}://127.0.0.1:{port}"
+    return {
+        "grpc": lambda **other: otlp(endpoint=url, **other),
+        "grpcio": lambda **other: otlp(endpoint=url, grpc_client="grpcio", **other),
+        "http": lambda **other: otlp(endpoint=url, protocol="http", **other),
+        "remote_write": lambda **other: writing(url=url, **other),
+    }
+
+
+@asynccontextmanager
+async def served(kind: str, script=()):
+    serving = backends.otlp_grpc if kind in {"grpc", "grpcio"} else backends.http
+    async with serving(script) as backend:
+        yield backend, kinds(int(backend.url.rpartition(":")[2]))[kind]
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_exporter_proves_itself_and_secrets_change_in_place(kind) -> None:
+    def secret(word: str) -> list[gateway.Output]:
+        return [
+            output(headers={"X-Key": word}),
+            output(auth=Auth(bearer_token=word)),
+            output(auth=Auth(basic=BasicAuth(username="me", password=word))),
+        ]
+
+    async with served(kind) as (backend, output):
+        for before, after in zip(secret("one"), secret("two"), strict=True):
+            async with exporting(before) as exporter:
+                (request,) = exporter.encode(Batch(body=BODY, points=1, oldest=0.0)).requests
+                assert await exporter.send(request) == Delivered()
+                exporter.renew(after)
+                assert await exporter.send(request) == Delivered()  # encoded before the change
+    sent = [r.headers.get("x-key", r.headers.get("authorization")) for r in backend.received]
+    basic = ["Basic bWU6b25l", "Basic bWU6dHdv"]
+    assert sent == ["one", "two", "Bearer one", "Bearer two", *basic]
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_is_not_believed_for_good_is_refused(kind) -> None:
+    refusals = {
+        "grpc": [Rpc(code=Code.UNAUTHENTICATED), Rpc(code=Code.PERMISSION_DENIED)],
+        "http": [Http(status=401), Http(status=403)],
+    }
+    script = refusals["grpc" if kind in {"grpc", "grpcio"} else "http"]
+    async with (
+        served(kind, script) as (backend, output),
+        exporting(output(auth=BEARER)) as exporter,
+    ):
+        verdicts = [await send(exporter) for _ in script]
+    assert [type(verdict) for verdict in verdicts] == [Refused, Refused]
+    assert len(backend.received) == 2
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_backend_that_repeats_the_token_does_not_make_us_tell_it(kind) -> None:
+    word = "secret-of-ours"
+    script = [
+        Rpc(code=Code.UNAUTHENTICATED, details=f"bad token {word}")
+        if kind in {"grpc", "grpcio"}
+        else Http(status=401, body=f"bad token {word}".encode())
+    ]
+    async with (
+        served(kind, script) as (_, output),
+        exporting(output(auth=Auth(bearer_token=word))) as exporter,
+    ):
+        verdict = await send(exporter)
+    assert isinstance(verdict, Refused)
+    assert "bad token ***" in verdict.why
+    assert "secret" not in verdict.why
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_token_is_asked_for_used_and_asked_for_again_when_it_is_refused(kind) -> None:
+    refusal = Rpc(code=Code.UNAUTHENTICATED) if kind in {"grpc", "grpcio"} else Http(status=401)
+    fine = Rpc() if kind in {"grpc", "grpcio"} else None
+    given = [Http(body=b'{"access_token": "%d", "token_type": "Bearer"}' % i) for i in range(3)]
+    async with (
+        backends.http(given) as endpoint,
+        served(kind, [fine, refusal] if fine else [Http(), refusal]) as (backend, output),
+        exporting(output(auth=tokens(endpoint.url))) as exporter,
+    ):
+        assert [await send(exporter) for _ in range(3)] == [Delivered()] * 3
+    assert [r.headers["authorization"] for r in backend.received] == [
+        "Bearer 0",
+        "Bearer 0",  # refused
+        "Bearer 1",
+        "Bearer 1",
+    ]
+    assert len(endpoint.received) == 2
+
+
 @pytest.mark.wallclock
 async def test_an_agent_sends_the_token_that_is_current() -> None:
     tokens = ["", " one\n", "two\x00"]
@@ -118,6 +229,27 @@ async def test_an_agent_sends_the_token_that_is_current() -> None:
             writing(url="http://u:secret@h:1", headers={"Authorization": "secret"}),
             "remote_write.url",
             "one of them",
+        ),
+        (
+            otlp(endpoint="http://h:1", headers={"authorization": "secret"}, auth=BEARER),
+            "otlp.headers.authorization",
+            "auth",
+        ),
+        (otlp(endpoint="http://u:secret@h:1", auth=BEARER), "otlp.endpoint", "one of them"),
+        (writing(url="http://u:secret@h:1", auth=BEARER), "remote_write.url", "one of them"),
+        (
+            otlp(endpoint="http://h:1", auth=tokens("https://t", tls=Tls(ca_file="/absent"))),
+            "otlp.auth.oauth2.tls",
+            "No such file",
+        ),
+        (
+            otlp(
+                endpoint="https://h:1",
+                auth=tokens("https://t"),
+                tls=Tls(ca_file="/absent"),
+            ),
+            "otlp.tls",
+            "No such file",
         ),
         (otlp(endpoint="https://h:1", tls=Tls(ca_file="/absent")), "otlp.tls", "No such file"),
         (
