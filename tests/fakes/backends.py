@@ -29,6 +29,7 @@ class Received:
     path: str
     headers: Mapping[str, str]  # names in lower case
     body: bytes
+    certificate: str = ""  # of the client, in PEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,10 @@ async def otlp_grpc(
 
     async def export(body: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         headers = {key: str(value) for key, value in context.invocation_metadata() or ()}
-        backend.received.append(Received(path=METHOD, headers=headers, body=body))
+        shown = b"".join(context.auth_context().get("x509_pem_cert", ())).decode()
+        backend.received.append(
+            Received(path=METHOD, headers=headers, body=body, certificate=shown)
+        )
         if len(body) > backend.max_bytes:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "message is too large")
         answer = backend.next()
@@ -150,7 +154,16 @@ async def http(
     async def take(request: web.Request) -> web.StreamResponse:
         headers = {key.lower(): value for key, value in request.headers.items()}
         body = await request.read()
-        backend.received.append(Received(path=request.path_qs, headers=headers, body=body))
+        secured = request.get_extra_info("ssl_object")
+        shown = secured.getpeercert(binary_form=True) if secured else None
+        backend.received.append(
+            Received(
+                path=request.path_qs,
+                headers=headers,
+                body=body,
+                certificate=ssl.DER_cert_to_PEM_cert(shown) if shown else "",
+            )
+        )
         if len(body) > backend.max_bytes:
             return web.Response(status=413, text="body is too large")
         answer = backend.next()

@@ -202,6 +202,113 @@ async def test_replicas_are_called_in_turn(monkeypatch) -> None:
                 assert (await call()).body == b"ok"
 
 
+async def test_a_worn_connection_is_replaced_and_its_calls_end_on_it() -> None:
+    waiting: list[int] = []
+    held = asyncio.Event()
+
+    def slow(server: Server, stream: int) -> None:
+        if server is server.seen[0] and server.requests == 2:
+            waiting.append(stream)
+            held.set()
+        else:
+            agree(server, stream)
+
+    async with (
+        serving(slow) as (seen, port),
+        grpc_channel.opened(address.Address("127.0.0.1", port), None, "a") as channel,
+        asyncio.timeout(5),
+        asyncio.TaskGroup() as tasks,
+    ):
+
+        def call():
+            return channel.call(BLOCK, b"\0\0\0\0\5", b"hello")
+
+        await call()
+        under_way = tasks.create_task(call())
+        await held.wait()
+        channel._places[0].worn = 0.0
+        while len(seen) < 2 or not seen[1].requests:
+            assert (await call()).body == b"ok"
+        assert not under_way.done()
+        assert not seen[0].lost.is_set()
+        agree(seen[0], waiting[0])
+        seen[0].flush()
+        assert (await under_way).body == b"ok"
+        await seen[0].lost.wait()
+        await call()
+    assert len(seen) == 2
+
+
+async def test_a_worn_connection_is_used_while_no_other_can_be_made(monkeypatch) -> None:
+    async with (
+        serving() as (seen, port),
+        grpc_channel.opened(address.Address("127.0.0.1", port), None, "a") as channel,
+    ):
+
+        def call():
+            return channel.call(BLOCK, b"\0\0\0\0\5", b"hello")
+
+        await call()
+        tried = asyncio.Event()
+
+        async def refuse(*_: object, **__: object) -> object:
+            tried.set()
+            raise OSError("no more connections")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
+        channel._places[0].worn = 0.0
+        assert (await call()).body == b"ok"
+        await tried.wait()
+        assert (await call()).body == b"ok"
+    assert len(seen) == 1
+
+
+async def test_new_addresses_get_traffic_and_those_that_are_gone_are_left(monkeypatch) -> None:
+    monkeypatch.setattr(grpc_channel, "RESOLVE_AGAIN", 0.0)
+    async with AsyncExitStack() as stack:
+        first, port = await stack.enter_async_context(serving())
+        second, other = await stack.enter_async_context(serving())
+        loop = asyncio.get_running_loop()
+        resolve, ports = loop.getaddrinfo, [port]
+
+        async def moving(host, _, **options):
+            there = ports if host == "backend.test" else [port]
+            return [(await resolve("127.0.0.1", each, **options))[0] for each in there]
+
+        monkeypatch.setattr(loop, "getaddrinfo", moving)
+        call = await stack.enter_async_context(calling(port, host="backend.test"))
+        async with asyncio.timeout(5):
+            assert (await call()).body == b"ok"
+            ports.append(other)
+            while not (second and second[0].requests):
+                assert (await call()).body == b"ok"
+            ports.remove(port)
+            await call()
+            while not first[0].lost.is_set():
+                assert (await call()).body == b"ok"
+        before = first[0].requests
+        assert (await call()).body == b"ok"
+        assert (len(first), first[0].requests) == (1, before)
+
+
+async def test_an_address_where_nobody_answers_does_not_stop_the_others(monkeypatch) -> None:
+    async with AsyncExitStack() as stack:
+        seen, port = await stack.enter_async_context(serving())
+        async with serving() as (_, dead):
+            pass
+        loop = asyncio.get_running_loop()
+        resolve = loop.getaddrinfo
+
+        async def both(host, _, **options):
+            ports = (dead, port) if host == "backend.test" else (port,)
+            return [(await resolve("127.0.0.1", each, **options))[0] for each in ports]
+
+        monkeypatch.setattr(loop, "getaddrinfo", both)
+        call = await stack.enter_async_context(calling(port, host="backend.test"))
+        assert [(await call()).body for _ in range(5)] == [b"ok"] * 5
+    assert seen[0].requests == 5
+
+
 async def test_a_name_that_does_not_exist_is_unavailable_in_words(monkeypatch) -> None:
     async def nothing(*_: object, **__: object) -> object:
         raise OSError("Name or service not known")

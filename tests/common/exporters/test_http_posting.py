@@ -2,9 +2,13 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from common.config.shared import Tls
 from common.exporters import credentials, http_posting
@@ -166,3 +170,116 @@ async def test_an_answer_that_is_no_http_does_not_tell_the_secrets_of_the_url() 
 async def test_a_host_that_is_no_name_is_a_retry_not_a_crash() -> None:
     async with posting("http://otel..svc:4318") as poster:
         assert isinstance(await poster.post(b"x"), Retry)
+
+
+class Names(AbstractResolver):
+    """Resolves every name to the addresses that it has now."""
+
+    def __init__(self, *hosts: str) -> None:
+        self.hosts = list(hosts)
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        del family
+        return [
+            ResolveResult(
+                hostname=host, host=each, port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+            for each in self.hosts
+        ]
+
+    async def close(self) -> None:
+        raise AssertionError("it is ours, and used again")
+
+
+@asynccontextmanager
+async def replica(seen: list[str], host: str, port: int = 0):
+    """Serve on an address of its own, and note in *seen* that it was asked."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        seen.append(host)
+        return web.Response()
+
+    runner = web.ServerRunner(web.Server(take, access_log=None), shutdown_timeout=0.01)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def test_new_addresses_get_traffic_when_connections_are_worn(monkeypatch) -> None:
+    seen: list[str] = []
+    names = Names("127.0.0.2")
+    async with (
+        replica(seen, "127.0.0.2") as port,
+        replica(seen, "127.0.0.3", port),
+        http_posting.posting(
+            f"http://backend.test:{port}",
+            headers={},
+            proof=NOBODY,
+            attempt_timeout=5.0,
+            tls=Tls(),
+            resolver=names,
+        ) as poster,
+    ):
+        monkeypatch.setattr(http_posting, "MAX_AGE", 3600.0)
+        await poster.post(b"x")
+        names.hosts = ["127.0.0.3", "127.0.0.2"]
+        await poster.post(b"x")
+        assert seen == ["127.0.0.2"] * 2  # it is not worn yet
+        poster._pool.worn = 0.0
+        await poster.post(b"x")
+        assert seen[2:] == ["127.0.0.3"]
+        names.hosts = ["127.0.0.9", "127.0.0.3"]  # nobody listens at the first
+        poster._pool.worn = 0.0
+        assert isinstance(await poster.post(b"x"), Answer)
+        assert seen[3:] == ["127.0.0.3"]
+
+
+async def test_connections_serve_for_a_minute_more_or_less() -> None:
+    async with backends.http() as backend, posting(backend.url) as poster:
+        begun = asyncio.get_running_loop().time()
+        await poster.post(b"x")
+        age = poster._pool.worn - begun
+    assert 0.9 * http_posting.MAX_AGE <= age < 1.1 * http_posting.MAX_AGE + 1
+
+
+async def test_a_request_ends_on_the_connection_that_it_began_on() -> None:
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        if await request.read() == b"slow":
+            arrived.set()
+            await answer.wait()
+        return web.Response(text=request.path)
+
+    async with (
+        await asyncio.get_running_loop().create_server(
+            web.Server(take, access_log=None), "127.0.0.1", 0
+        ) as server,
+        posting(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x") as poster,
+        asyncio.TaskGroup() as tasks,
+    ):
+        slow = tasks.create_task(poster.post(b"slow"))
+        await arrived.wait()
+        former = poster._pool
+        former.worn = 0.0
+        assert (await poster.post(b"x")).body == b"/x"
+        assert poster._pool is not former
+        assert not former.session.closed
+        answer.set()
+        assert (await slow).body == b"/x"
+        assert former.session.closed
+    assert poster._pool.session.closed
+
+
+async def test_a_worn_connection_without_requests_is_closed_at_once() -> None:
+    async with backends.http() as backend, posting(backend.url) as poster:
+        await poster.post(b"x")
+        former = poster._pool
+        former.worn = 0.0
+        await poster.post(b"x")
+        assert former.session.closed
+        assert not poster._former

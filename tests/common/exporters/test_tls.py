@@ -232,3 +232,28 @@ async def test_a_new_authority_is_trusted_and_the_old_one_no_longer(
         assert isinstance(await send(exporter), Retry)
         put(two.authority, mount.authority)
         await delivered(exporter)
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("kind", KINDS)
+async def test_connections_are_made_anew_when_the_certificate_changes(
+    kind, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(tls, "EVERY", 0.0)
+    server, one, two = (made(tmp_path, name) for name in ("server", "one", "two"))
+    mount = mounted(tmp_path, one)
+    put(server.authority, mount.authority)
+    both = tmp_path / "both.pem"
+    both.write_bytes(one.authority.read_bytes() + two.authority.read_bytes())
+    async with (
+        served(kind, server, both) as backend,
+        exporting(kind, backend.url, settings(mount)) as exporter,
+        asyncio.timeout(10),
+    ):
+        assert await send(exporter) == Delivered()
+        put(two.certificate, mount.certificate)
+        put(two.key, mount.key)
+        # The server would go on with the old one: nothing fails while connections are swapped.
+        while backend.received[-1].certificate != two.certificate.read_text():
+            assert await send(exporter) == Delivered()
+    assert backend.received[0].certificate == one.certificate.read_text()
