@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from typing_extensions import override
 
 from common.config import outputs
-from common.exporters.outcomes import Retry
+from common.exporters.outcomes import Proofs, Retry
 
 _Answer = TypeVar("_Answer")
 
@@ -39,6 +39,10 @@ class Proof(Protocol):
     def renew(self, output: outputs.Output, /) -> None:  # noqa: ARG002 - of who has settings
         """Use the secrets of *output* from the next request on."""
         return
+
+    def proofs(self) -> Proofs:
+        """Return how it fares with tokens, and with certificates of who gives them."""
+        return Proofs()
 
 
 @final

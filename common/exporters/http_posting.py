@@ -16,7 +16,7 @@ from yarl import URL
 
 from common.config import shared
 from common.exporters import answers, credentials, tls as certificates
-from common.exporters.outcomes import Retry
+from common.exporters.outcomes import Proofs, Retry
 from common.wire import compression, errors
 
 _MAX_ERROR = 64 << 10  # bytes of an error body that are read; a fraction of that is shown
@@ -84,6 +84,11 @@ class Poster:
         return await credentials.proven(
             self._proof, lambda headers: self._attempt(body, headers), _unauthenticated
         )
+
+    def proofs(self) -> Proofs:
+        """Return how the proof and the certificates fare."""
+        proofs = self._proof.proofs()
+        return proofs if self._trusted is None else proofs.plus(self._trusted.proofs())
 
     async def close(self) -> None:
         """Close all connections."""

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from common.config import outputs
 from common.exporters import answers, credentials, http_posting, tokens
-from common.exporters.outcomes import Retry
+from common.exporters.outcomes import Proofs, Retry
 from common.exporters.tokens import Failed, Token
 
 RENEW_AGAIN: Final = 5.0  # seconds after a renewal failed, while the token is still good
@@ -97,6 +97,11 @@ class Tokens(credentials.Proof):
         self._settings = settings
         if held is not None:
             self._wear(held)
+
+    @override
+    def proofs(self) -> Proofs:
+        own = Proofs(tokens=self.requests - self.failures, token_failures=self.failures)
+        return own.plus(self._poster.proofs())
 
     @property
     def _where(self) -> str:

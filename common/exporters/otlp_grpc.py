@@ -29,6 +29,7 @@ from common.exporters.outcomes import (
     Delivered,
     Encoding,
     Exporter,
+    Proofs,
     Refused,
     Request,
     Retry,
@@ -55,6 +56,7 @@ class OtlpGrpcExporter(Exporter):
     def __init__(
         self,
         channel: grpc_channel.Channel,
+        trusted: certificates.Certificates | None,
         *,
         fixed: tuple[tuple[bytes, bytes], ...],
         proof: credentials.Proof,
@@ -62,6 +64,7 @@ class OtlpGrpcExporter(Exporter):
         attempt_timeout: float,
     ) -> None:
         self._channel, self._fixed, self._proof = channel, fixed, proof
+        self._trusted = trusted
         self._timeout = attempt_timeout
         self._compression = "" if compression == "none" else compression
         self._block: tuple[Mapping[str, str], bytes] = ({}, http2.encode(fixed))
@@ -70,6 +73,12 @@ class OtlpGrpcExporter(Exporter):
     def renew(self, output: outputs.Output) -> None:
         """Use the secrets of *output* from the next request on."""
         self._proof.renew(output)
+
+    @override
+    def proofs(self) -> Proofs:
+        """Return how tokens and certificates fare."""
+        proofs = self._proof.proofs()
+        return proofs if self._trusted is None else proofs.plus(self._trusted.proofs())
 
     @override
     def encode(self, batch: Batch) -> Encoding:
@@ -195,6 +204,7 @@ async def connecting(
     async with grpc_channel.opened(where, trusted, name) as channel:
         yield OtlpGrpcExporter(
             channel,
+            trusted,
             fixed=tuple(fixed),
             proof=proof,
             compression=compression,

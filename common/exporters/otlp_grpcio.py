@@ -26,7 +26,7 @@ from common.exporters import (
     tls as certificates,
 )
 from common.exporters.grpc_answers import Answer
-from common.exporters.outcomes import Batch, Encoding, Exporter, Request, Retry, Verdict
+from common.exporters.outcomes import Batch, Encoding, Exporter, Proofs, Request, Retry, Verdict
 from common.service import address
 
 _COMPRESSION = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
@@ -85,6 +85,10 @@ class _Channels:
                 self._former.remove(channel)
                 await channel.channel.close()
 
+    def proofs(self) -> Proofs:
+        """Return how the certificates fare."""
+        return Proofs() if self._trusted is None else self._trusted.proofs()
+
     async def close(self) -> None:
         """Close all channels."""
         for each in (self._present, *self._former):
@@ -126,6 +130,11 @@ class OtlpGrpcioExporter(Exporter):
     def renew(self, output: outputs.Output) -> None:
         """Use the secrets of *output* from the next request on."""
         self._proof.renew(output)
+
+    @override
+    def proofs(self) -> Proofs:
+        """Return how tokens and certificates fare."""
+        return self._proof.proofs().plus(self._channels.proofs())
 
     @override
     def encode(self, batch: Batch) -> Encoding:

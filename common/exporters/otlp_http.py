@@ -18,6 +18,7 @@ from common.exporters.outcomes import (
     Delivered,
     Encoding,
     Exporter,
+    Proofs,
     Refused,
     Request,
     Retry,
@@ -51,6 +52,11 @@ class OtlpHttpExporter(Exporter):
     def renew(self, output: outputs.Output) -> None:
         """Use the secrets of *output* from the next request on."""
         self._proof.renew(output)
+
+    @override
+    def proofs(self) -> Proofs:
+        """Return how tokens and certificates fare."""
+        return self._poster.proofs()
 
     @override
     def encode(self, batch: Batch) -> Encoding:

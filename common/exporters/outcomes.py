@@ -98,6 +98,26 @@ class Prepared:
     dropped: Mapping[DropReason, int] = field(default_factory=dict)
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proofs:
+    """What an exporter did to prove itself, and the backend; counts only grow."""
+
+    tokens: int = 0  # asked for, and given
+    token_failures: int = 0  # asked for, and not given
+    reloads: int = 0  # of certificates whose files changed
+    reload_failures: int = 0  # of them, that could not be used: the former ones stayed
+
+    def plus(self, other: Proofs) -> Proofs:
+        """Return both together."""
+        return Proofs(
+            tokens=self.tokens + other.tokens,
+            token_failures=self.token_failures + other.token_failures,
+            reloads=self.reloads + other.reloads,
+            reload_failures=self.reload_failures + other.reload_failures,
+        )
+
+
 class Exporter(Protocol):
     """A client of one backend."""
 
@@ -115,6 +135,10 @@ class Exporter(Protocol):
     def renew(self, output: outputs.Output, /) -> None:  # noqa: ARG002 - of who has secrets
         """Use the secrets of *output*, which differs in nothing else, from the next request on."""
         return
+
+    def proofs(self) -> Proofs:
+        """Return how it fares with tokens and certificates."""
+        return Proofs()
 
     def prepare(self, batch: Batch, /) -> Prepared:
         """Do to *batch* what must be done once, however often it is cut and encoded afterwards."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, final
 
 from common.config import shared
+from common.exporters.outcomes import Proofs
 from common.service import files
 
 # Seconds between two looks at the files; what was written in place has to look the same twice.
@@ -51,6 +52,10 @@ class Certificates:
             if self._watch.due(self._files):
                 self._reload()
         return self._context
+
+    def proofs(self) -> Proofs:
+        """Return how often the files were read again."""
+        return Proofs(reloads=self.reloads, reload_failures=self.failures)
 
     def _reload(self) -> None:
         try:

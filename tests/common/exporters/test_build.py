@@ -11,7 +11,7 @@ from common.config import agent, gateway
 from common.config.outputs import Auth, BasicAuth, OAuth2
 from common.config.shared import Tls
 from common.exporters import build
-from common.exporters.outcomes import Batch, Delivered, Exporter, Refused
+from common.exporters.outcomes import Batch, Delivered, Exporter, Proofs, Refused
 from common.service.settings import SettingsError
 from common.wire import compression, remote_write
 from tests.fakes import backends, points
@@ -191,6 +191,7 @@ async def test_a_token_is_asked_for_used_and_asked_for_again_when_it_is_refused(
         exporting(output(auth=tokens(endpoint.url))) as exporter,
     ):
         assert [await send(exporter) for _ in range(3)] == [Delivered()] * 3
+        assert exporter.proofs() == Proofs(tokens=2)
     assert [r.headers["authorization"] for r in backend.received] == [
         "Bearer 0",
         "Bearer 0",  # refused

@@ -11,7 +11,7 @@ import pytest
 from common.config.outputs import Auth, OAuth2, OtlpOutput, Output
 from common.exporters import oauth2
 from common.exporters.http_posting import Answer
-from common.exporters.outcomes import Retry
+from common.exporters.outcomes import Proofs, Retry
 from tests.fakes import backends
 from tests.fakes.backends import Hang, Http
 
@@ -40,6 +40,9 @@ class Endpoint:
         self.asked: list[tuple[dict[str, list[str]], str]] = []
         self.identity = oauth2._Identity()
         self.in_flight = 0
+
+    def proofs(self) -> Proofs:
+        return Proofs()
 
     async def post(self, body: bytes) -> Answer | Retry:
         assert not self.in_flight, "two requests for a token at once"
@@ -89,7 +92,7 @@ async def test_all_who_wait_share_one_request_and_its_outcome() -> None:
 
     assert await all_of_them() == {"no token from me.test: HTTP 503"}
     assert await all_of_them() == {"Bearer one"}
-    assert (tokens.requests, tokens.failures) == (2, 1)
+    assert tokens.proofs() == Proofs(tokens=1, token_failures=1)
 
 
 async def test_who_gives_up_leaves_the_request_to_the_next_who_waits() -> None:

@@ -8,11 +8,13 @@ import grpc
 import pytest
 
 from common.config.shared import Tls
-from common.exporters import credentials, otlp_grpc, otlp_grpcio
+from common.exporters import credentials, grpc_answers, otlp_grpc, otlp_grpcio
 from common.exporters.outcomes import Batch, Delivered, Exporter, Refused, Retry, TooBig, Verdict
 from common.wire import otlp
+from gateway.receivers import door, grpc_lean
 from tests.fakes import backends, certificates, points
 from tests.fakes.backends import Hang, Rpc
+from tests.gateway import samples
 
 pytestmark = pytest.mark.wallclock
 
@@ -67,6 +69,61 @@ async def test_the_bytes_arrive_as_they_are_with_the_headers(client, compression
     assert received.body == BODY
     assert received.headers["x-tenant"] == "shop"
     assert received.headers["user-agent"].split(" ")[0] == "headgate-test/1"
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "snappy"])
+async def test_the_lean_client_and_the_lean_door_know_four_compressions(compression) -> None:
+    intake, traffic = samples.Remembering(), door.Traffic("grpc")
+    body = points.request(range(500))
+    async with (
+        grpc_lean.serving("127.0.0.1:0", samples.terms(intake), traffic) as bound,
+        exporting("lean", f"http://{bound}", compression=compression) as exporter,
+    ):
+        (request,) = exporter.encode(Batch(body=body, points=500, oldest=0.0)).requests
+        assert await exporter.send(request) == Delivered()
+    assert [taken[0] for taken in intake.taken] == [body]
+    assert (traffic.wire_bytes, traffic.inflated_bytes) == (len(request.body), len(body))
+    # The framing format, which is what snappy means to peers of gRPC.
+    assert request.body.startswith(b"\xff\x06\0\0sNaPpY") == (compression == "snappy")
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy"])
+async def test_a_backend_that_cannot_undo_the_compression_is_told_with_the_remedy(
+    compression,
+) -> None:
+    async with (
+        backends.otlp_grpc() as backend,
+        exporting("lean", backend.url, compression=compression) as exporter,
+    ):
+        verdict = await send(exporter)
+    assert isinstance(verdict, Refused)
+    remedy = f"the backend cannot undo compression {compression}, set compression: gzip or none"
+    assert remedy in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "encoding", "remedy"),
+    [
+        (
+            12,
+            'grpc: Decompressor is not installed for grpc-encoding "zstd"',
+            "zstd",
+            "; the backend cannot undo compression zstd, set compression: gzip or none",
+        ),
+        (12, "unknown service", "gzip", "; if the backend cannot undo compression gzip, set"),
+        (13, "failed to decompress", "snappy", "; the backend cannot undo compression snappy"),
+        (13, "disk full", "zstd", "disk full"),
+        (12, "unknown service", "", "unknown service"),
+    ],
+)
+def test_the_remedy_is_named_where_compression_may_be_the_cause(
+    code, message, encoding, remedy
+) -> None:
+    verdict = otlp_grpc.verdict(grpc_answers.Answer(code=code, message=message), encoding)
+    assert isinstance(verdict, Refused)
+    assert remedy in verdict.why
+    if not remedy.startswith(";"):
+        assert verdict.why.endswith(message)
 
 
 async def test_headers_are_asked_for_at_every_request(client) -> None:

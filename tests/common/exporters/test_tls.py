@@ -256,4 +256,5 @@ async def test_connections_are_made_anew_when_the_certificate_changes(
         # The server would go on with the old one: nothing fails while connections are swapped.
         while backend.received[-1].certificate != two.certificate.read_text():
             assert await send(exporter) == Delivered()
+        assert exporter.proofs().reloads
     assert backend.received[0].certificate == one.certificate.read_text()
