@@ -11,7 +11,7 @@ import msgspec
 
 from common.config import gateway
 from common.exporters import build, delivery
-from common.exporters.outcomes import Recognition
+from common.exporters.outcomes import Proofs, Recognition
 from common.service import clock
 from common.service.ledger import Ledger
 from common.service.settings import SettingsError
@@ -73,6 +73,7 @@ def readings(running: Iterable[Entered]) -> Iterable[Reading]:
     """Return the destinations' own metrics."""
     stats = [(r.config.name, r.config, r.destination.stats()) for r in running]
     yield from _recognition({name: s.recognition for name, _, s in stats if s.recognition})
+    yield from _proofs({name: s.proofs for name, _, s in stats})
     gauges: tuple[tuple[str, str, list[float], Whole], ...] = (
         (
             "queue_bytes",
@@ -141,6 +142,29 @@ def _recognition(converting: Mapping[str, Recognition]) -> Iterable[Reading]:
     ):
         sizes = tuple(({"pipeline": p}, float(getattr(r, field))) for p, r in converting.items())
         yield Reading("gauge", f"headgate_gateway_conversion_{name}", words, sizes)
+
+
+def _proofs(found: Mapping[str, Proofs]) -> Iterable[Reading]:
+    """Return how the destinations fare with tokens and certificates, by pipeline."""
+    for name, words, worked, failed in (
+        ("tokens", "Requests for an OAuth 2.0 token.", "tokens", "token_failures"),
+        (
+            "certificate_reloads",
+            "Changed files of certificates: taken, or unusable and the former kept.",
+            "reloads",
+            "reload_failures",
+        ),
+    ):
+        yield Reading(
+            "counter",
+            f"headgate_gateway_destination_{name}_total",
+            words,
+            tuple(
+                ({"pipeline": pipeline, "outcome": outcome}, float(getattr(proofs, field)))
+                for pipeline, proofs in found.items()
+                for outcome, field in (("ok", worked), ("failed", failed))
+            ),
+        )
 
 
 def page(running: Iterable[Entered]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from common.exporters.account import Account
 from common.exporters.lanes import PERIOD, Lanes
 from common.exporters.line import Line
 from common.exporters.loads import Load, Piece, Supply
-from common.exporters.outcomes import Exporter, Recognition
+from common.exporters.outcomes import Exporter, Proofs, Recognition
 from common.exporters.sending import Sender
 from common.exporters.slots import Slots
 from common.exporters.storage import Lease, Record, Storage
@@ -35,6 +35,7 @@ class Stats:
     lanes: int  # requests that may be in flight at once
     condition: reporting.Condition
     recognition: Recognition | None  # of the exporter, if it converts
+    proofs: Proofs
 
 
 class Destination:
@@ -153,6 +154,7 @@ class Destination:
             lanes=self._supply.lanes,
             condition=self._reporter.condition,
             recognition=self._exporter.recognition(),
+            proofs=self._exporter.proofs(),
         )
 
     def close(self) -> None:
