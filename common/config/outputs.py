@@ -57,8 +57,15 @@ class OAuth2(Section, frozen=True):
             yield "token_url", "has a user name; remove it, client_id says who we are"
         if not self.client_id:
             yield "client_id", "is empty; give the name that the token endpoint knows us by"
+        given = {"client_id": self.client_id, "client_secret": self.client_secret}
+        given |= {f"params.{name}": value for name, value in self.params.items()}
+        for key, value in given.items():
+            if not value.isprintable():
+                yield key, "has characters that cannot be printed"
         for name in sorted(self.params.keys() & _OURS):
             yield f"params.{name}", "is set by headgate itself; remove it"
+        if any(" " in scope or not scope.isprintable() or not scope for scope in self.scopes):
+            yield "scopes", "one is empty or has a space; give each as an item of the list"
 
 
 class Auth(Section, frozen=True):

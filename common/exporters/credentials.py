@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final, Protocol, TypeVar, final
 from urllib.parse import unquote, urlsplit
 
@@ -27,8 +28,8 @@ class Proof(Protocol):
     async def headers(self) -> Mapping[str, str] | Retry:
         """Return the user's headers and the authorization, names in lower case.
 
-        The mapping must not be changed, and is the same object until something in it changes. May
-        wait for a token, within its own timeout; without one the request has to wait, too.
+        The mapping must not be changed. May wait for a token, within its own timeout; without one
+        the request has to wait, too.
         """
         ...
 
@@ -129,9 +130,10 @@ def secrets_of(headers: Mapping[str, str]) -> frozenset[str]:
         if name == "authorization":
             scheme, _, rest = value.partition(" ")
             found.add(rest)
-            if scheme == "Basic":
-                plain = base64.b64decode(rest).decode()
-                found |= {plain, plain.partition(":")[2]}
+            if scheme.lower() == "basic":
+                with suppress(ValueError):  # a user wrote it, and it may be anything
+                    plain = base64.b64decode(rest).decode()
+                    found |= {plain, plain.partition(":")[2]}
     return frozenset(secret for secret in found if len(secret) >= _LEAST_SECRET)
 
 

@@ -126,7 +126,8 @@ def blotted(answer: Answer, headers: Mapping[str, str]) -> Answer:
     """Return *answer* with words that do not repeat secrets of *headers*."""
     if not answer.message:
         return answer
-    said = credentials.blotted(answer.message.encode(), credentials.secrets_of(headers))
+    said = answer.message.encode(errors="replace")
+    said = credentials.blotted(said, credentials.secrets_of(headers))
     return replace(answer, message=said.decode())
 
 

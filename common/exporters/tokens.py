@@ -48,11 +48,11 @@ class Failed:
 class _Said(msgspec.Struct):
     """Of a JSON answer, what is known; a success has a token, a failure an error."""
 
-    access_token: str = ""
-    token_type: str = ""
+    access_token: str | None = None
+    token_type: str | None = None
     expires_in: float | str | None = None
-    error: str = ""
-    error_description: str = ""
+    error: str | None = None
+    error_description: str | None = None
 
 
 def body(settings: outputs.OAuth2, *, in_form: bool) -> bytes:
@@ -101,7 +101,7 @@ def without(text: str, settings: outputs.OAuth2) -> str:
     secret = settings.client_secret
     _, _, code = authorization(settings).partition(" ")
     found = {secret, quote_plus(secret), code, *_long(settings.params.values())} - {""}
-    return credentials.blotted(text.encode(), found).decode()
+    return credentials.blotted(text.encode(errors="replace"), found).decode()
 
 
 def _long(values: Iterable[str]) -> Iterable[str]:
@@ -113,19 +113,20 @@ def _text(said: bytes) -> str:
 
 
 def _token(found: _Said, asked: float) -> Token | Failed:
-    if found.token_type.lower() not in {"", "bearer"}:
-        kind = answers.line(found.token_type[:40])
+    kind, value = found.token_type or "Bearer", found.access_token or ""
+    if kind.lower() != "bearer":
+        kind = answers.line(kind[:40])
         return Failed(why=f"the token is of type {kind!r}; only Bearer is known")
-    if not _TOKEN.fullmatch(found.access_token) or len(found.access_token) > _MAX_TOKEN:
-        size = len(found.access_token)
+    if not _TOKEN.fullmatch(value) or len(value) > _MAX_TOKEN:
+        size = len(value)
         return Failed(
             why=f"an access_token of {size} characters; expected 1 to {_MAX_TOKEN}, printable"
         )
     life = _life(found.expires_in)
     if life is None:
-        return Token(value=found.access_token, renew_at=float("inf"), ends_at=float("inf"))
+        return Token(value=value, renew_at=float("inf"), ends_at=float("inf"))
     ends = asked + life
-    return Token(value=found.access_token, renew_at=ends - min(MARGIN, _SHARE * life), ends_at=ends)
+    return Token(value=value, renew_at=ends - min(MARGIN, _SHARE * life), ends_at=ends)
 
 
 def _life(said: float | str | None) -> float | None:

@@ -74,6 +74,10 @@ async def test_a_destination_delivers_and_is_seen_from_outside() -> None:
             shown = telemetry.render().decode()
             assert f'headgate_gateway_queue_bytes{{pipeline="a"}} {float(size)}' in shown
             assert 'headgate_gateway_destination_failing{pipeline="a"} 0.0' in shown
+            for counted in ("tokens", "certificate_reloads"):
+                name = f"headgate_gateway_destination_{counted}_total"
+                for outcome in ("ok", "failed"):
+                    assert f'{name}{{outcome="{outcome}",pipeline="a"}} 0.0' in shown
             assert destinations.page([running])["a"]["points_held"] == 3
             await sink.reached.wait()
     assert (ledger.delivered, ledger.held) == (3, 0)

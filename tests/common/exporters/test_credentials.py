@@ -111,6 +111,12 @@ def test_what_a_server_repeats_is_blotted_out_and_keeps_its_length() -> None:
     assert clean.startswith(b"shop: key ***")
 
 
+@pytest.mark.parametrize("value", ["Basic", "Basic %%%", "basic /w==", "Digest x", ""])
+def test_an_authorization_that_is_none_is_no_trouble(value) -> None:
+    found = credentials.secrets_of({"authorization": value})
+    assert credentials.blotted(b"said", found) == b"said"
+
+
 def test_an_output_without_a_destination_is_a_bug() -> None:
     with pytest.raises(RuntimeError, match="BUG"):
         credentials.headers_of(msgspec.structs.replace(otlp(), otlp=None))

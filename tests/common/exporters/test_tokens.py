@@ -60,6 +60,11 @@ def test_a_token_is_renewed_in_time(life, renew_at, ends_at) -> None:
     assert found == Token(value="abc", renew_at=renew_at, ends_at=ends_at)
 
 
+def test_what_is_null_is_not_said() -> None:
+    said = {"access_token": "abc", "token_type": None, "expires_in": None, "error": None}
+    assert read(200, said) == Token(value="abc", renew_at=inf, ends_at=inf)
+
+
 def test_a_life_of_ages_is_not_believed() -> None:
     found = read(200, b'{"access_token": "abc", "expires_in": 1e300}', asked=0.0)
     assert isinstance(found, Token)
