@@ -153,6 +153,7 @@ class Pipelines(Generic[Kind]):
             )
         self._publish()
         for running in leaving:
+            self._renew_last(running)
             running.leave.set()
         self._accounts.keep(self._running.keys())
 
@@ -160,6 +161,14 @@ class Pipelines(Generic[Kind]):
         """Take no more, and drain everything."""
         for running in self._running.values():
             running.leave.set()
+
+    def _renew_last(self, leaving: Running[Kind]) -> None:
+        """Let what a destination still holds be sent with its successor's secrets, if they fit."""
+        fresh = self._running.get(leaving.config.name)
+        if fresh is not None and secrets.same_but_secrets(
+            leaving.config.output, fresh.config.output
+        ):
+            leaving.destination.renew(fresh.config.output)
 
     def _publish(self) -> None:
         self._intake.routes = routing.Routes(

@@ -19,7 +19,7 @@ class BasicAuth(Section, frozen=True):
 
     username: str
     """The user's name."""
-    password: str
+    password: shared.Secret
     """A secret; write it as ${file:/path}."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
@@ -38,11 +38,11 @@ class OAuth2(Section, frozen=True):
     """``https://host/path`` of the token endpoint."""
     client_id: str
     """Our name there."""
-    client_secret: str
+    client_secret: shared.Secret
     """A secret; write it as ${file:/path}."""
     scopes: tuple[str, ...] = ()
     """What the token shall be good for."""
-    params: dict[str, str] = field(default_factory=dict)
+    params: dict[str, shared.Secret] = field(default_factory=dict)
     """Further fields of the token request, such as audience or resource."""
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 10.0
     """Seconds one request for a token may take."""
@@ -73,7 +73,7 @@ class Auth(Section, frozen=True):
 
     basic: BasicAuth | None = None
     """A user name and a password."""
-    bearer_token: str = ""
+    bearer_token: shared.Secret = ""
     """A secret sent as it is; write it as ${file:/path}."""
     oauth2: OAuth2 | None = None
     """A token from an OAuth 2.0 server."""
@@ -109,7 +109,7 @@ class OtlpOutput(Section, frozen=True):
     """OTLP over gRPC, or over HTTP with protobuf."""
     path: str = ""
     """HTTP only; empty: /v1/metrics."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, shared.Secret] = field(default_factory=dict)
     """Sent with every request; write secrets as ${file:/path}."""
     auth: Auth = Auth()
     """How we prove ourselves."""
@@ -156,7 +156,7 @@ class RemoteWriteOutput(Section, frozen=True):
     """Version spoken; with 2.0 a backend that does not know it (415) is spoken 1.0 with."""
     naming: Literal["suffixes", "plain", "utf8_suffixes", "utf8"] = "suffixes"
     """``suffixes``: unit and type are appended; ``utf8``: characters are kept as they came."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, shared.Secret] = field(default_factory=dict)
     """Sent with every request; write secrets as ${file:/path}."""
     auth: Auth = Auth()
     """How we prove ourselves."""

@@ -14,6 +14,7 @@ from common.service import address
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 Bytes = Annotated[int, Meta(ge=1, le=1 << 40)]
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
+Secret = Annotated[str, Meta(extra={"secret": True})]  # never shown, not even where it is wrong
 Level = Literal["debug", "info", "warning", "error"]
 
 

@@ -219,20 +219,36 @@ def _scalar(value: object, kind: Any, key: str, problems: list[Problem]) -> obje
         return msgspec.convert(str(value) if answered else value, kind, strict=not answered)
     except msgspec.ValidationError as error:
         words = str(error)
+        if secret(kind):
+            problems.append(Problem(key, f"{_reason(words)}; what was given is not shown"))
+            return None
         if isinstance(value, _Answered):
             words = words.replace(repr(str(value)), repr(value))
         problems.append(Problem(key, _in_words(words, value)))
         return None
 
 
+def secret(kind: Any) -> bool:
+    """Say whether a setting of *kind* is, or holds, what ``Meta(extra={"secret": True})`` marks."""
+    for part in get_args(kind):
+        if isinstance(part, msgspec.Meta):
+            if part.extra and part.extra.get("secret"):
+                return True
+        elif secret(part):
+            return True
+    return False
+
+
 def _walk_struct(
     value: object, kind: type[msgspec.Struct], key: str, problems: list[Problem]
 ) -> object:
+    hints = _hints(kind)
     if not isinstance(value, dict):
-        problems.append(Problem(key, f"expected a section with keys, got {_show(value)}"))
+        hidden = any(map(secret, hints.values()))
+        shown = "something else, which is not shown" if hidden else _show(value)
+        problems.append(Problem(key, f"expected a section with keys, got {shown}"))
         return None
     before = len(problems)
-    hints = _hints(kind)
     fields = {f.encode_name: f for f in msgspec.structs.fields(kind)}
     given: dict[str, object] = {}
     for name, item in value.items():
@@ -273,10 +289,13 @@ def _show(value: object) -> str:
 
 
 def _in_words(message: str, value: object) -> str:
-    """Turn msgspec's message into one that also shows the value; its path is ours already."""
+    """Turn msgspec's message into one that also shows the value."""
+    reason = _reason(message)
+    shown = _show(value)
+    return f"{reason}, got {shown}" if "got" not in reason else f"{reason} ({shown})"
+
+
+def _reason(message: str) -> str:
+    """Return msgspec's message as a part of ours; its path is ours already."""
     message = message.split(" - at `", maxsplit=1)[0]
-    return (
-        f"{message[0].lower()}{message[1:]}, got {_show(value)}"
-        if "got" not in message
-        else f"{message[0].lower()}{message[1:]} ({_show(value)})"
-    )
+    return f"{message[0].lower()}{message[1:]}"

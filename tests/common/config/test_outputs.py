@@ -82,6 +82,32 @@ def test_what_cannot_work_is_said_with_its_key(otlp, key) -> None:
     assert problems(**otlp) == [key]
 
 
+@pytest.mark.parametrize(
+    ("otlp", "key"),
+    [
+        ({"auth": {"basic": {"username": "me", "password": 271828}}}, "auth.basic.password"),
+        ({"auth": {"bearer_token": 271828}}, "auth.bearer_token"),
+        ({"auth": {"oauth2": {**TOKENS, "client_secret": [271828]}}}, "auth.oauth2.client_secret"),
+        ({"auth": {"oauth2": {**TOKENS, "params": {"a": 271828}}}}, "auth.oauth2.params.a"),
+        ({"headers": {"x-key": 271828}}, "headers.x-key"),
+        ({"auth": "me:271828"}, "auth"),
+        ({"auth": {"basic": "me:271828"}}, "auth.basic"),
+        ({"headers": "x-key=271828"}, "headers"),
+        ({"headers": ["x-key=271828"]}, "headers"),
+    ],
+    ids=range(9),
+)
+def test_a_secret_of_the_wrong_type_is_not_shown_either(otlp, key) -> None:
+    section = {"endpoint": "https://b:4317", **otlp}
+    document = {"pipelines": [{"name": "a", "output": {"otlp": section}}]}
+    with pytest.raises(settings.SettingsError) as error:
+        settings.load(json.dumps(document), Gateway, environ={}, read=lambda _: "")
+    (problem,) = error.value.problems
+    assert problem.key == f"pipelines[0].output.otlp.{key}"
+    assert problem.message.startswith("expected ")
+    assert "271828" not in problem.message
+
+
 def test_headers_of_remote_write_are_those_of_http() -> None:
     write = {"url": "http://u:s3cret@b/w", "headers": {"grpc-key": "x", "Host": "x", "a b": "x"}}
     document = {"pipelines": [{"name": "a", "output": {"remote_write": write}}]}

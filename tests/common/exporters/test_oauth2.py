@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs
 
@@ -9,10 +10,11 @@ import msgspec
 import pytest
 
 from common.config.outputs import Auth, OAuth2, OtlpOutput, Output
+from common.config.shared import Tls
 from common.exporters import oauth2
 from common.exporters.http_posting import Answer
 from common.exporters.outcomes import Proofs, Retry
-from tests.fakes import backends
+from tests.fakes import backends, certificates
 from tests.fakes.backends import Hang, Http
 
 SETTINGS = OAuth2(token_url="https://me.test/token", client_id="me", client_secret="hunter2hunter2")
@@ -276,3 +278,18 @@ async def test_whatever_goes_wrong_is_a_retry_that_tells_no_secret(unused_tcp_po
         assert word in why
         assert "hunter2" not in why
         assert "bWU6aHVudGVyMmh1bnRlcjI" not in why
+
+
+@pytest.mark.wallclock
+async def test_the_endpoint_is_verified_by_its_own_settings(tmp_path) -> None:
+    files = certificates.write(tmp_path, "login.test")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.certificate, files.key)
+    trusting = Tls(ca_file=str(files.authority), server_name="login.test")
+    script = [Http(body=b'{"access_token": "one"}')]
+    async with backends.http(script, context=context) as endpoint:
+        async with really_asking(endpoint.url, tls=trusting) as tokens:
+            assert await used(tokens) == "Bearer one"
+        async with really_asking(endpoint.url) as tokens:
+            assert "certificate verify failed" in await used(tokens)
+    assert len(endpoint.received) == 1

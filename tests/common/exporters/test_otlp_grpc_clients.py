@@ -8,7 +8,13 @@ import grpc
 import pytest
 
 from common.config.shared import Tls
-from common.exporters import credentials, grpc_answers, otlp_grpc, otlp_grpcio
+from common.exporters import (
+    credentials,
+    grpc_answers,
+    otlp_grpc,
+    otlp_grpcio,
+    tls as certificates_of_now,
+)
 from common.exporters.outcomes import Batch, Delivered, Exporter, Refused, Retry, TooBig, Verdict
 from common.wire import otlp
 from gateway.receivers import door, grpc_lean
@@ -264,3 +270,33 @@ async def test_a_certificate_file_that_is_none_is_an_error_before_anything_is_se
         with pytest.raises(OSError):
             async with exporting(client, "https://127.0.0.1:1", tls=Tls(ca_file=str(path))):
                 pytest.fail("a broken file was accepted")
+
+
+async def test_calls_under_way_end_on_grpcio_s_former_channel(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(certificates_of_now, "EVERY", 0.0)
+    files = certificates.write(tmp_path, "backend.test")
+    secured = grpc.ssl_server_credentials(
+        [(files.key.read_bytes(), files.certificate.read_bytes())]
+    )
+    tls = Tls(ca_file=str(files.authority), server_name="backend.test")
+    async with (
+        backends.otlp_grpc([Hang()], credentials=secured) as backend,
+        exporting("grpcio", backend.url, tls=tls, attempt_timeout=1.0) as exporter,
+        asyncio.TaskGroup() as tasks,
+    ):
+        slow = tasks.create_task(send(exporter))
+        async with asyncio.timeout(5):
+            while not backend.received:  # noqa: ASYNC110 - the backend tells nobody
+                await asyncio.sleep(0.01)
+        fresh = tmp_path / "fresh.pem"
+        fresh.write_bytes(files.authority.read_bytes())
+        fresh.replace(files.authority)
+        former = exporter._channels._present
+        assert await send(exporter) == Delivered()
+        assert exporter._channels._present is not former
+        assert exporter._channels._former == [former]
+        verdict = await slow
+        assert isinstance(verdict, Retry)
+        assert verdict.why.startswith("DEADLINE_EXCEEDED")  # it was not cut off
+        assert exporter._channels._former == []
+    assert exporter.proofs().reloads == 1

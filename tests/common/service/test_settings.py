@@ -1,7 +1,7 @@
 """Everything that is wrong is said at once, with its key."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -135,6 +135,30 @@ def test_no_problem_shows_what_a_reference_stands_for() -> None:
     assert len(said) == 6
     assert "hunter2" not in "".join(said)
     assert said[0] == "size: expected `float`, got `str` ('${file:/secret}')"
+
+
+class Safe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    code: Annotated[str, msgspec.Meta(extra={"secret": True})] = ""
+    codes: dict[str, Annotated[str, msgspec.Meta(extra={"secret": True})]] = {}
+    name: Annotated[str, msgspec.Meta(extra={"secret": False})] = ""
+    size: Annotated[int, msgspec.Meta(ge=1)] = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("code: 271828", "code: expected `str`, got `int`; what was given is not shown"),
+        ("codes: {a: 27}", "codes.a: expected `str`, got `int`; what was given is not shown"),
+        ("codes: 271828", "codes: expected `object`, got `int`; what was given is not shown"),
+        ("271828", "expected a section with keys, got something else, which is not shown"),
+        ("name: 271828", "name: expected `str`, got `int` (271828)"),
+        ("size: 0", "size: expected `int` >= 1, got 0"),
+    ],
+)
+def test_a_value_that_is_marked_as_secret_is_in_no_problem(text, problem) -> None:
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load(text, Safe, environ={}, read=str)
+    assert str(caught.value) == problem
 
 
 def test_yaml_that_is_none_is_not_quoted() -> None:
