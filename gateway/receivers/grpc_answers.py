@@ -76,6 +76,12 @@ def come_again(after: float) -> Refused:
     return Refused(status.UNAVAILABLE, words, after=after)
 
 
+def not_written(why: str) -> Refused:
+    """Ask for a request once more that was taken, but is not on disk; *why*, in words."""
+    words = f"{why}; send it again in {door.AGAIN:.1f} s"
+    return Refused(status.UNAVAILABLE, words, after=door.AGAIN)
+
+
 def too_large(size: int, limit: int) -> Refused:
     """Refuse a message of *size* bytes."""
     words = f"the message has {size} bytes, the limit is {limit}; send smaller requests"

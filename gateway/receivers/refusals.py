@@ -125,6 +125,16 @@ def come_again(after: float) -> Refusal:
     )
 
 
+def not_written(why: str) -> Refusal:
+    """Ask for a request once more that was taken, but is not on disk; *why*, in words."""
+    return Refusal(
+        http=503,
+        code=status.UNAVAILABLE,
+        message=f"{why}; send it again in {door.AGAIN:.1f} s",
+        after=door.AGAIN,
+    )
+
+
 def one_at_a_time(after: float) -> Refusal:
     """Refuse for *after* seconds, since this sender has its fill and others shall have theirs."""
     return Refusal(
