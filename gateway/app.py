@@ -24,6 +24,7 @@ from gateway import (
     destinations,
     fresh_pods,
     kubernetes,
+    otelcol,
     pipelines,
     readings,
     settings,
@@ -130,9 +131,11 @@ async def _run(
             ) as running,
         ):
             await running.apply(config.pipelines)
+            otelcol.name(accounts, config)
 
             async def apply(changed: settings.Loaded) -> None:
                 await running.apply(changed.config.pipelines)
+                otelcol.name(accounts, changed.config)
                 trust.replace(changed.tokens)
                 clients.replace(changed.client_tokens)
                 logging.getLogger().setLevel(changed.config.log_level.upper())
@@ -153,6 +156,8 @@ async def _run(
             )
             traffic = (door.Traffic("grpc"), door.Traffic("http"))
             telemetry.add(lambda: door.readings(traffic, terms.admission))
+            if config.admin.otelcol_metrics:
+                telemetry.add(lambda: otelcol.refused(traffic))
             telemetry.add(lambda: readings.of_intake(intake, trust, running.draining))
             telemetry.add(lambda: readings.of_enricher(enricher))
             telemetry.add(lambda: readings.of_recogniser(recogniser))

@@ -36,9 +36,13 @@ class Taken:
 @final
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """Nothing was taken; the client shall come again *after* that many seconds."""
+    """Nothing was taken; the client shall come again *after* that many seconds.
+
+    *points* are those of the request, 1 if nobody has counted them.
+    """
 
     after: float
+    points: int = 1
 
 
 Answer: TypeAlias = Taken | Overloaded
@@ -83,6 +87,7 @@ class Traffic:
     tls_not_after: float = 0.0  # seconds since the Unix epoch; 0: no TLS
     heads_parsed: int = 0  # of HTTP/1.1 requests; the others were remembered
     heads_forgotten: int = 0  # for lack of room
+    refused_points: int = 0  # that were to be sent again; 1 for a request that was not read
     waiting: int = 0  # requests that are taken, and answered when the disk has them
     unwritten: dict[Unwritten, int] = field(
         default_factory=lambda: {"failed": 0, "late": 0, "gone": 0}

@@ -139,6 +139,7 @@ class Later:
     call: Call
     message: bytes
     commit: Commit
+    points: int
 
 
 def prefix(data: bytes) -> tuple[int, bool]:

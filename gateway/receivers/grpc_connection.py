@@ -285,7 +285,7 @@ class Connection(asyncio.Protocol):
         """Answer a call whose data is on disk, or will not be."""
         later = self._waiting.settled(stream)
         if later.commit.failed:
-            self._refuse(stream, grpc_answers.not_written(door.FAILED))
+            self._refuse(stream, grpc_answers.not_written(door.FAILED, later.points))
         else:
             self._traffic.answered("ok")
             if not self._core.respond(stream, grpc_answers.HEAD, later.message, grpc_answers.OK):
@@ -305,6 +305,8 @@ class Connection(asyncio.Protocol):
         if call is not None:
             self._let_go(call)
         self._traffic.answered(status.NAMES[refused.code])
+        if refused.after is not None:
+            self._traffic.refused_points += refused.points
         self._core.headers(stream, grpc_answers.refusal(refused), ended=True)
         self._core.reset(stream, Code.NO_ERROR)
 

@@ -137,8 +137,8 @@ class Export:
 
     def _hand_over(
         self, body: bytes, peer: str | None, *, trusted: bool
-    ) -> bytes | tuple[bytes, Commit]:
-        """Return the framed response, and for what it has to wait if it has to."""
+    ) -> bytes | tuple[bytes, Commit, int]:
+        """Return the framed response; if it has to wait, for what, and how many points wait."""
         self._traffic.inflated_bytes += len(body)
         try:
             answer = self._intake.take(body, peer, trusted=trusted)
@@ -147,14 +147,14 @@ class Export:
         except errors.TooLarge as error:
             raise Refused(status.RESOURCE_EXHAUSTED, str(error)) from error
         if isinstance(answer, door.Overloaded):
-            raise grpc_answers.come_again(answer.after)
+            raise grpc_answers.come_again(answer.after, answer.points)
         commit = answer.commit
         if not answer.rejected and not answer.message:
             # ExportMetricsServiceResponse: full success leaves partial_success unset.
-            return EMPTY if commit is None else (EMPTY, commit)
+            return EMPTY if commit is None else (EMPTY, commit, answer.points)
         response = otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
         framed = grpc_answers.framed(response)
-        return framed if commit is None else (framed, commit)
+        return framed if commit is None else (framed, commit, answer.points)
 
 
 class Health:

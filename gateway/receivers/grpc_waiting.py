@@ -64,7 +64,7 @@ class Waiting:
             if timeout is not None and now >= call.since + timeout:
                 refused = Refused(status.DEADLINE_EXCEEDED, f"{door.LATE}, after {timeout:g} s")
             else:
-                refused = grpc_answers.not_written(door.LATE)
+                refused = grpc_answers.not_written(door.LATE, later.points)
             found.append((stream, refused))
         return found
 

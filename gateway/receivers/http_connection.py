@@ -134,7 +134,7 @@ class Connection(Waiting):
                 sender = self._door.sender(request, self._peer)
                 self._ticket = self._door.export.admit(request, length, sender)
             except Refusal as refusal:
-                answer = refusals.response(refusal, request.kind)
+                answer = self._refused(refusal)
         if answer is not None:
             self._decline(answer)
         elif length == 0:
@@ -203,7 +203,7 @@ class Connection(Waiting):
         try:
             answer = self._door.export.take(request, body, ticket)
         except Refusal as refusal:
-            self._answer(refusals.response(refusal, request.kind), closes=refusal.closes)
+            self._answer(self._refused(refusal), closes=refusal.closes)
             return
         if answer is None and request.plain and self._now < self._retires and not self._leaving:
             self._ticket = None
@@ -243,7 +243,7 @@ class Connection(Waiting):
     def _give_up(self, refusal: Refusal) -> None:
         """Answer what cannot be read to its end, and close."""
         self._release()
-        self._say(refusals.response(refusal, self._request.kind), closes=True)
+        self._say(self._refused(refusal), closes=True)
         self._linger()
 
     def _say(self, answer: Answer, *, closes: bool) -> bool:

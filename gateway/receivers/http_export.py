@@ -46,6 +46,7 @@ class Later:
 
     answer: Answer | None
     commit: Commit
+    points: int
 
 
 class Export:
@@ -101,16 +102,16 @@ class Export:
         except errors.TooLarge as error:
             raise refusals.inflates_too_far(str(error)) from error
         if isinstance(answer, door.Overloaded):
-            raise refusals.come_again(answer.after)
+            raise refusals.come_again(answer.after, answer.points)
         commit = answer.commit
         if request.kind == JSON:
             body = otlp_json.response(answer.rejected, answer.message[: door.MAX_REASON])
         elif answer.rejected or answer.message:
             body = otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
         else:  # ExportMetricsServiceResponse: full success leaves partial_success unset
-            return None if commit is None else Later(None, commit)
+            return None if commit is None else Later(None, commit, answer.points)
         said = Answer(status=200, kind=request.kind, body=body)
-        return said if commit is None else Later(said, commit)
+        return said if commit is None else Later(said, commit, answer.points)
 
 
 def _full(admission: Admission) -> Refusal:

@@ -62,17 +62,23 @@ class Waiting(Line):
         later = self._waited()
         if later.commit.failed:
             self._door.traffic.not_written("failed")
-            self._refuse(refusals.not_written(door.FAILED))
+            self._refuse(refusals.not_written(door.FAILED, later.points))
         else:
             self._go_on(later.answer or TAKEN)
 
     @override
     def _not_in_time(self) -> None:
-        self._forget("late")
-        self._refuse(refusals.not_written(door.LATE))
+        later = self._forget("late")
+        self._refuse(refusals.not_written(door.LATE, later.points))
+
+    def _refused(self, refusal: Refusal) -> Answer:
+        """Return the answer to a request that is refused, and count its points."""
+        if refusal.after is not None:
+            self._door.traffic.refused_points += refusal.points
+        return refusals.response(refusal, self._request.kind)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._go_on(refusals.response(refusal, self._request.kind))
+        self._go_on(self._refused(refusal))
 
     def _go_on(self, answer: Answer) -> None:
         """Give the *answer* that was waited for, and read what has come meanwhile."""
@@ -83,10 +89,12 @@ class Waiting(Line):
             if rest:
                 self.data_received(rest)
 
-    def _forget(self, why: door.Unwritten) -> None:
+    def _forget(self, why: door.Unwritten) -> Later:
         """Wait no longer for the disk."""
-        self._waited().commit.forget()
+        later = self._waited()
+        later.commit.forget()
         self._door.traffic.not_written(why)
+        return later
 
     def _waited(self) -> Later:
         later, self._later = self._later, None

@@ -213,9 +213,9 @@ class _Export:
             traffic.inflated_bytes += len(body)
             answer = intake.take(body, peer, trusted=trusted)
             if isinstance(answer, door.Overloaded):
-                await self._come_again(context, answer.after)
+                await self._come_again(context, answer.after, answer.points)
             if answer.commit is not None:
-                await self._written(context, answer.commit)
+                await self._written(context, answer.commit, answer.points)
         except errors.Malformed as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except errors.TooLarge as error:
@@ -277,7 +277,7 @@ class _Export:
             self._traffic.answered("cancelled")
             raise asyncio.CancelledError from error  # which grpcio does not log as an error of ours
 
-    async def _written(self, context: Context, commit: Commit) -> None:
+    async def _written(self, context: Context, commit: Commit, points: int) -> None:
         """Wait until what was taken is on disk.
 
         grpcio ends the call, and this with it, when the client gives up or its deadline passes.
@@ -290,7 +290,7 @@ class _Export:
                 await settled.wait()
         except TimeoutError:
             commit.forget()
-            await self._unwritten(context, "late", door.LATE)
+            await self._unwritten(context, "late", door.LATE, points)
         except asyncio.CancelledError:
             commit.forget()
             traffic.not_written("gone")
@@ -299,21 +299,31 @@ class _Export:
         finally:
             traffic.waiting -= 1
         if commit.failed:
-            await self._unwritten(context, "failed", door.FAILED)
+            await self._unwritten(context, "failed", door.FAILED, points)
 
-    async def _unwritten(self, context: Context, why: door.Unwritten, words: str) -> NoReturn:
+    async def _unwritten(
+        self, context: Context, why: door.Unwritten, words: str, points: int
+    ) -> NoReturn:
         self._traffic.not_written(why)
         message = f"{words}; send it again in {door.AGAIN:.1f} s"
-        await self._refuse(context, grpc.StatusCode.UNAVAILABLE, message, door.AGAIN)
+        await self._refuse(context, grpc.StatusCode.UNAVAILABLE, message, door.AGAIN, points)
 
-    async def _come_again(self, context: Context, after: float) -> NoReturn:
+    async def _come_again(self, context: Context, after: float, points: int = 1) -> NoReturn:
         message = f"too much is waiting; come again in {after:.1f} s"
-        await self._refuse(context, grpc.StatusCode.UNAVAILABLE, message, after)
+        await self._refuse(context, grpc.StatusCode.UNAVAILABLE, message, after, points)
 
     async def _refuse(
-        self, context: Context, code: grpc.StatusCode, message: str, after: float | None = None
+        self,
+        context: Context,
+        code: grpc.StatusCode,
+        message: str,
+        after: float | None = None,
+        points: int = 1,
     ) -> NoReturn:
+        """Refuse a request, *points* of which are to be sent again *after* some seconds."""
         self._traffic.answered(code.name.lower())
+        if after is not None:
+            self._traffic.refused_points += points
         message = message[: door.MAX_REASON]
         details = status.encoded(code.value[0], message, retry_after=after)
         await context.abort(code, message, (("grpc-status-details-bin", details),))
