@@ -94,18 +94,27 @@ async def _run(
     readiness, telemetry = health.Readiness(), Telemetry()
     readiness.checks["listening"] = lambda: (False, "starting")
     # Until there are any.
-    views: dict[str, Callable[[], object]] = {"pipelines": dict, "fresh_pods": dict}
+    views: dict[str, Callable[[], dict[str, object]]] = {"pipelines": dict, "fresh_pods": dict}
     explained: dict[str, health.Page] = {"enrichment": lambda _: {"kubernetes": "starting"}}
 
     def explain(query: Mapping[str, str]) -> object:
         return explained["enrichment"](query)
 
+    def fresh() -> dict[str, object]:
+        return views["fresh_pods"]()
+
     pages: dict[str, health.Page] = {
         "/debug/enrichment": explain,
-        "/debug/ledger": lambda _: {**accounts.page(), "fresh_pods": views["fresh_pods"]()},
+        "/debug/ledger": lambda _: {**accounts.page(), "fresh_pods": fresh()},
         "/debug/pipelines": lambda _: views["pipelines"](),
     }
-    told = Told(readiness=readiness, telemetry=telemetry, accounts=accounts, pages=pages)
+    told = Told(
+        readiness=readiness,
+        telemetry=telemetry,
+        accounts=accounts,
+        fresh_pods=fresh,
+        pages=pages,
+    )
     async with (
         place.telling(config.admin, told, stop) as admin,
         place.knowing(config, rules) as known,

@@ -29,7 +29,7 @@ def test_what_has_to_be_on_disk_keeps_its_ticket_and_its_answer() -> None:
     subject, terms, _ = export(intake)
     ticket = subject.admit(request(), len(BODY), "a")
     commit = intake.wait_for_disk()
-    assert subject.take(request(), BODY, ticket) == http_export.Later(None, commit)
+    assert subject.take(request(), BODY, ticket) == http_export.Later(None, commit, 1)
     commit = intake.wait_for_disk(rejected=1, message="no name")
     later = subject.take(request(refusals.JSON), b"{}", ticket)
     assert isinstance(later, http_export.Later)

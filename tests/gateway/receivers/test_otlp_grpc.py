@@ -461,3 +461,21 @@ async def test_a_door_that_closes_does_not_wait_longer_than_it_may(serving) -> N
     await nobody_waits(terms, traffic)
     commit.done(written=True)
     assert (traffic.requests, traffic.unwritten["gone"]) == ({"cancelled": 1}, 1)
+
+
+async def test_points_that_are_to_come_again_are_counted_as_far_as_they_are_known(serving) -> None:
+    intake = samples.Remembering()
+    async with opened(serving, samples.terms(intake)) as (export, _, traffic):
+        intake.answer = door.Overloaded(1.0, 40)
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 40
+        intake.busy = door.Overloaded(1.0)
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 41, "nobody has read it"
+        intake.busy, intake.answer = None, errors.Malformed("odd")
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 41, "it shall not come again"
+        commit = intake.wait_for_disk()
+        commit.done(written=False)
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 42
