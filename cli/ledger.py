@@ -141,13 +141,17 @@ def _say_json(body: bytes, page: Page, speeds: dict[str, dict[str, float]] | Non
 
 
 def _say(page: Page, speeds: dict[str, dict[str, float]] | None, *, clear: bool) -> None:
-    terminal = sys.stdout.isatty()
+    terminal = _terminal()
     text = "\n".join(ledger_table.lines(page, shutil.get_terminal_size().columns, speeds))
     if not terminal or os.environ.get("NO_COLOR"):
         text = click.unstyle(text)
     if clear:
         text = f"{CLEAR}{text}" if terminal else f"{text}\n"
     click.echo(text, color=terminal)
+
+
+def _terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _named(url: str) -> str:

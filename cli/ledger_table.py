@@ -99,7 +99,7 @@ def lines(
         if points
     ]
     if reasons:
-        head = ("pipeline", "points", "by", "")
+        head = ("pipeline", "", "reason", "points")
         out += ["", *_table([head, *reasons], width, [False] * (1 + len(reasons)), texts=3)]
     return [*out, *_remarks(page, width)]
 

@@ -165,8 +165,7 @@ async def _run(
             )
             traffic = (door.Traffic("grpc"), door.Traffic("http"))
             telemetry.add(lambda: door.readings(traffic, terms.admission))
-            if config.admin.otelcol_metrics:
-                telemetry.add(lambda: otelcol.refused(traffic))
+            telemetry.add(lambda: otelcol.refused(config.admin, traffic))
             telemetry.add(lambda: readings.of_intake(intake, trust, running.draining))
             telemetry.add(lambda: readings.of_enricher(enricher))
             telemetry.add(lambda: readings.of_recogniser(recogniser))

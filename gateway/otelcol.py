@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from common.config import gateway
+from common.config import gateway, shared
 from common.service.telemetry import Reading
 from gateway.accounts import Accounts
 from gateway.receivers import door
@@ -31,8 +31,10 @@ def name(accounts: Accounts, config: gateway.Gateway) -> None:
             accounts.of(pipeline.name).exporter = exporter(pipeline)
 
 
-def refused(doors: Iterable[door.Traffic]) -> Iterable[Reading]:
-    """Return how many points senders were told to send again, by door."""
+def refused(admin: shared.Admin, doors: Iterable[door.Traffic]) -> Iterable[Reading]:
+    """Return how many points senders were told to send again, by door, if *admin* says so."""
+    if not admin.otelcol_metrics:
+        return
     yield Reading(
         "counter",
         "otelcol_receiver_refused_metric_points_total",

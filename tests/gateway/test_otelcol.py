@@ -98,7 +98,8 @@ def test_workers_sum_and_what_is_lost_with_one_failed_to_be_sent() -> None:
 def test_points_refused_are_told_by_door() -> None:
     doors = (door.Traffic("grpc"), door.Traffic("http"))
     doors[1].refused_points = 7
-    (reading,) = otelcol.refused(doors)
+    assert list(otelcol.refused(Admin(otelcol_metrics=False), doors)) == []
+    (reading,) = otelcol.refused(Admin(), doors)
     assert reading.name == "otelcol_receiver_refused_metric_points_total"
     assert reading.samples == (
         ({"receiver": "otlp", "transport": "grpc"}, 0.0),
