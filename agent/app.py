@@ -23,7 +23,7 @@ from common.config import agent
 from common.exporters import build, delivery
 from common.exporters.outcomes import Exporter
 from common.kube import access
-from common.service import clock, health, lifecycle
+from common.service import audit, clock, health, lifecycle
 from common.service.ledger import Ledger
 from common.service.settings import Problem, SettingsError
 from common.service.telemetry import Telemetry
@@ -31,6 +31,8 @@ from common.wire import otlp
 
 log = logging.getLogger("headgate.agent")
 
+AUDIT: Final = 1.0  # seconds between two looks whether the account balances
+EXPORTER: Final = "otlp_grpc/gateway"  # what an OpenTelemetry Collector would call the push
 PAGES: Final = ("/targets", "/api/v1/targets", "/debug/ledger")
 
 
@@ -63,7 +65,9 @@ async def _run(
 ) -> None:
     reached = await access.choose(document.kubernetes, environ)
     token = TokenFile(document.gateway.token_file, asyncio.get_running_loop().time)
-    readiness, telemetry = health.Readiness(), Telemetry()
+    readiness, telemetry, audited = health.Readiness(), Telemetry(), _Audited(ledger)
+    if document.admin.otelcol_metrics:
+        ledger.exporter = EXPORTER
     readiness.checks["started"] = lambda: (False, "starting")
     answers: dict[str, health.Page] = dict.fromkeys(PAGES, _starting)
     async with (
@@ -98,19 +102,56 @@ async def _run(
                 reached,
                 loop.update,
             ) as found,
+            audited.watching(),
         ):
-            answers |= _pages(document, loop, found, ledger)
+            answers |= _pages(document, loop, found, audited)
             # Neither makes the agent unready: it scrapes what it knows, and keeps what it scraped.
             readiness.checks["discovery"] = lambda: (True, found.status)
             readiness.checks["gateway"] = lambda: (True, _reachable(document, destination))
             readiness.checks["started"] = lambda: (True, "scraping")
             telemetry.add(lambda: readings.of_scraping(loop))
-            telemetry.add(lambda: readings.of_delivery(ledger, destination))
+            telemetry.add(lambda: readings.of_delivery(ledger, destination, audited.mismatches))
             telemetry.add(found.readings)
             admin = ", ".join(map(str, bound))
             log.info("listening", extra={"admin": admin, "discovery": found.status})
             await stop.wait()
             readiness.stopping = True
+
+
+class _Audited:
+    """The account of the push, and how often it did not balance."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.mismatches = ledger, 0
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Look at it now and then, and at last."""
+        async with asyncio.TaskGroup() as tasks:
+            looking = tasks.create_task(self._look())
+            try:
+                yield
+            finally:
+                looking.cancel()
+                self._once()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(AUDIT)
+            self._once()
+
+    def _once(self) -> None:
+        for words in audit.off((self.ledger,)):
+            self.mismatches += 1
+            log.error("BUG: %s", words)
+
+    def page(self) -> dict[str, object]:
+        """Return it as plain values, as a gateway returns its own."""
+        return {
+            "pipelines": {self.ledger.pipeline: self.ledger.summary()},
+            "balance": self.ledger.balance(),
+            "mismatches": self.mismatches,
+        }
 
 
 def _starting(_: Mapping[str, str]) -> object:
@@ -152,7 +193,7 @@ def _terms(document: agent.Agent) -> scraping.Terms:
 
 
 def _pages(
-    document: agent.Agent, loop: scraping.Loop, found: discovery.Discovery, ledger: Ledger
+    document: agent.Agent, loop: scraping.Loop, found: discovery.Discovery, audited: _Audited
 ) -> dict[str, health.Page]:
     def all_targets(_: Mapping[str, str]) -> object:
         return pages.targets_page(
@@ -169,7 +210,7 @@ def _pages(
     return {
         "/targets": all_targets,
         "/api/v1/targets": as_prometheus,
-        "/debug/ledger": lambda _: {"pipelines": {ledger.pipeline: ledger.summary()}},
+        "/debug/ledger": lambda _: audited.page(),
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from agent.scraping.loop import Loop
 from agent.scraping.state import Health
 from common.exporters.delivery import Destination
+from common.service import audit, otelcol
 from common.service.ledger import Ledger
 from common.service.telemetry import Reading
 
@@ -48,7 +49,7 @@ def of_scraping(loop: Loop) -> Iterable[Reading]:
     yield _one("gauge", "layout_bytes", "Bytes of what is remembered of targets.", loop.held_bytes)
 
 
-def of_delivery(ledger: Ledger, destination: Destination) -> Iterable[Reading]:
+def of_delivery(ledger: Ledger, destination: Destination, mismatches: int) -> Iterable[Reading]:
     """Return what became of the points, and how the queue stands."""
     for name, words, value in (
         ("points_received", "Data points scraped.", ledger.received),
@@ -67,9 +68,10 @@ def of_delivery(ledger: Ledger, destination: Destination) -> Iterable[Reading]:
         ("points_held", "Data points that wait to be delivered.", float(ledger.held)),
         ("queue_bytes", "Bytes that wait to be delivered.", float(stats.bytes_held)),
         ("queue_oldest_seconds", "Age of the oldest of them.", stats.oldest_age),
-        ("ledger_imbalance", "Points unaccounted for: must be 0.", float(ledger.balance())),
     ):
         yield _one("gauge", name, words, reading)
+    yield audit.reading(mismatches)
+    yield from otelcol.readings((ledger,))
 
 
 def _one(kind: str, name: str, words: str, value: float) -> Reading:

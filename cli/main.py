@@ -18,6 +18,7 @@ class Lazy(click.Group):
         "agent": "cli.programs:agent",
         "demo": "cli.demo.command:demo",
         "gateway": "cli.programs:gateway",
+        "ledger": "cli.ledger:ledger",
         "reference": "cli.reference:reference",
         "validate": "cli.validate:validate",
     }
@@ -49,6 +50,7 @@ def main() -> None:
       headgate demo                            everything on this machine, in one command
       headgate gateway --config gateway.yaml   receive OTLP, enrich, filter, deliver
       headgate agent --config agent.yaml       scrape this node, push to the gateway
+      headgate ledger http://127.0.0.1:8888    what became of every data point
       headgate validate gateway.yaml           say what is wrong with a configuration
     """
 

@@ -31,7 +31,9 @@ from cli import reference, validate
 
 DOCUMENT: Final = Path("docs/operations.md")
 PATIENCE: Final = 15.0  # seconds a program may take to start, answer and stop; it takes one
-OPEN_LABELS: Final = frozenset({"pipeline", "transport", "code"})  # the configuration, or traffic
+OPEN_LABELS: Final = frozenset(
+    {"pipeline", "exporter", "transport", "code"}  # the configuration, or traffic
+)
 NODE: Final = "example-node"
 
 Program = Literal["gateway", "agent"]
@@ -139,7 +141,7 @@ def metrics_table(families: Iterable[Metric]) -> str:
     """Return our own metrics as a table in Markdown, in the order in which they are exposed."""
     rows = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
     for family in families:
-        if not family.name.startswith("headgate_"):
+        if not family.name.startswith(("headgate_", "otelcol_")):
             continue
         name = f"{family.name}_total" if family.type == "counter" else family.name
         values: dict[str, dict[str, None]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
+from common.service import audit, otelcol
 from common.service.ledger import Ledger
 from common.service.telemetry import Reading
 
@@ -46,11 +47,7 @@ class Accounts:
 
     def audit(self) -> list[str]:
         """Return a sentence for each account that is off, and count them."""
-        wrong = [
-            f"pipeline {ledger.pipeline}: the ledger is off by {ledger.balance()} points"
-            for ledger in self
-            if ledger.balance()
-        ]
+        wrong = audit.off(self)
         wrong += [
             f"the account of {name} is off by {off} points"
             for name, balance in self._watched.items()
@@ -115,9 +112,5 @@ class Accounts:
             "Data points that wait to be delivered.",
             tuple(({"pipeline": led.pipeline}, float(led.held)) for led in ledgers),
         )
-        yield Reading(
-            "counter",
-            "headgate_ledger_mismatch_total",
-            "Times an account did not balance: must stay 0.",
-            (({}, float(self.mismatches)),),
-        )
+        yield audit.reading(self.mismatches)
+        yield from otelcol.readings(ledgers)

@@ -24,6 +24,7 @@ from gateway import (
     destinations,
     fresh_pods,
     kubernetes,
+    otelcol,
     pipelines,
     readings,
     settings,
@@ -93,18 +94,27 @@ async def _run(
     readiness, telemetry = health.Readiness(), Telemetry()
     readiness.checks["listening"] = lambda: (False, "starting")
     # Until there are any.
-    views: dict[str, Callable[[], object]] = {"pipelines": dict, "fresh_pods": dict}
+    views: dict[str, Callable[[], dict[str, object]]] = {"pipelines": dict, "fresh_pods": dict}
     explained: dict[str, health.Page] = {"enrichment": lambda _: {"kubernetes": "starting"}}
 
     def explain(query: Mapping[str, str]) -> object:
         return explained["enrichment"](query)
 
+    def fresh() -> dict[str, object]:
+        return views["fresh_pods"]()
+
     pages: dict[str, health.Page] = {
         "/debug/enrichment": explain,
-        "/debug/ledger": lambda _: {**accounts.page(), "fresh_pods": views["fresh_pods"]()},
+        "/debug/ledger": lambda _: {**accounts.page(), "fresh_pods": fresh()},
         "/debug/pipelines": lambda _: views["pipelines"](),
     }
-    told = Told(readiness=readiness, telemetry=telemetry, accounts=accounts, pages=pages)
+    told = Told(
+        readiness=readiness,
+        telemetry=telemetry,
+        accounts=accounts,
+        fresh_pods=fresh,
+        pages=pages,
+    )
     async with (
         place.telling(config.admin, told, stop) as admin,
         place.knowing(config, rules) as known,
@@ -130,9 +140,11 @@ async def _run(
             ) as running,
         ):
             await running.apply(config.pipelines)
+            otelcol.name(accounts, config)
 
             async def apply(changed: settings.Loaded) -> None:
                 await running.apply(changed.config.pipelines)
+                otelcol.name(accounts, changed.config)
                 trust.replace(changed.tokens)
                 clients.replace(changed.client_tokens)
                 logging.getLogger().setLevel(changed.config.log_level.upper())
@@ -153,6 +165,7 @@ async def _run(
             )
             traffic = (door.Traffic("grpc"), door.Traffic("http"))
             telemetry.add(lambda: door.readings(traffic, terms.admission))
+            telemetry.add(lambda: otelcol.refused(config.admin, traffic))
             telemetry.add(lambda: readings.of_intake(intake, trust, running.draining))
             telemetry.add(lambda: readings.of_enricher(enricher))
             telemetry.add(lambda: readings.of_recogniser(recogniser))

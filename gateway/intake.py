@@ -131,7 +131,7 @@ class Intake:
             )
         shares = routing.route(pieces, routes) if pieces else []
         if not (_has_room(shares) and (not late or self._has_room_later(late))):
-            return self._turn_away()
+            return self._turn_away(points + refused)
         self.points += points
         commit = Commit() if routes.durable else None
         if late and self._doorstep is not None:
@@ -214,9 +214,9 @@ class Intake:
         total = points + refused
         return door.Taken(points=total, rejected=refused, message=message, commit=commit)
 
-    def _turn_away(self) -> door.Overloaded:
+    def _turn_away(self, points: int = 1) -> door.Overloaded:
         self.turned_away += 1
-        return door.Overloaded(COME_AGAIN)
+        return door.Overloaded(COME_AGAIN, points)
 
 
 def _book(shares: Sequence[routing.Share[Outlet]], commit: Commit | None) -> None:

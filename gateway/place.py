@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, final
@@ -51,6 +51,8 @@ class Told:
     readiness: health.Readiness
     telemetry: Telemetry
     accounts: Accounts
+    fresh_pods: Callable[[], dict[str, object]] = dict
+    """The account of what waits for its pod, as ``/debug/ledger`` has it."""
     pages: Mapping[str, health.Page]
 
 

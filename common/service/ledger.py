@@ -56,6 +56,7 @@ class Ledger:
     stored: int = 0  # of those held, points that are on disk
     filtered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FilterRule, 0))
     dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DropReason, 0))
+    exporter: str = ""  # by which name `common.service.otelcol` tells of it; none: it does not
 
     def receive(self, points: int, filtered: Mapping[str, int]) -> None:
         """Book *points* that came in; what was not *filtered* at once is held."""
@@ -100,6 +101,8 @@ class Ledger:
             self.filtered[rule] = self.filtered.get(rule, 0) + points
         for reason, points in other.dropped.items():
             self.dropped[reason] = self.dropped.get(reason, 0) + points
+        if other.pipeline == self.pipeline:
+            self.exporter = other.exporter or self.exporter
 
     def balance(self) -> int:
         """Return by how many points the account is off: zero, or there is a bug."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias, final
+from typing import Final, Literal, Protocol, TypeAlias, final
 
 from common.config.gateway import Limits, Listen
 from common.service.telemetry import Reading
@@ -14,6 +14,8 @@ from gateway.receivers.trust import Trust
 
 AGAIN: Final = 5.0  # seconds: what a client is told whose request could not be written to disk
 MAX_REASON: Final = 1024  # characters of a reason that a client is told
+FAILED: Final = "the request could not be written to disk"
+LATE: Final = "the request was not on disk in time"
 
 
 @final
@@ -34,12 +36,20 @@ class Taken:
 @final
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """Nothing was taken; the client shall come again *after* that many seconds."""
+    """Nothing was taken; the client shall come again *after* that many seconds.
+
+    *points* are those of the request, 1 if nobody has counted them.
+    """
 
     after: float
+    points: int = 1
 
 
 Answer: TypeAlias = Taken | Overloaded
+
+Unwritten: TypeAlias = Literal["failed", "late", "gone"]
+"""Why a client was not told that its request is on disk: it is not; the disk took too long, which
+the client was told; the client did not wait."""
 
 
 class Intake(Protocol):
@@ -77,6 +87,11 @@ class Traffic:
     tls_not_after: float = 0.0  # seconds since the Unix epoch; 0: no TLS
     heads_parsed: int = 0  # of HTTP/1.1 requests; the others were remembered
     heads_forgotten: int = 0  # for lack of room
+    refused_points: int = 0  # that were to be sent again; 1 for a request that was not read
+    waiting: int = 0  # requests that are taken, and answered when the disk has them
+    unwritten: dict[Unwritten, int] = field(
+        default_factory=lambda: {"failed": 0, "late": 0, "gone": 0}
+    )
 
     def answered(self, code: str) -> None:
         """Count one answer; *code* comes from a fixed list, never from a client."""
@@ -85,6 +100,10 @@ class Traffic:
     def attacked(self, kind: str) -> None:
         """Count what no client in good faith does; *kind* comes from a fixed list."""
         self.hostile[kind] = self.hostile.get(kind, 0) + 1
+
+    def not_written(self, why: Unwritten) -> None:
+        """Count a request that was taken, and not confirmed."""
+        self.unwritten[why] += 1
 
     def timed_out(self, kind: str) -> None:
         """Count a client that took too long; *kind* comes from a fixed list."""
@@ -154,6 +173,12 @@ def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
         "Connections open now, those that are shaking hands included.",
         tuple(({"transport": d.transport}, float(d.connections)) for d in doors),
     )
+    yield Reading(
+        "gauge",
+        "headgate_gateway_waiting_requests",
+        "Requests taken, whose answer waits for the disk.",
+        tuple(({"transport": d.transport}, float(d.waiting)) for d in doors),
+    )
     for name, words, number in (
         ("refused_connections", "Connections closed at once, there being too many.",
          "refused_connections"),
@@ -171,9 +196,10 @@ def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
             words,
             tuple(({"transport": d.transport}, float(getattr(d, number))) for d in doors),
         )
-    for name, words in (
-        ("hostile", "What no client in good faith does, by kind."),
-        ("timeouts", "Clients that took too long, by what for."),
+    for name, words, number in (
+        ("hostile", "What no client in good faith does, by kind.", "hostile"),
+        ("timeouts", "Clients that took too long, by what for.", "timeouts"),
+        ("unwritten_requests", "Requests taken, not confirmed to be on disk, by why.", "unwritten"),
     ):
         yield Reading(
             "counter",
@@ -182,7 +208,7 @@ def _connections(doors: tuple[Traffic, ...]) -> Iterable[Reading]:
             tuple(
                 ({"transport": d.transport, "kind": kind}, float(n))
                 for d in doors
-                for kind, n in getattr(d, name).items()
+                for kind, n in getattr(d, number).items()
             ),
         )
     yield Reading(

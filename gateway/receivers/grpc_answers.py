@@ -35,14 +35,22 @@ NOT_GRPC: Final = http2.encode(((b":status", b"415"), (b"accept", b"application/
 class Refused(Exception):
     """A request that is not taken: a *code* of gRPC, words, perhaps *after* how many seconds more.
 
-    *encodings*: the client shall learn which encodings there are.
+    *encodings*: the client shall learn which encodings there are. *points* are those that it shall
+    send again, 1 if nobody has counted them.
     """
 
     def __init__(
-        self, code: int, message: str, *, after: float | None = None, encodings: bool = False
+        self,
+        code: int,
+        message: str,
+        *,
+        after: float | None = None,
+        encodings: bool = False,
+        points: int = 1,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.after, self.encodings = code, message, after, encodings
+        self.points = points
 
 
 def refusal(refused: Refused) -> bytes:
@@ -70,10 +78,16 @@ def escaped(message: str) -> bytes:
     return _TO_ESCAPE.sub(lambda found: b"%%%02X" % found[0][0], message.encode())
 
 
-def come_again(after: float) -> Refused:
-    """Refuse for *after* seconds."""
+def come_again(after: float, points: int = 1) -> Refused:
+    """Refuse *points* for *after* seconds."""
     words = f"too much is waiting; come again in {after:.1f} s"
-    return Refused(status.UNAVAILABLE, words, after=after)
+    return Refused(status.UNAVAILABLE, words, after=after, points=points)
+
+
+def not_written(why: str, points: int) -> Refused:
+    """Ask for *points* once more that were taken, but are not on disk; *why*, in words."""
+    words = f"{why}; send it again in {door.AGAIN:.1f} s"
+    return Refused(status.UNAVAILABLE, words, after=door.AGAIN, points=points)
 
 
 def too_large(size: int, limit: int) -> Refused:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol, final
 
+from gateway.commit import Commit
 from gateway.receivers import status
 from gateway.receivers.grpc_answers import Refused
 
@@ -27,7 +28,7 @@ class Method(Protocol):
         """Look at the length of the message, which has become known."""
         ...
 
-    def answer(self, call: Call) -> bytes:
+    def answer(self, call: Call) -> bytes | Later:
         """Return the framed response to *call*, which is complete."""
         ...
 
@@ -35,8 +36,11 @@ class Method(Protocol):
         """Let *call* go, whatever became of it; once."""
         ...
 
-    def whole(self, data: bytes, peer: str | None, asked: Asked) -> bytes:
-        """Return the framed response to a request whose whole body, *data*, came with its head."""
+    def whole(self, data: bytes, peer: str | None, asked: Asked) -> bytes | Later:
+        """Return the framed response to a request whose whole body, *data*, came with its head.
+
+        Only a `Later` has to be let go (`leave`).
+        """
         ...
 
 
@@ -125,6 +129,17 @@ class Call:
         if self.missing:
             raise cut_short(self.size, self.length)
         return b"".join(self._pieces)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The framed response to *call*, which may not be given before *commit* is settled."""
+
+    call: Call
+    message: bytes
+    commit: Commit
+    points: int
 
 
 def prefix(data: bytes) -> tuple[int, bool]:

@@ -1,7 +1,8 @@
 """One connection of the lean gRPC door: unary calls on HTTP/2, no task of their own.
 
 What stands behind the door is synchronous, so a call whose body came in the read that brought its
-headers is answered before the read is over, and all answers of one read go out in one write.
+headers is answered before the read is over, and all answers of one read go out in one write. Only
+what has to be on disk first is answered later, see `grpc_waiting`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing_extensions import override
 
 from common.wire import http2
 from common.wire.http2 import Code
-from gateway.receivers import grpc_answers, grpc_clock, status
-from gateway.receivers.grpc_answers import Refused
-from gateway.receivers.grpc_call import Answered, Asked, Call
+from gateway.receivers import door, grpc_answers, grpc_clock, status
+from gateway.receivers.grpc_answers import EMPTY, Refused
+from gateway.receivers.grpc_call import Answered, Asked, Call, Later
 from gateway.receivers.grpc_clock import Clock
 from gateway.receivers.grpc_door import Door
+from gateway.receivers.grpc_waiting import Waiting
 
 ALIVE: Final = b"alive??\0"  # the PING of a silent connection; any byte is an answer
 LEAVING: Final = b"leaving\0"  # the PING whose answer says that the client has seen our GOAWAY
@@ -31,6 +33,7 @@ class Connection(asyncio.Protocol):
         self._traffic = door.traffic
         self._core = http2.Server(door.http2)
         self._calls: dict[int, Call] = {}  # begun, not complete
+        self._waiting = Waiting(door.traffic, door.limits.read_timeout)  # complete, not answered
         self._given_up = 0  # answers that found no room to wait in
         self._answered: dict[int, float] = {}  # in HTTP, not over; until when they may last
         self._loop = asyncio.get_running_loop()
@@ -49,6 +52,7 @@ class Connection(asyncio.Protocol):
         for call in tuple(self._calls.values()):
             self._let_go(call)
             self._traffic.answered(status.NAMES[status.CANCELLED])
+        self._waiting.give_all_up()
         self._door.closed(self)
 
     @override
@@ -103,6 +107,8 @@ class Connection(asyncio.Protocol):
                 self._traffic.timed_out("body")
             elif call.weighed:
                 self._grant(call)  # the acknowledgement of SETTINGS may have taken some away
+        for stream, refused in self._waiting.late(now):
+            self._refuse(stream, refused)
         for stream in [stream for stream, until in self._answered.items() if now >= until]:
             del self._answered[stream]
             self._core.reset(stream, Code.NO_ERROR)
@@ -159,6 +165,7 @@ class Connection(asyncio.Protocol):
         if out:
             transport.write(out)
         if self._core.failed is not None:
+            self._waiting.give_all_up()
             # Closing with unread bytes in the socket would take the GOAWAY back: wait for theirs.
             self._clock.closing_since = self._loop.time()
             if transport.can_write_eof():
@@ -183,6 +190,9 @@ class Connection(asyncio.Protocol):
             answer = asked.method.whole(body, self._door.sender(self._peer, asked), asked)
         except Refused as refused:
             self._refuse(stream, refused)
+            return
+        if answer is not EMPTY and isinstance(answer, Later):
+            self._waiting.add(stream, answer, self._clock.heard, self._clock.heard, self._settled)
             return
         self._traffic.answered("ok")
         if not core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK):
@@ -262,10 +272,25 @@ class Connection(asyncio.Protocol):
         except Refused as refused:
             self._refuse(stream, refused)
             return
+        if answer is not EMPTY and isinstance(answer, Later):
+            del self._calls[stream]
+            self._waiting.add(stream, answer, call.since, self._clock.heard, self._settled)
+            return
         self._let_go(call)
         self._traffic.answered("ok")
         if not self._core.respond(stream, grpc_answers.HEAD, answer, grpc_answers.OK):
             self._not_sent()
+
+    def _settled(self, stream: int) -> None:
+        """Answer a call whose data is on disk, or will not be."""
+        later = self._waiting.settled(stream)
+        if later.commit.failed:
+            self._refuse(stream, grpc_answers.not_written(door.FAILED, later.points))
+        else:
+            self._traffic.answered("ok")
+            if not self._core.respond(stream, grpc_answers.HEAD, later.message, grpc_answers.OK):
+                self._not_sent()
+        self._write()
 
     def _not_sent(self) -> None:
         """Count an answer that found no room to wait in, unless its stream was gone before."""
@@ -280,6 +305,8 @@ class Connection(asyncio.Protocol):
         if call is not None:
             self._let_go(call)
         self._traffic.answered(status.NAMES[refused.code])
+        if refused.after is not None:
+            self._traffic.refused_points += refused.points
         self._core.headers(stream, grpc_answers.refusal(refused), ended=True)
         self._core.reset(stream, Code.NO_ERROR)
 
@@ -295,6 +322,7 @@ class Connection(asyncio.Protocol):
                 if call is not None:
                     self._let_go(call)
                     self._traffic.answered(status.NAMES[status.CANCELLED])
+                self._waiting.give_up(stream)
             case http2.TrailersCame(stream=stream):
                 self._answered.pop(stream, None)
                 call = self._calls.get(stream)  # what they say is of no interest to unary calls

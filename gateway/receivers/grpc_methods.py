@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from common.wire import compression, errors, otlp, protobuf
+from gateway.commit import Commit
 from gateway.receivers import door, grpc_answers, grpc_call, status, trust
-from gateway.receivers.grpc_answers import Refused
-from gateway.receivers.grpc_call import PREFIX, Asked, Call
+from gateway.receivers.grpc_answers import EMPTY, Refused
+from gateway.receivers.grpc_call import PREFIX, Asked, Call, Later
 
 EXPORT: Final = b"/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 HEALTH: Final = b"/grpc.health.v1.Health/Check"
@@ -40,10 +41,11 @@ class Export:
 
     def weigh(self, call: Call) -> None:
         """See `Method`; the estimate is corrected to the length of the message."""
-        self._check(call.length, call.asked.encoding, compressed=call.compressed)
+        if call.compressed or call.length > self._limit:
+            self._check(call.length, call.asked.encoding)
         self._agree(call, call.length)
 
-    def answer(self, call: Call) -> bytes:
+    def answer(self, call: Call) -> bytes | Later:
         """See `Method`."""
         message = call.message()
         self._traffic.wire_bytes += len(message)
@@ -51,21 +53,23 @@ class Export:
         if call.compressed:
             body = self._inflated(message, call.asked.encoding)
             self._agree(call, len(message) + len(body))
-        return self._hand_over(body, call.peer, trusted=call.trusted)
+        answer = self._hand_over(body, call.peer, trusted=call.trusted)
+        return answer if answer is EMPTY or isinstance(answer, bytes) else Later(call, *answer)
 
     def leave(self, call: Call) -> None:
         """See `Method`."""
         agreed, call.agreed = call.agreed, 0
         self._admission.release(agreed, call.peer)
 
-    def whole(self, data: bytes, peer: str | None, asked: Asked) -> bytes:
+    def whole(self, data: bytes, peer: str | None, asked: Asked) -> bytes | Later:
         """See `Method`; admitted with its true length at once."""
         trusted = self._let_in(asked)
-        if len(data) < PREFIX:
+        held = len(data) - PREFIX
+        if held < 0:
             raise grpc_call.cut_short(0, -1) if data else grpc_call.none_came()
         length, compressed = grpc_call.prefix(data)
-        self._check(length, asked.encoding, compressed=compressed)
-        held = len(data) - PREFIX
+        if compressed or length > self._limit:
+            self._check(length, asked.encoding)
         if held != length:
             raise grpc_call.several() if held > length else grpc_call.cut_short(held, length)
         admission = self._admission
@@ -79,7 +83,12 @@ class Export:
                 if not admission.correct(held, length + len(body), peer):
                     raise grpc_answers.come_again(admission.retry_after())
                 held = length + len(body)
-            return self._hand_over(body, peer, trusted=trusted)
+            answer = self._hand_over(body, peer, trusted=trusted)
+            if answer is EMPTY or isinstance(answer, bytes):
+                return answer
+            call = Call(0, peer, asked, 0.0, 0.0)
+            call.agreed, held = held, 0
+            return Later(call, *answer)
         finally:
             admission.release(held, peer)
 
@@ -99,11 +108,10 @@ class Export:
             raise grpc_answers.come_again(overloaded.after)
         return who == "agent"
 
-    def _check(self, length: int, encoding: str, *, compressed: bool) -> None:
+    def _check(self, length: int, encoding: str) -> None:
+        """Raise unless a message is short enough, and compressed in a way that we know."""
         if length > self._limit:
             raise grpc_answers.too_large(length, self._limit)
-        if not compressed:
-            return
         if encoding == "identity":
             words = "the message is flagged as compressed, but grpc-encoding names no encoding"
             raise Refused(status.INTERNAL, words)
@@ -127,7 +135,10 @@ class Export:
         except errors.TooLarge as error:
             raise Refused(status.RESOURCE_EXHAUSTED, str(error)) from error
 
-    def _hand_over(self, body: bytes, peer: str | None, *, trusted: bool) -> bytes:
+    def _hand_over(
+        self, body: bytes, peer: str | None, *, trusted: bool
+    ) -> bytes | tuple[bytes, Commit, int]:
+        """Return the framed response; if it has to wait, for what, and how many points wait."""
         self._traffic.inflated_bytes += len(body)
         try:
             answer = self._intake.take(body, peer, trusted=trusted)
@@ -136,12 +147,14 @@ class Export:
         except errors.TooLarge as error:
             raise Refused(status.RESOURCE_EXHAUSTED, str(error)) from error
         if isinstance(answer, door.Overloaded):
-            raise grpc_answers.come_again(answer.after)
+            raise grpc_answers.come_again(answer.after, answer.points)
+        commit = answer.commit
         if not answer.rejected and not answer.message:
             # ExportMetricsServiceResponse: full success leaves partial_success unset.
-            return grpc_answers.EMPTY
+            return EMPTY if commit is None else (EMPTY, commit, answer.points)
         response = otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
-        return grpc_answers.framed(response)
+        framed = grpc_answers.framed(response)
+        return framed if commit is None else (framed, commit, answer.points)
 
 
 class Health:

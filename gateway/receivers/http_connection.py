@@ -1,14 +1,15 @@
-"""One connection of the HTTP door: requests are read and answered in order; nothing is waited for.
+"""One connection of the HTTP door: requests are read and answered in order.
 
 A whole request is answered inside ``data_received``: what stands behind the door does not wait, so
-there is no task, no queue and nothing to cancel. Bodies are cut out of what was read as one slice;
-the parser sees heads only (`common.wire.http1`), and only those that are not remembered.
+there is no task, no queue and nothing to cancel. Only what has to be on disk first is answered
+later, see `http_waiting`. Bodies are cut out of what was read as one slice; the parser sees heads
+only (`common.wire.http1`), and only those that are not remembered.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Final, final
+from typing import final
 
 from typing_extensions import override
 
@@ -16,7 +17,7 @@ from common.wire import chunked, errors, http1
 from gateway.receivers import http_answers, refusals
 from gateway.receivers.http_answers import Answer
 from gateway.receivers.http_door import TAKEN, Door
-from gateway.receivers.http_export import Ticket
+from gateway.receivers.http_export import Later, Ticket
 from gateway.receivers.http_line import (
     BODY,
     HEAD,
@@ -24,29 +25,25 @@ from gateway.receivers.http_line import (
     LINGER_BYTES,
     REFUSED,
     SILENT,
-    Line,
+    WAITING,
 )
-from gateway.receivers.http_request import Request
+from gateway.receivers.http_request import UNREAD, Request
+from gateway.receivers.http_waiting import Waiting
 from gateway.receivers.refusals import Refusal
 
 log = logging.getLogger("headgate.gateway.http")
 
 
-UNREAD: Final = Request(kind="", length=None, persists=False)
-
-
 @final
-class Connection(Line):
+class Connection(Waiting):
     """Speaks HTTP/1.1 with one client, whose address is *peer*."""
 
     def __init__(self, door: Door, peer: str | None) -> None:
         super().__init__(door)
         self._peer = peer
         self._head_bytes = door.limits.max_header_bytes
-        self._rest = b""  # the beginning of a head
-        self._request = UNREAD
         self._length: int | None = 0  # bytes of its body; `None`: it is chunked
-        self._ticket: Ticket | None = None  # held while a body is read
+        self._ticket: Ticket | None = None  # held while a body is read, and while one is written
         self._pieces = chunked.Pieces()
         self._chunks = chunked.Chunks()
 
@@ -63,6 +60,8 @@ class Connection(Line):
                     at = self._read_body(data, at)
                 elif phase is SILENT or phase is HEAD:
                     at = self._read_head(data, at)
+                elif phase is WAITING:
+                    at = self._keep(data, at)
                 else:
                     at = self._throw_away(at, end)
         except Refusal as refusal:
@@ -73,15 +72,17 @@ class Connection(Line):
             self._give_up(refusals.our_bug())
 
     @override
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         self._now = self._time()
+        if self._phase is WAITING:
+            return self._ended()
         if self._phase is BODY:
             self._count("cut_body")
             self._give_up(refusals.bad("the body broke off; send all of it"))
         elif self._phase is HEAD:
             self._count("cut_head")
             self._give_up(refusals.bad("the head of the request broke off; send all of it"))
-        # Returning nothing lets the transport close, behind what has been written.
+        return False  # lets the transport close, behind what has been written
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,7 +134,7 @@ class Connection(Line):
                 sender = self._door.sender(request, self._peer)
                 self._ticket = self._door.export.admit(request, length, sender)
             except Refusal as refusal:
-                answer = refusals.response(refusal, request.kind)
+                answer = self._refused(refusal)
         if answer is not None:
             self._decline(answer)
         elif length == 0:
@@ -199,18 +200,26 @@ class Connection(Line):
         request, ticket = self._request, self._ticket
         if ticket is None:
             raise RuntimeError("BUG: a request is complete that was not admitted")
-        closes = False
         try:
             answer = self._door.export.take(request, body, ticket)
         except Refusal as refusal:
-            answer, closes = refusals.response(refusal, request.kind), refusal.closes
-        finally:
-            self._release()
+            self._answer(self._refused(refusal), closes=refusal.closes)
+            return
         if answer is None and request.plain and self._now < self._retires and not self._leaving:
+            self._ticket = None
+            ticket.release()
             self._door.traffic.answered("200")
             self._transport.write(self._door.taken(self._now))
             self._next()
-        elif self._say(answer or TAKEN, closes=closes):
+        elif isinstance(answer, Later):
+            self._await(answer)
+        else:
+            self._answer(answer or TAKEN)
+
+    @override
+    def _answer(self, answer: Answer, *, closes: bool = False) -> None:
+        self._release()
+        if self._say(answer, closes=closes):
             self._next()
         else:
             self._hang_up()
@@ -234,7 +243,7 @@ class Connection(Line):
     def _give_up(self, refusal: Refusal) -> None:
         """Answer what cannot be read to its end, and close."""
         self._release()
-        self._say(refusals.response(refusal, self._request.kind), closes=True)
+        self._say(self._refused(refusal), closes=True)
         self._linger()
 
     def _say(self, answer: Answer, *, closes: bool) -> bool:

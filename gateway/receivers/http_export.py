@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, final
 
 from common.wire import compression, errors, otlp, otlp_json
+from gateway.commit import Commit
 from gateway.receivers import door, refusals, trust
 from gateway.receivers.admission import Admission
 from gateway.receivers.http_answers import Answer
@@ -37,13 +39,23 @@ class Ticket:
         self._admission.release(self.size, self.peer)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An *answer* (``None``: plain success) that may not be given before *commit* is settled."""
+
+    answer: Answer | None
+    commit: Commit
+    points: int
+
+
 class Export:
     """POST /v1/metrics. Both steps are synchronous, and raise `Refusal` for what is not taken."""
 
-    __slots__ = ("_clients", "_max_bytes", "_terms", "_traffic", "_trust")
+    __slots__ = ("_clients", "_intake", "_max_bytes", "_terms", "_traffic", "_trust")
 
     def __init__(self, terms: door.Terms, traffic: door.Traffic) -> None:
-        self._terms, self._traffic = terms, traffic
+        self._terms, self._traffic, self._intake = terms, traffic, terms.intake
         self._trust, self._clients = terms.trust, terms.clients
         self._max_bytes = terms.limits.max_request_bytes
 
@@ -60,7 +72,7 @@ class Export:
         size = ESTIMATE if length is None else length
         if length is not None and length > self._max_bytes:
             raise refusals.too_large(f"{length} bytes", self._max_bytes)
-        overloaded = self._terms.intake.overloaded()
+        overloaded = self._intake.overloaded()
         if overloaded is not None:
             raise refusals.come_again(overloaded.after)
         return Ticket(self._terms.admission, size, peer=peer, trusted=who == "agent")
@@ -72,7 +84,7 @@ class Export:
         if size > ticket.size:
             ticket.grow(max(size, min(2 * ticket.size, self._max_bytes)))
 
-    def take(self, request: Request, body: bytes, ticket: Ticket) -> Answer | None:
+    def take(self, request: Request, body: bytes, ticket: Ticket) -> Answer | Later | None:
         """Take the whole *body*; return what there is to say, ``None`` for plain success."""
         traffic = self._traffic
         traffic.wire_bytes += len(body)
@@ -84,20 +96,22 @@ class Export:
             traffic.inflated_bytes += len(body)
             if request.kind == JSON:
                 body = otlp_json.to_protobuf(body)
-            answer = self._terms.intake.take(body, ticket.peer, trusted=ticket.trusted)
+            answer = self._intake.take(body, ticket.peer, trusted=ticket.trusted)
         except errors.Malformed as error:
             raise refusals.bad(str(error)) from error
         except errors.TooLarge as error:
             raise refusals.inflates_too_far(str(error)) from error
         if isinstance(answer, door.Overloaded):
-            raise refusals.come_again(answer.after)
+            raise refusals.come_again(answer.after, answer.points)
+        commit = answer.commit
         if request.kind == JSON:
-            said = otlp_json.response(answer.rejected, answer.message[: door.MAX_REASON])
-            return Answer(status=200, kind=JSON, body=said)
-        if not answer.rejected and not answer.message:
-            return None  # ExportMetricsServiceResponse: full success leaves partial_success unset
-        said = otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
-        return Answer(status=200, kind=request.kind, body=said)
+            body = otlp_json.response(answer.rejected, answer.message[: door.MAX_REASON])
+        elif answer.rejected or answer.message:
+            body = otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
+        else:  # ExportMetricsServiceResponse: full success leaves partial_success unset
+            return None if commit is None else Later(None, commit, answer.points)
+        said = Answer(status=200, kind=request.kind, body=body)
+        return said if commit is None else Later(said, commit, answer.points)
 
 
 def _full(admission: Admission) -> Refusal:

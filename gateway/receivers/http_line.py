@@ -25,17 +25,19 @@ class Phase(Enum):
     SILENT = "silent"  # a head, of which nothing has come
     HEAD = "head"  # the rest of one
     BODY = "body"  # of a request that was admitted
+    WAITING = "waiting"  # of no interest yet: a request is answered when it is on disk
     REFUSED = "refused"  # a body that nobody wants, but short enough to wait for what follows
     CLOSING = "closing"  # of no interest: the last answer has been given
 
 
-SILENT, HEAD, BODY, REFUSED, CLOSING = Phase
+SILENT, HEAD, BODY, WAITING, REFUSED, CLOSING = Phase
 
 
 class Line(asyncio.Protocol):
     """A connection without what is said over it, which is a subclass's.
 
-    That one moves the ``_phase``, waits with `_wait`, and ends with `_hang_up` or `_linger`.
+    That one moves the ``_phase``, waits with `_wait`, and ends with `_hang_up` or `_linger`. While
+    it is WAITING, reading may be paused, and nobody but the subclass resumes it.
     """
 
     def __init__(self, door: Door) -> None:
@@ -53,6 +55,10 @@ class Line(asyncio.Protocol):
     @abstractmethod
     def _give_up(self, refusal: Refusal) -> None:
         """Answer what cannot be read to its end, and close."""
+
+    @abstractmethod
+    def _not_in_time(self) -> None:
+        """Answer a request that should be on disk by now."""
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -85,8 +91,8 @@ class Line(asyncio.Protocol):
             self._wait_for_request()
         else:
             self._wait(self._door.limits.read_timeout)
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._phase is not WAITING:
+            self._resume()
 
     def leave(self) -> None:
         """Close, if idle at once, else after the next answer."""
@@ -97,6 +103,11 @@ class Line(asyncio.Protocol):
     def abort(self) -> None:
         """Close now, whatever has not been sent."""
         self._transport.abort()
+
+    def _resume(self) -> None:
+        """Read on, unless answers are not read."""
+        if not self._stalled and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _wait(self, patience: float) -> None:
         """Give the client *patience* seconds from now, unless it is waited for already."""
@@ -131,6 +142,8 @@ class Line(asyncio.Protocol):
         elif phase is BODY:
             self._late("body")
             self._give_up(refusals.too_slow(self._door.limits.read_timeout))
+        elif phase is WAITING:
+            self._not_in_time()
         elif phase is HEAD or (phase is SILENT and self._fresh):
             self._late("head")
             self._hang_up()

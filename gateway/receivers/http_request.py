@@ -61,6 +61,10 @@ class Request:
     """Success is answered as most often: nothing beside what HTTP/1.1 and protobuf ask for."""
 
 
+UNREAD: Final = Request(kind="", length=None, persists=False)
+"""What is known of a request of which nothing has come."""
+
+
 def read(text: bytes, rules: Rules) -> Request:
     """Understand the head *text*, which is whole.
 

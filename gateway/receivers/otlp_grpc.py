@@ -35,6 +35,7 @@ from typing_extensions import override
 
 from common.service import address
 from common.wire import compression, errors, otlp, protobuf
+from gateway.commit import Commit
 from gateway.receivers import door, peers, status, tls, trust
 
 log = logging.getLogger("headgate.gateway.grpcio")
@@ -211,18 +212,18 @@ class _Export:
                 held = len(message) + len(body)
             traffic.inflated_bytes += len(body)
             answer = intake.take(body, peer, trusted=trusted)
+            if isinstance(answer, door.Overloaded):
+                await self._come_again(context, answer.after, answer.points)
+            if answer.commit is not None:
+                await self._written(context, answer.commit, answer.points)
         except errors.Malformed as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except errors.TooLarge as error:
             await self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         finally:
             admission.release(held, peer)
-        if isinstance(answer, door.Overloaded):
-            await self._come_again(context, answer.after)
         traffic.answered("ok")
-        if not answer.rejected and not answer.message:
-            return b""  # ExportMetricsServiceResponse: full success leaves partial_success unset
-        return otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
+        return _response(answer)
 
     async def _let_in(self, context: Context) -> tuple[str | None, bool]:
         """Return the client's address and whether it is an agent, unless it may not send at all.
@@ -276,17 +277,62 @@ class _Export:
             self._traffic.answered("cancelled")
             raise asyncio.CancelledError from error  # which grpcio does not log as an error of ours
 
-    async def _come_again(self, context: Context, after: float) -> NoReturn:
+    async def _written(self, context: Context, commit: Commit, points: int) -> None:
+        """Wait until what was taken is on disk.
+
+        grpcio ends the call, and this with it, when the client gives up or its deadline passes.
+        """
+        traffic, settled = self._traffic, asyncio.Event()
+        commit.when_settled(settled.set)
+        traffic.waiting += 1
+        try:
+            async with asyncio.timeout(self._patience):
+                await settled.wait()
+        except TimeoutError:
+            commit.forget()
+            await self._unwritten(context, "late", door.LATE, points)
+        except asyncio.CancelledError:
+            commit.forget()
+            traffic.not_written("gone")
+            traffic.answered("cancelled")
+            raise
+        finally:
+            traffic.waiting -= 1
+        if commit.failed:
+            await self._unwritten(context, "failed", door.FAILED, points)
+
+    async def _unwritten(
+        self, context: Context, why: door.Unwritten, words: str, points: int
+    ) -> NoReturn:
+        self._traffic.not_written(why)
+        message = f"{words}; send it again in {door.AGAIN:.1f} s"
+        await self._refuse(context, grpc.StatusCode.UNAVAILABLE, message, door.AGAIN, points)
+
+    async def _come_again(self, context: Context, after: float, points: int = 1) -> NoReturn:
         message = f"too much is waiting; come again in {after:.1f} s"
-        await self._refuse(context, grpc.StatusCode.UNAVAILABLE, message, after)
+        await self._refuse(context, grpc.StatusCode.UNAVAILABLE, message, after, points)
 
     async def _refuse(
-        self, context: Context, code: grpc.StatusCode, message: str, after: float | None = None
+        self,
+        context: Context,
+        code: grpc.StatusCode,
+        message: str,
+        after: float | None = None,
+        points: int = 1,
     ) -> NoReturn:
+        """Refuse a request, *points* of which are to be sent again *after* some seconds."""
         self._traffic.answered(code.name.lower())
+        if after is not None:
+            self._traffic.refused_points += points
         message = message[: door.MAX_REASON]
         details = status.encoded(code.value[0], message, retry_after=after)
         await context.abort(code, message, (("grpc-status-details-bin", details),))
+
+
+def _response(answer: door.Taken) -> bytes:
+    if not answer.rejected and not answer.message:
+        return b""  # ExportMetricsServiceResponse: full success leaves partial_success unset
+    return otlp.response(answer.rejected, answer.message[: door.MAX_REASON])
 
 
 def _inflated(message: bytes, limit: int) -> bytes:

@@ -19,6 +19,7 @@ class Refusal(Exception):
     """A request that is not taken, and what its sender is told; *code* is of google.rpc.Status.
 
     After one that *closes* the connection nothing that follows can be understood, or is wanted.
+    *points* are those that are to be sent again *after* some seconds, 1 if nobody has counted them.
     """
 
     def __init__(
@@ -30,10 +31,11 @@ class Refusal(Exception):
         after: float | None = None,
         headers: tuple[tuple[str, str], ...] = (),
         closes: bool = False,
+        points: int = 1,
     ) -> None:
         super().__init__(message)
         self.http, self.code, self.message = http, code, message
-        self.after, self.headers, self.closes = after, headers, closes
+        self.after, self.headers, self.closes, self.points = after, headers, closes, points
 
 
 def response(refusal: Refusal, kind: str) -> Answer:
@@ -115,13 +117,25 @@ def unauthenticated(*, shown: bool) -> Refusal:
     )
 
 
-def come_again(after: float) -> Refusal:
-    """Refuse for *after* seconds, since the process has its fill."""
+def come_again(after: float, points: int = 1) -> Refusal:
+    """Refuse *points* for *after* seconds, since the process has its fill."""
     return Refusal(
         http=503,
         code=status.UNAVAILABLE,
         message=f"too much is waiting; come again in {after:.1f} s",
         after=after,
+        points=points,
+    )
+
+
+def not_written(why: str, points: int) -> Refusal:
+    """Ask for *points* once more that were taken, but are not on disk; *why*, in words."""
+    return Refusal(
+        http=503,
+        code=status.UNAVAILABLE,
+        message=f"{why}; send it again in {door.AGAIN:.1f} s",
+        after=door.AGAIN,
+        points=points,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from common.service.ledger import DropReason, Ledger
 from common.service.telemetry import Reading, Whole
@@ -46,10 +46,11 @@ class Carried:
     Their accounts are closed: what a worker still held when it was last heard of is booked as lost.
     """
 
-    __slots__ = ("_families", "_samples", "accounts")
+    __slots__ = ("_families", "_samples", "accounts", "fresh_pods")
 
     def __init__(self) -> None:
         self.accounts = Accounts()
+        self.fresh_pods: dict[str, Any] = {}
         self._families: dict[str, str] = {}  # words by name
         self._samples: dict[tuple[str, Labels], float] = {}  # the one changed last at the end
 
@@ -74,6 +75,12 @@ class Carried:
         self.accounts.mismatches += mismatches
         return lost
 
+    def lose(self, fresh_pods: Mapping[str, Any]) -> None:
+        """Take over the account of fresh pods from a worker that is gone; what it held is lost."""
+        if fresh_pods:
+            closed = {**fresh_pods, "held": 0, "lost": fresh_pods["held"]}
+            self.fresh_pods = summed([self.fresh_pods, closed])
+
     def readings(self) -> tuple[Reading, ...]:
         """Return the counters as they were left."""
         found: dict[str, dict[Labels, float]] = {}
@@ -92,6 +99,18 @@ def accounts(parts: Iterable[Iterable[Ledger]], mismatches: int) -> Accounts:
         for ledger in part:
             whole.of(ledger.pipeline).include(ledger)
     whole.mismatches = mismatches
+    return whole
+
+
+def summed(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the sums of numbers by name; where a name has numbers of its own, of those."""
+    whole: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            if isinstance(value, Mapping):
+                whole[name] = summed([whole.get(name, {}), value])
+            else:
+                whole[name] = whole.get(name, 0) + value
     return whole
 
 

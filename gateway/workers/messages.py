@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -75,6 +75,8 @@ class Report(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     readings: list[Reading] | None
     ledgers: list[Ledger]
     mismatches: int
+    fresh_pods: dict[str, Any] = {}
+    """The account of what waits for its pod, as ``/debug/ledger`` has it."""
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):

@@ -152,6 +152,7 @@ class Roster:
         if report is None:
             return 0
         lost = self.carried.carry(member.readings, report.ledgers, report.mismatches)
+        self.carried.lose(report.fresh_pods)
         member.report, member.readings = None, ()
         self.carried.accounts.keep({led.pipeline for part in self._ledgers() for led in part})
         return lost
@@ -175,7 +176,9 @@ class Roster:
             for member, report in self._reports()
         }
         gone = {"gone": self.carried.accounts.page()} if list(self.carried.accounts) else {}
-        return {**self.accounts().page(), "workers": each | gone}
+        fresh = [self.carried.fresh_pods, *(report.fresh_pods for _, report in self._reports())]
+        whole = {**self.accounts().page(), "fresh_pods": merging.summed(fresh)}
+        return {**whole, "workers": each | gone}
 
     def page(self, now: float) -> list[dict[str, object]]:
         """Return who works here, for ``/debug/workers``."""

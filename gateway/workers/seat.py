@@ -185,6 +185,7 @@ def report(told: Told, *, readings: bool = True) -> messages.Report:
         readings=list(told.telemetry.snapshot()) if readings else None,
         ledgers=list(told.accounts),
         mismatches=told.accounts.mismatches,
+        fresh_pods=told.fresh_pods(),
     )
 
 

@@ -63,14 +63,38 @@ async def test_the_push_shows_what_became_of_the_points() -> None:
     ) as destination:
         ledger.receive(5, {})
         destination.offer(otlp.Encoded(b"x" * 10), 5)
-        held = list(readings.of_delivery(ledger, destination))
+        held = list(readings.of_delivery(ledger, destination, 3))
         await asyncio.sleep(2)
-        sent = list(readings.of_delivery(ledger, destination))
+        sent = list(readings.of_delivery(ledger, destination, 3))
     assert values(held, "points_held") == {(): 5.0}
     assert values(held, "queue_bytes") == {(): 10.0}
     assert values(sent, "points_held") == {(): 0.0}
     assert values(sent, "points_delivered_total") == {(): 4.0}
     assert values(sent, "points_dropped_total")[DropReason.REJECTED_BY_BACKEND,] == 1.0
     assert values(sent, "push_requests_total") == {(): 1.0}
-    assert values(sent, "ledger_imbalance") == {(): 0.0}
+    shown = {one.name: one.samples for one in sent}
+    assert shown["headgate_ledger_mismatch_total"] == (({}, 3.0),)
+    assert not [name for name in shown if name.startswith("otelcol_")]
     assert all((one.kind == "counter") == one.name.endswith("_total") for one in sent)
+
+
+async def test_the_push_is_told_by_the_names_of_collectors_if_it_has_one() -> None:
+    ledger = Ledger("gateway", exporter="otlp_grpc/gateway")
+    async with delivery.delivering(
+        "gateway",
+        Backend(),
+        ledger,
+        batching=shared.Batching(linger=1.0),
+        retrying=shared.Retrying(),
+        queue_bytes=1000,
+        random=lambda: 0.5,
+    ) as destination:
+        ledger.receive(5, {})
+        destination.offer(otlp.Encoded(b"x" * 10), 5)
+        await asyncio.sleep(2)
+        shown = {one.name: one.samples for one in readings.of_delivery(ledger, destination, 0)}
+    label = {"exporter": "otlp_grpc/gateway"}
+    name = "otelcol_exporter_{}_metric_points_total"
+    assert shown[name.format("sent")] == ((label, 4.0),)
+    assert shown[name.format("send_failed")] == ((label, 1.0),)
+    assert shown[name.format("enqueue_failed")] == ((label, 0.0),)

@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from common.config.gateway import Limits, Listen
 from common.wire import errors
+from gateway.commit import Commit
 from gateway.receivers import admission, door, trust
 
 LISTEN = Listen()
@@ -65,6 +66,13 @@ class Remembering:
         self.answer: door.Answer | Exception = door.Taken(points=1)
         self.busy: door.Overloaded | None = None
         self.reached = asyncio.Event()
+
+    def wait_for_disk(self, *, rejected: int = 0, message: str = "") -> Commit:
+        """Let the next requests wait until the commit that is returned is settled."""
+        commit = Commit()
+        commit.expect()
+        self.answer = door.Taken(points=1, rejected=rejected, message=message, commit=commit)
+        return commit
 
     def take(self, body: bytes, peer: str | None, *, trusted: bool) -> door.Answer:
         if isinstance(self.answer, Exception):

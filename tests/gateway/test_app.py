@@ -180,6 +180,9 @@ async def test_a_gateway_from_start_to_sigterm(tmp_path: Path, grpc_door: str) -
                 'headgate_gateway_points_received_total{pipeline="a"} 15.0',
                 'headgate_gateway_enrichment_misses_total{cause="not_synced"} 3.0',
                 "headgate_ledger_mismatch_total 0.0",
+                'otelcol_exporter_sent_metric_points_total{exporter="otlp_grpc/metricpipeline-a"}',
+                '_enqueue_failed_metric_points_total{exporter="otlp_grpc/metricpipeline-b"} 0.0',
+                '_receiver_refused_metric_points_total{receiver="otlp",transport="grpc"} 0.0',
                 'headgate_gateway_queue_limit_bytes{pipeline="b"} 6.7108864e+07',
             ):
                 assert line in shown, shown

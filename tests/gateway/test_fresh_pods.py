@@ -187,7 +187,7 @@ async def test_when_one_that_is_required_is_full_already_the_sender_keeps_its_da
     home = Home(room=0)
     home.queue.required = True
     async with home.keeping():
-        assert home.send(5) == door.Overloaded(intake.COME_AGAIN)
+        assert home.send(5) == door.Overloaded(intake.COME_AGAIN, 5)
         assert home.doorstep.page()["taken"] == 0
 
 

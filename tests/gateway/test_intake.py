@@ -175,7 +175,8 @@ def test_without_room_where_it_is_required_the_sender_keeps_its_data() -> None:
     nearly = Queue(room=5, required=True)
     heart = taking(a=(nearly, Inputs()), b=(free, Inputs()))
     assert heart.overloaded() is None
-    assert heart.take(samples.request(), None, trusted=False) == door.Overloaded(intake.COME_AGAIN)
+    refused = heart.take(samples.request(points=3), None, trusted=False)
+    assert refused == door.Overloaded(intake.COME_AGAIN, 3)
     assert (nearly.ledger.received, heart.turned_away, heart.points) == (0, 1, 0)
     assert free.ledger.received == 0
 

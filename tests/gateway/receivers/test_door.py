@@ -20,6 +20,8 @@ def test_doors_and_admission_are_own_metrics() -> None:
     assert not admission.admit(8)
     traffic[1].connections, traffic[1].refused_connections = 3, 2
     traffic[1].heads_parsed, traffic[1].heads_forgotten = 7, 1
+    traffic[1].waiting = 2
+    traffic[0].not_written("late")
     traffic[1].hostile["malformed_head"] = traffic[1].timeouts["body"] = 4
     shown = telemetry.render().decode()
     for line in (
@@ -40,6 +42,9 @@ def test_doors_and_admission_are_own_metrics() -> None:
         'headgate_gateway_heads_forgotten_total{transport="http"} 1.0',
         'headgate_gateway_hostile_total{kind="malformed_head",transport="http"} 4.0',
         'headgate_gateway_timeouts_total{kind="body",transport="http"} 4.0',
+        'headgate_gateway_waiting_requests{transport="http"} 2.0',
+        'headgate_gateway_unwritten_requests_total{kind="late",transport="grpc"} 1.0',
+        'headgate_gateway_unwritten_requests_total{kind="failed",transport="grpc"} 0.0',
     ):
         assert line in shown
 

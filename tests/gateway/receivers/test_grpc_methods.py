@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 from common.wire import compression
 from gateway.receivers import door
 from gateway.receivers.grpc_answers import Refused
-from gateway.receivers.grpc_call import Asked, Call
+from gateway.receivers.grpc_call import Asked, Call, Later
 from gateway.receivers.grpc_methods import Export, Health
 from tests.gateway import samples
 from tests.gateway.receivers.grpc_wire import framed
@@ -58,6 +58,31 @@ def test_whole_or_in_pieces_is_the_same(
             assert terms.admission.in_flight == held
     assert outcomes[0] == outcomes[1]
     assert outcomes[2] == outcomes[3]
+
+
+def test_what_has_to_be_on_disk_stays_admitted_whole_or_in_pieces() -> None:
+    intake = samples.Remembering()
+    terms = samples.terms(intake)
+    method = Export(terms, door.Traffic("grpc"))
+    asked = Asked(method=method, encoding="gzip")
+    packed = compression.deflate(BODY, "gzip")
+    commit = intake.wait_for_disk()
+    whole = method.whole(framed(packed, 1), "peer", asked)
+    call = Call(1, "peer", asked, 0.0, 0.0)
+    method.enter(call, 700)
+    call.add(framed(packed, 1))
+    method.weigh(call)
+    pieces = method.answer(call)
+    assert isinstance(whole, Later)
+    assert isinstance(pieces, Later)
+    assert pieces.call is call
+    for later in (whole, pieces):
+        assert (later.commit, later.message) == (commit, framed(b""))
+        assert later.call.agreed == len(packed) + len(BODY)
+    assert terms.admission.in_flight == 2 * (len(packed) + len(BODY))
+    for later in (whole, pieces):
+        method.leave(later.call)
+    assert (terms.admission.in_flight, terms.admission.peers) == (0, 0)
 
 
 def test_bytes_are_counted_as_sent_and_as_inflated() -> None:

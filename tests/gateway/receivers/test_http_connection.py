@@ -344,3 +344,21 @@ def test_hostile_bytes_end_in_an_answer_or_a_close(
     said, _, _, _ = run(split(spoiled, cuts))
     codes = {int(code) for code in re.findall(rb"HTTP/1.1 ([0-9]{3}) ", said)}
     assert codes <= {100, 200, 400, 404, 405, 408, 413, 415, 431, 501, 505}
+
+
+async def test_points_that_are_to_come_again_are_counted_as_far_as_they_are_known() -> None:
+    at = scene(max_request_bytes=len(BODY))
+    at.intake.answer = door.Overloaded(1.0, 40)
+    at.wire.receive(post())
+    assert at.traffic.refused_points == 40
+    at.intake.busy = door.Overloaded(1.0)
+    at.wire.receive(post())
+    assert at.traffic.refused_points == 41, "nobody has read it"
+    at.intake.busy = None
+    at.wire.receive(post(BODY + BODY) + post(b"\xff"))
+    assert at.traffic.refused_points == 41, "these shall not come again"
+    at.intake.wait_for_disk().done(written=False)
+    at.wire.receive(post())
+    assert at.traffic.refused_points == 42
+    assert at.statuses() == [503, 503, 413, 400, 503]
+    await ended(at)

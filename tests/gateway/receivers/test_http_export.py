@@ -24,6 +24,23 @@ def request(kind: str = refusals.PROTOBUF, **fields) -> Request:
     return Request(kind=kind, length=None, persists=True, **fields)
 
 
+def test_what_has_to_be_on_disk_keeps_its_ticket_and_its_answer() -> None:
+    intake = samples.Remembering()
+    subject, terms, _ = export(intake)
+    ticket = subject.admit(request(), len(BODY), "a")
+    commit = intake.wait_for_disk()
+    assert subject.take(request(), BODY, ticket) == http_export.Later(None, commit, 1)
+    commit = intake.wait_for_disk(rejected=1, message="no name")
+    later = subject.take(request(refusals.JSON), b"{}", ticket)
+    assert isinstance(later, http_export.Later)
+    assert later.commit is commit
+    assert later.answer == http_export.Answer(
+        status=200, kind=refusals.JSON, body=otlp_json.response(1, "no name")
+    )
+    assert terms.admission.in_flight == len(BODY)
+    ticket.release()
+
+
 def test_what_is_declared_is_reserved_and_an_estimate_where_nothing_is() -> None:
     subject, terms, _ = export()
     tickets = [subject.admit(request(), 10, "a"), subject.admit(request(), None, "b")]

@@ -333,3 +333,149 @@ async def test_the_opentelemetry_sdk_pushes_to_it(serving, compression: str) -> 
         thread.start()
         await asyncio.to_thread(thread.join)
     assert "pushed" in samples.names(intake.taken[0][0])
+
+
+async def test_success_is_told_when_the_disk_has_it(serving) -> None:
+    intake = samples.Remembering()
+    commit, body = intake.wait_for_disk(), samples.request()
+    terms = samples.terms(intake)
+    async with opened(serving, terms) as (export, _, traffic):
+        call = export(body)
+        await intake.reached.wait()
+        assert (terms.admission.in_flight, traffic.waiting) == (len(body), 1)
+        assert not call.done()
+        commit.done(written=True)
+        assert await call == b""
+    assert (terms.admission.in_flight, traffic.waiting, traffic.requests) == (0, 0, {"ok": 1})
+
+
+async def test_what_could_not_be_written_is_unavailable_with_a_delay(serving) -> None:
+    intake = samples.Remembering()
+    commit = intake.wait_for_disk()
+    terms = samples.terms(intake)
+    async with opened(serving, terms) as (export, _, traffic):
+        call = export(samples.request())
+        await intake.reached.wait()
+        commit.done(written=False)
+        error = await refused(call)
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        info = error_details_pb2.RetryInfo()
+        assert details(error).details[0].Unpack(info)
+        assert info.retry_delay.ToMilliseconds() == 1000 * door.AGAIN
+    assert (traffic.waiting, traffic.unwritten["failed"]) == (0, 1)
+    assert (terms.admission.in_flight, traffic.requests) == (0, {"unavailable": 1})
+
+
+async def test_what_is_settled_already_is_answered_at_once(serving) -> None:
+    intake = samples.Remembering()
+    intake.wait_for_disk().done(written=False)
+    async with opened(serving, samples.terms(intake)) as (export, _, _):
+        assert (await refused(export(samples.request()))).code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def nobody_waits(terms: door.Terms, traffic: door.Traffic) -> None:
+    """Wait until what was held for the disk is given back; nothing tells when."""
+    async with asyncio.timeout(5.0):
+        while terms.admission.in_flight or traffic.waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+async def test_a_client_that_gives_up_is_not_waited_for(serving) -> None:
+    intake = samples.Remembering()
+    commit = intake.wait_for_disk()
+    terms = samples.terms(intake)
+    async with opened(serving, terms) as (export, _, traffic):
+        call = export(samples.request())
+        await intake.reached.wait()
+        call.cancel()
+        await nobody_waits(terms, traffic)
+        commit.done(written=True)
+    assert (traffic.requests, traffic.unwritten["gone"]) == ({"cancelled": 1}, 1)
+
+
+async def test_a_connection_that_ends_is_not_waited_for(serving) -> None:
+    intake = samples.Remembering()
+    commit = intake.wait_for_disk()
+    terms = samples.terms(intake)
+    async with opened(serving, terms) as (export, channel, traffic):
+        call = export(samples.request())
+        await intake.reached.wait()
+        await channel.close()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await nobody_waits(terms, traffic)
+        commit.done(written=True)
+    assert (traffic.requests, traffic.unwritten["gone"]) == ({"cancelled": 1}, 1)
+
+
+async def test_the_deadline_of_a_client_ends_the_wait(serving) -> None:
+    intake = samples.Remembering()
+    commit = intake.wait_for_disk()
+    terms = samples.terms(intake)
+    async with opened(serving, terms) as (export, _, traffic):
+        error = await refused(export(samples.request(), timeout=0.2))
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await nobody_waits(terms, traffic)
+        commit.done(written=True)
+    assert sum(traffic.unwritten.values()) == 1, "late or gone, whoever sees it first"
+
+
+async def test_a_disk_that_hangs_is_given_up_like_one_that_failed(serving) -> None:
+    intake = samples.Remembering()
+    commit = intake.wait_for_disk()
+    terms = samples.terms(intake, read_timeout=0.2)
+    async with opened(serving, terms) as (export, _, traffic):
+        error = await refused(export(samples.request()))
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        await nobody_waits(terms, traffic)
+        commit.done(written=True)
+    assert (traffic.requests, traffic.unwritten["late"]) == ({"unavailable": 1}, 1)
+
+
+async def test_a_door_that_closes_waits_for_the_disk_as_long_as_it_may(serving) -> None:
+    intake, traffic = samples.Remembering(), door.Traffic("grpc")
+    terms = samples.terms(intake)
+    async with contextlib.AsyncExitStack() as stack:
+        bound = await stack.enter_async_context(serving("127.0.0.1:0", terms, traffic))
+        async with grpc.aio.insecure_channel(str(bound)) as channel:
+            commit = intake.wait_for_disk()
+            call = channel.unary_unary(otlp_grpc.EXPORT)(samples.request())
+            await intake.reached.wait()
+            asyncio.get_running_loop().call_later(0.05, lambda: commit.done(written=True))
+            await stack.aclose()  # which gives requests 0.2 s
+            assert await call == b""
+    assert traffic.requests == {"ok": 1}
+
+
+async def test_a_door_that_closes_does_not_wait_longer_than_it_may(serving) -> None:
+    intake, traffic = samples.Remembering(), door.Traffic("grpc")
+    terms = samples.terms(intake)
+    async with contextlib.AsyncExitStack() as stack:
+        bound = await stack.enter_async_context(serving("127.0.0.1:0", terms, traffic))
+        async with grpc.aio.insecure_channel(str(bound)) as channel:
+            commit = intake.wait_for_disk()
+            call = channel.unary_unary(otlp_grpc.EXPORT)(samples.request())
+            await intake.reached.wait()
+            await stack.aclose()
+            assert (await refused(call)).code() is grpc.StatusCode.UNAVAILABLE
+    await nobody_waits(terms, traffic)
+    commit.done(written=True)
+    assert (traffic.requests, traffic.unwritten["gone"]) == ({"cancelled": 1}, 1)
+
+
+async def test_points_that_are_to_come_again_are_counted_as_far_as_they_are_known(serving) -> None:
+    intake = samples.Remembering()
+    async with opened(serving, samples.terms(intake)) as (export, _, traffic):
+        intake.answer = door.Overloaded(1.0, 40)
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 40
+        intake.busy = door.Overloaded(1.0)
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 41, "nobody has read it"
+        intake.busy, intake.answer = None, errors.Malformed("odd")
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 41, "it shall not come again"
+        commit = intake.wait_for_disk()
+        commit.done(written=False)
+        await refused(export(samples.request()))
+        assert traffic.refused_points == 42

@@ -149,3 +149,15 @@ def test_what_cannot_be_summed_says_so() -> None:
     }  # fmt: skip
     assert {name for name, whole in told.items() if whole == "min"} == {"tls_not_after_seconds"}
     assert {"queue_bytes", "queue_limit_bytes"} <= {n for n, w in told.items() if w == "sum"}
+
+
+def test_accounts_of_fresh_pods_are_summed_by_name() -> None:
+    parts = [
+        {"taken": 5, "held": 2, "released_by": {"known": 3}},
+        {},
+        {"taken": 1, "held": 0, "released_by": {"known": 1, "expired": 2}},
+    ]
+    assert merging.summed(parts) == {
+        "taken": 6, "held": 2, "released_by": {"known": 4, "expired": 2},
+    }  # fmt: skip
+    assert parts[0]["released_by"] == {"known": 3}, "what was given is not touched"

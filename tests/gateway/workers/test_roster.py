@@ -201,3 +201,21 @@ def test_pages_and_checks_tell_each_worker() -> None:
         "number": 1, "pid": 101, "state": "ready", "seconds": 2.0, "starts": 1,
         "last_end": "",
     }  # fmt: skip
+
+
+def test_fresh_pods_are_summed_and_what_waited_in_a_worker_that_died_is_lost() -> None:
+    found = working()
+    waiting = {"taken": 5, "held": 2, "released": 3, "balance": 0, "released_by": {"known": 3}}
+    for member in found.members:
+        found.reported(member, report(fresh_pods=waiting), 1.0)
+    assert found.ledger_page()["fresh_pods"] == {
+        "taken": 10, "held": 4, "released": 6, "balance": 0, "released_by": {"known": 6},
+    }  # fmt: skip
+    found.ended(found.members[0], 1, 2.0)
+    found.started(found.members[0], 7, 3.0)
+    found.reported(found.members[0], report(), 4.0)
+    page = found.ledger_page()["fresh_pods"]
+    assert page == {
+        "taken": 10, "held": 2, "lost": 2, "released": 6, "balance": 0, "released_by": {"known": 6},
+    }  # fmt: skip
+    assert fresh().ledger_page()["fresh_pods"] == {}

@@ -1,0 +1,160 @@
+"""``headgate ledger``: asks a running gateway or agent whether every point is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+import click
+import msgspec
+
+from cli import ledger_table
+from cli.ledger_table import Page
+from common.config import shared
+
+PATH: Final = "/debug/ledger"
+MAX_BYTES: Final = 16 << 20  # of a page; an account has about 1 KB, and there are 1000 closed ones
+CLEAR: Final = "\x1b[H\x1b[2J"  # of a terminal: go to the first line, and empty all
+
+
+class _NoPage(Exception):
+    """The page cannot be had; why, in words."""
+
+
+def address(url: str) -> str:
+    """Return where the page is: *url* is that of the admin address, or of the page itself.
+
+    Raises :class:`click.BadParameter` for what is no URL.
+    """
+    for _, words in shared.url("url", url):
+        raise click.BadParameter(words)
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if not path.endswith(PATH):
+        path += PATH
+    return urlunsplit(parts._replace(path=path, fragment=""))
+
+
+async def fetch(url: str, timeout: float) -> bytes:  # noqa: ASYNC109 - it bounds the whole request
+    """Return the page at *url*; raises `_NoPage` for whatever comes in between."""
+    patience = aiohttp.ClientTimeout(total=timeout)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=patience) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                words = f"answers {response.status} {response.reason}; is it the admin address?"
+                raise _NoPage(words)
+            body = bytearray()
+            async for piece in response.content.iter_any():
+                body += piece
+                if len(body) > MAX_BYTES:
+                    raise _NoPage(f"sends more than {MAX_BYTES} bytes; is it the admin address?")
+            return bytes(body)
+    except TimeoutError as error:
+        raise _NoPage(f"does not answer within {timeout:g} s; see --timeout") from error
+    except aiohttp.ClientError as error:
+        raise _NoPage(f"cannot be asked: {error}") from error
+
+
+def read(body: bytes) -> Page:
+    """Understand a page; raises `_NoPage` for what is none."""
+    try:
+        return msgspec.json.decode(body, type=Page)
+    except msgspec.DecodeError as error:
+        raise _NoPage(
+            f"says something else than a ledger ({error}); has it started, is it the admin address?"
+        ) from error
+
+
+@click.command()
+@click.argument("url", callback=lambda _, __, url: address(url))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each look.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Look again and again, with points per second between two looks, until Ctrl-C.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one look may take.",
+)
+def ledger(*, url: str, as_json: bool, watch: float | None, timeout: float) -> None:
+    """Show what became of every data point, as the gateway or agent at URL accounts for it.
+
+    URL is its admin address (admin.metrics or admin.health). Per pipeline: received = delivered +
+    filtered + dropped + held, and the balance is what is missing in that.
+
+    Exit code 0 when every account balances, 1 when one does not, or the page cannot be had. Colours
+    are for terminals, and left out where NO_COLOR is set.
+
+    \b
+    Examples:
+      headgate ledger http://127.0.0.1:8888
+      headgate ledger http://127.0.0.1:8888 --watch 5
+      headgate ledger http://10.1.2.3:8888/debug/ledger --json
+      kubectl port-forward deploy/headgate-gateway 8888 & headgate ledger http://127.0.0.1:8888
+    """
+    balanced = True
+    before: tuple[float, Page] | None = None
+    try:
+        while True:
+            body = asyncio.run(fetch(url, timeout))
+            now, page = time.monotonic(), read(body)
+            balanced = page.balanced
+            speeds = ledger_table.rates(before[1], page, now - before[0]) if before else None
+            if as_json:
+                _say_json(body, page, speeds)
+            else:
+                _say(page, speeds, clear=watch is not None)
+            if watch is None:
+                break
+            before = now, page
+            time.sleep(watch)
+    except _NoPage as error:
+        click.echo(f"error: {_named(url)} {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        if watch is None:
+            raise
+    sys.exit(0 if balanced else 1)
+
+
+def _say_json(body: bytes, page: Page, speeds: dict[str, dict[str, float]] | None) -> None:
+    said = {**json.loads(body), "balanced": page.balanced}
+    if speeds is not None:
+        said["per_second"] = speeds
+    click.echo(json.dumps(said))
+
+
+def _say(page: Page, speeds: dict[str, dict[str, float]] | None, *, clear: bool) -> None:
+    terminal = _terminal()
+    text = "\n".join(ledger_table.lines(page, shutil.get_terminal_size().columns, speeds))
+    if not terminal or os.environ.get("NO_COLOR"):
+        text = click.unstyle(text)
+    if clear:
+        text = f"{CLEAR}{text}" if terminal else f"{text}\n"
+    click.echo(text, color=terminal)
+
+
+def _terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _named(url: str) -> str:
+    """Return *url* without a name and a password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
