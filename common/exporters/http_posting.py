@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import aiohttp
@@ -29,6 +29,7 @@ class Answer:
     content_type: str
     retry_after: str | None
     body: bytes  # inflated; cut at a limit
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in any case
 
     @property
     def why(self) -> str:
@@ -44,11 +45,18 @@ class Poster:
     def __init__(self, session: aiohttp.ClientSession, url: URL, server_name: str | None) -> None:
         self._session, self._url, self._server_name = session, url, server_name
 
-    async def post(self, body: bytes) -> Answer | Retry:
-        """Make one attempt; no answer at all is worth another one."""
+    async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer | Retry:
+        """Make one attempt; no answer at all is worth another one.
+
+        *headers* of this request alone come before those of all; their names are lower case.
+        """
         try:
             async with self._session.post(
-                self._url, data=body, allow_redirects=False, server_hostname=self._server_name
+                self._url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                server_hostname=self._server_name,
             ) as response:
                 most = _MAX_RESPONSE if response.status < 300 else _MAX_ERROR
                 return Answer(
@@ -56,6 +64,7 @@ class Poster:
                     content_type=response.headers.get("Content-Type", ""),
                     retry_after=response.headers.get("Retry-After"),
                     body=await _read(response, most),
+                    headers=response.headers,
                 )
         except TimeoutError:
             return Retry(f"no answer within {self._session.timeout.total} s; see timeout")

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from common.config.shared import Tls
-from common.exporters import remote_write as client
+from common.exporters import remote_write as client, remote_write_versions
 from common.exporters.http_posting import Answer
 from common.exporters.outcomes import Batch, Delivered, Refused, Retry, TooBig, Verdict
 from common.service.ledger import DropReason
@@ -38,7 +38,7 @@ async def exporting(url: str, max_bytes: int = 1 << 20):
 
 def sorted_as(status: int, body: bytes = b"", after: str = "") -> Verdict:
     answer = Answer(status=status, content_type="text/plain", retry_after=after or None, body=body)
-    return client.verdict(answer, NOW)
+    return remote_write_versions.verdict_v1(answer, NOW)
 
 
 @pytest.mark.wallclock
