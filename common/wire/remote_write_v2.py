@@ -225,13 +225,14 @@ def _frames(draft: bytes) -> tuple[list[_Span], list[_Span]]:
                 size, start = size & 127 | more << 7, at + 3
                 if more > 127:
                     break
-            at = start + size
+            end = start + size
             if tag == 0x0A:
-                series.append((start, at))
+                series.append((start, end))
             elif tag == 0x1A:
-                metadata.append((start, at))
+                metadata.append((start, end))
             else:
                 break
+            at = end
     except IndexError:
         pass  # it is cut short, and the walk below says so; a try costs nothing, asking 20 ns
     else:
