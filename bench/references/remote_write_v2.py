@@ -47,6 +47,15 @@ def encode(draft: bytes) -> bytes:
     return request.SerializeToString()
 
 
+def downgrade(draft: bytes) -> bytes:
+    """Take the start times out of a request of 1.0."""
+    request = _DRAFT["WriteRequest"].FromString(draft)
+    for series in request.timeseries:
+        for started in (*series.samples, *series.histograms):
+            started.ClearField("start_timestamp")
+    return request.SerializeToString()
+
+
 def _family(name: str, families: dict[str, Any]) -> Any:
     if name in families:
         return families[name]

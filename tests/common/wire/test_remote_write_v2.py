@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 from bench.references import remote_write_v2 as reference
 from common.wire import errors, protobuf, remote_write_series, remote_write_v2
 from common.wire.remote_write_v2 import Counts, Encoder
+from tests.conformance.remote_write import sender
 from tests.fakes import remote_write_rules as rules, remote_write_schema as schema
 from tests.fakes.remote_write_v2 import V1, V2, read_v1, read_v2
 
@@ -23,19 +24,13 @@ suffixes = st.sampled_from(["", "_bucket", "_sum", "_count", "_total"])
 families = st.sampled_from(["requests", "latency", "requests_total", ""])
 
 
-def wide(milliseconds: int) -> bytes:
-    """Encode a start_timestamp as conversions do: in six bytes, however small it is."""
-    groups = [milliseconds >> n & 127 | 128 for n in (0, 7, 14, 21, 28)]
-    return bytes((0x18, *groups, milliseconds >> 35))
-
-
 def label(name: str, value: str) -> bytes:
     return remote_write_series.label(name, value)
 
 
 def sample(value: bytes = bytes(8), ms: int = NOW, start: int | None = None) -> bytes:
     made = b"\x09" + value + remote_write_series.stamp(ms)
-    return protobuf.framed(2, made if start is None else made + wide(start))
+    return protobuf.framed(2, made if start is None else made + sender.spelt(start))
 
 
 def series(*parts: bytes) -> bytes:
