@@ -102,7 +102,7 @@ class Encoder:
         metadata = Metadata(families, references)
         # Looked up once, not once for each series: the loop is what a series costs.
         refer, empty = references.__getitem__, b""
-        join, recall = empty.join, self.book.series.get
+        join, recall = empty.join, self.book.young.get
         out: list[bytes] = []
         plain = samples = histograms = exemplars = 0
         for start, end in frames:
@@ -122,8 +122,8 @@ class Encoder:
                 key = draft[start:cut]
                 known = recall(key)
                 if known is None:
-                    known = self._learn(key)
-                    recall = self.book.series.get
+                    known = self._find(key)
+                    recall = self.book.young.get
                 if known is not None:
                     plain += 1
                     packed = join(map(refer, known.parts))
@@ -136,7 +136,7 @@ class Encoder:
                         out.append(_joined(packed, [sample], about))
                     continue
             part, counts = self._series(draft, start, end, references, metadata)
-            recall = self.book.series.get
+            recall = self.book.young.get
             out.append(part)
             samples += counts.samples
             histograms += counts.histograms
@@ -153,7 +153,7 @@ class Encoder:
             cut = end - _STARTED_BYTES
             if draft[cut : cut + 3] == _STARTED:
                 key = draft[start:cut]
-                if (self.book.series.get(key) or self._learn(key)) is not None:
+                if (self.book.young.get(key) or self._find(key)) is not None:
                     size = len(key) + _PLAIN_BYTES
                     head = _ONES[size] if size < _SHORT else b"\x0a" + protobuf.varint(size)
                     out += (head, key, b"\x12\x10", draft[cut + 2 : cut + _PLAIN_BYTES])
@@ -162,9 +162,9 @@ class Encoder:
         out += [protobuf.framed(3, draft[start:end]) for start, end in described]
         return b"".join(out)
 
-    def _learn(self, key: bytes) -> Labels | None:
+    def _find(self, key: bytes) -> Labels | None:
         try:
-            return self.book.learn(key)
+            return self.book.find(key)
         except errors.Malformed:
             return None  # the three bytes were part of something else, which is read in full
 
@@ -197,7 +197,7 @@ class Encoder:
             else:
                 histograms.append(protobuf.framed(3, draft[at:behind]))
         key = b"".join(labels)
-        known = self.book.series.get(key) or self.book.learn(key)
+        known = self.book.young.get(key) or self.book.find(key)
         if known is None:
             raise errors.Malformed(f"the series at byte {start} has no labels")
         packed = b"".join([references[part] for part in known.parts])

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
-from common.wire import errors, memo, protobuf
+from common.wire import errors, protobuf
 
 EMPTY: Final = b"\x22\x00"
 """The symbol that is always there: no text."""
@@ -109,57 +109,73 @@ class References(dict[Pair | Group, bytes]):
 class Book:
     """The labels of series seen lately, by their encoding in remote write 1.0.
 
-    Takes about *max_bytes* at most: half of it for series, of which the least recently used go
-    first, half for the pairs and groups they are made of. When these are too many, all is
-    forgotten, because only then it is certain that no series holds on to them.
+    Takes about *max_bytes* at most. Half of it is for series, in two generations: the younger is
+    looked up as the plain dict that it is, which costs half of what `memo.Memo` does (0.08 instead
+    of 0.17 µs a series, of 1.2); when it is full, it becomes the older, of which those that come
+    again move on. The other half is for the pairs and groups that series are made of. When these
+    are too many, all is forgotten: only then it is certain that no series holds on to them.
     """
 
-    __slots__ = ("_forgotten", "_groups", "_pairs", "_parts_bytes", "_series", "max_bytes")
+    __slots__ = (
+        "_groups", "_old", "_old_bytes", "_pairs", "_parts_bytes", "_young_bytes", "evictions",
+        "max_bytes", "young",
+    )  # fmt: skip
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._series: memo.Memo[bytes, Labels] = memo.Memo(max_bytes // 2)
+        self.evictions = 0
+        """Series forgotten for lack of room."""
+        self.young: dict[bytes, Labels] = {}
+        """Where to look first; another one after a call of `find`."""
+        self._old: dict[bytes, Labels] = {}
         self._pairs: dict[bytes, Pair] = {}
         self._groups: dict[bytes, Group] = {}
-        self._parts_bytes = self._forgotten = 0
-
-    @property
-    def series(self) -> memo.Memo[bytes, Labels]:
-        """The memo of series; another one after all was forgotten in `learn`."""
-        return self._series
+        self._young_bytes = self._old_bytes = self._parts_bytes = 0
 
     @property
     def size(self) -> int:
         """Bytes held now."""
-        return self._series.size + self._parts_bytes
+        return self._young_bytes + self._old_bytes + self._parts_bytes
 
-    @property
-    def evictions(self) -> int:
-        """Series forgotten for lack of room."""
-        return self._forgotten + self._series.evictions
+    def find(self, labels: bytes) -> Labels | None:
+        """Look up encoded *labels* that are not in `young`, or read them; remember them there.
 
-    def learn(self, labels: bytes) -> Labels | None:
-        """Read encoded *labels*, fields 1 of a TimeSeries and nothing else, and remember them.
-
-        Returns ``None`` if there is anything else in them, or nothing at all. Raises
-        `errors.Malformed` if they are cut short or one of them is no Label.
+        They are fields 1 of a TimeSeries and nothing else; returns ``None`` if there is anything
+        else in them, or nothing at all. Raises `errors.Malformed` if they are cut short or one of
+        them is no Label.
         """
         if self._parts_bytes > self.max_bytes // 2:
             self._forget()
+        found = self._old.pop(labels, None)
+        cost = _SERIES_BYTES + len(labels)
+        if found is not None:
+            self._old_bytes -= cost
+        else:
+            found = self._read(labels)
+            if found is None:
+                return None
+        if self._young_bytes + cost > self.max_bytes // 4:
+            self.evictions += len(self._old)
+            self._old, self._old_bytes = self.young, self._young_bytes
+            self.young, self._young_bytes = {}, 0
+        self.young[labels] = found
+        self._young_bytes += cost
+        return found
+
+    def _read(self, labels: bytes) -> Labels | None:
         at = 0
         if len(labels) > 1 and labels.startswith(_NAME, 2) and labels[1] < 128:
             at = 2 + labels[1]  # behind the name
         group = self._groups.get(labels[at:]) or self._group(labels[at:])
-        if at and group is not None:
-            pair = self._pair(labels[2:at])
-            found = Labels(pair.text, (pair, group))
-        elif group is not None and group.pairs:
-            names = [pair.text for pair in group.pairs if pair.name == _NAME_SYMBOL]
-            found = Labels(b"".join(names[-1:]), (group,))
-        else:
+        if group is None:
             return None
-        self._series.put(labels, found, _SERIES_BYTES + len(labels))
-        return found
+        if at:
+            pair = self._pair(labels[2:at])
+            return Labels(pair.text, (pair, group))
+        if not group.pairs:
+            return None
+        names = [pair.text for pair in group.pairs if pair.name == _NAME_SYMBOL]
+        return Labels(b"".join(names[-1:]), (group,))
 
     def _group(self, labels: bytes) -> Group | None:
         spans = protobuf.fields(labels)
@@ -178,9 +194,9 @@ class Book:
         return pair
 
     def _forget(self) -> None:
-        self._forgotten += self._series.evictions + len(self._series)
-        self._series = memo.Memo(self.max_bytes // 2)
-        self._pairs, self._groups, self._parts_bytes = {}, {}, 0
+        self.evictions += len(self.young) + len(self._old)
+        self.young, self._old, self._pairs, self._groups = {}, {}, {}, {}
+        self._young_bytes = self._old_bytes = self._parts_bytes = 0
 
 
 _NAME_SYMBOL: Final = symbol(b"__name__")
