@@ -150,8 +150,12 @@ class Encoder:
         frames, described = _frames(draft)
         out: list[bytes] = []
         for start, end in frames:
+            # As above; a sample without a start stays as it is.
             cut = end - _STARTED_BYTES
-            if draft[cut : cut + 3] == _STARTED:
+            started = draft[cut : cut + 3] == _STARTED
+            if not started:
+                cut = end - _PLAIN_BYTES
+            if started or draft[cut : cut + 3] == _PLAIN:
                 key = draft[start:cut]
                 if (self.book.young.get(key) or self._find(key)) is not None:
                     size = len(key) + _PLAIN_BYTES
