@@ -18,7 +18,7 @@ from common.exporters import (
 )
 from common.exporters.outcomes import Exporter
 from common.service.settings import Problem, SettingsError
-from common.wire import remote_write
+from common.wire import remote_write, remote_write_v2
 
 _VERSION = metadata.version("headgate")
 _OTLP_USER_AGENT = f"OTel-OTLP-Exporter-python-headgate/{_VERSION}"
@@ -152,10 +152,15 @@ def _remote_write(
         scope_labels=section.scope_labels,
         max_bytes=_WRITE_BYTES,
     )
+    encoder, memo_bytes = None, section.memo_bytes
+    if section.protocol == "2.0":
+        encoder = remote_write_v2.Encoder(memo_bytes // 4)
+        memo_bytes -= memo_bytes // 4
     return remote_write_client.connecting(
         section.url,
         proof=proof,
-        converter=remote_write.Converter(options, section.memo_bytes, secrets.randbits(64)),
+        converter=remote_write.Converter(options, memo_bytes, secrets.randbits(64)),
+        encoder=encoder,
         attempt_timeout=section.timeout,
         tls=section.tls,
         user_agent=_USER_AGENT,

@@ -7,7 +7,7 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, final
 
 import aiohttp
@@ -36,6 +36,7 @@ class Answer:
     content_type: str
     retry_after: str | None
     body: bytes  # inflated; cut at a limit
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in any case
 
     @property
     def why(self) -> str:
@@ -76,13 +77,15 @@ class Poster:
         self._pool: _Pool | None = None
         self._former: list[_Pool] = []  # with requests that are not through yet
 
-    async def post(self, body: bytes) -> Answer | Retry:
+    async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer | Retry:
         """Make one attempt; no answer at all is worth another one.
 
-        When the backend does not believe our token, and another can be had, it is made twice.
+        *headers* of this request alone come before those of all; their names are lower case. When
+        the backend does not believe our token, and another can be had, it is made twice.
         """
+        own = headers or {}
         return await credentials.proven(
-            self._proof, lambda headers: self._attempt(body, headers), _unauthenticated
+            self._proof, lambda proved: self._attempt(body, own, proved), _unauthenticated
         )
 
     def proofs(self) -> Proofs:
@@ -96,7 +99,9 @@ class Poster:
             if pool is not None:
                 await pool.session.close()
 
-    async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Answer | Retry:
+    async def _attempt(
+        self, body: bytes, own: Mapping[str, str], proved: Mapping[str, str]
+    ) -> Answer | Retry:
         pool, idle = self._take()
         try:
             if idle is not None:
@@ -104,19 +109,20 @@ class Poster:
             async with pool.session.post(
                 self._url,
                 data=body,
-                headers=headers,
+                headers={**proved, **own},
                 allow_redirects=False,
                 server_hostname=self._server_name,
             ) as response:
                 most = _MAX_RESPONSE if response.status < 300 else _MAX_ERROR
                 said = await _read(response, most)
                 if said:
-                    said = credentials.blotted(said, credentials.secrets_of(headers))
+                    said = credentials.blotted(said, credentials.secrets_of(proved))
                 return Answer(
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     retry_after=response.headers.get("Retry-After"),
                     body=said,
+                    headers=response.headers,
                 )
         except TimeoutError:
             return Retry(f"no answer within {self._timeout:g} s; see timeout")

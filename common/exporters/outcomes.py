@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, final
 
 from common.config import outputs
 from common.service.ledger import DropReason
-from common.wire import otlp
+from common.wire import otlp, remote_write_v2
 
 
 @final
@@ -28,6 +28,7 @@ class Request:
 
     body: bytes  # as it goes on the wire: converted and compressed
     points: int  # OTLP data points inside
+    draft: remote_write_v2.Draft | None = None  # what it was made of, if it is remote write 2.0
 
 
 @final

@@ -1,18 +1,20 @@
-"""The remote-write client converts once, says what 1.0 asks for, and sorts answers by it."""
+"""The remote-write client converts once, says what a version asks for, and sorts answers by it."""
 
+import asyncio
+import logging
 from contextlib import asynccontextmanager
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from common.config.shared import Tls
-from common.exporters import credentials, remote_write as client
+from common.exporters import credentials, remote_write as client, remote_write_versions
 from common.exporters.http_posting import Answer
 from common.exporters.outcomes import Batch, Delivered, Refused, Retry, TooBig, Verdict
 from common.service.ledger import DropReason
-from common.wire import compression, otlp, remote_write
-from tests.fakes import backends, points
-from tests.fakes.backends import Http
+from common.wire import compression, otlp, remote_write, remote_write_v2
+from tests.fakes import backends, points, remote_write_v2 as strict
+from tests.fakes.backends import Break, Http
 
 BODY = points.request([1.5])
 NOW = 1_790_000_000.0
@@ -23,7 +25,9 @@ def batch(body: otlp.Encoded, count: int) -> Batch:
 
 
 @asynccontextmanager
-async def exporting(url: str, max_bytes: int = 1 << 20):
+async def exporting(
+    url: str, max_bytes: int = 1 << 20, encoder: remote_write_v2.Encoder | None = None
+):
     async with client.connecting(
         url,
         proof=credentials.Asked(lambda: {"x-tenant": "shop"}),
@@ -32,13 +36,14 @@ async def exporting(url: str, max_bytes: int = 1 << 20):
         tls=Tls(),
         user_agent="headgate-test/1",
         now=lambda: NOW,
+        encoder=encoder,
     ) as exporter:
         yield exporter
 
 
 def sorted_as(status: int, body: bytes = b"", after: str = "") -> Verdict:
     answer = Answer(status=status, content_type="text/plain", retry_after=after or None, body=body)
-    return client.verdict(answer, NOW)
+    return remote_write_versions.verdict_v1(answer, NOW)
 
 
 @pytest.mark.wallclock
@@ -109,3 +114,111 @@ def test_every_reason_of_the_conversion_has_one_in_the_ledger(drop) -> None:
 def test_reasons_that_the_ledger_does_not_tell_apart_add_up() -> None:
     dropped = client._reasons(dict.fromkeys(remote_write.Drop, 2))
     assert sum(dropped.values()) == 2 * len(remote_write.Drop)
+
+
+@asynccontextmanager
+async def speaking_v2(script=(), policy=strict.honest):
+    """Yield a strict receiver, an exporter that shall speak 2.0 with it, and a request."""
+    encoder = remote_write_v2.Encoder(1 << 20)
+    async with (
+        strict.receiving(script, policy=policy) as receiver,
+        exporting(receiver.url, encoder=encoder) as exporter,
+    ):
+        (request,) = exporter.encode(batch(BODY, 1)).requests
+        yield receiver, exporter, request
+
+
+def versions_of(receiver: strict.Receiver) -> list[str]:
+    return [write.version for write in receiver.writes]
+
+
+@pytest.mark.wallclock
+async def test_2_0_is_spoken_with_who_knows_it() -> None:
+    async with speaking_v2() as (receiver, exporter, request):
+        assert await exporter.send(request) == Delivered()
+    assert receiver.problems == []
+    (write,) = receiver.writes
+    assert (write.version, write.headers["x-tenant"]) == ("2.0", "shop")
+    (series,) = write.named("g")
+    assert [(sample.value, sample.ms) for sample in series.samples] == [(1.5, 1_700_000_000_000)]
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("policy", [strict.only_v1, strict.only_v1_silently])
+async def test_who_does_not_know_2_0_gets_the_same_in_1_0_at_once_and_from_then_on(
+    policy, caplog
+) -> None:
+    async with speaking_v2(policy=policy) as (receiver, exporter, request):
+        assert await exporter.send(request) == Delivered()
+        (later,) = exporter.encode(batch(points.request([2.5]), 1)).requests
+        assert later.draft is None
+        assert await exporter.send(later) == Delivered()
+        assert await exporter.send(request) == Delivered()  # as if it had waited since then
+    assert receiver.problems == []
+    assert versions_of(receiver) == ["2.0", "1.0", "1.0", "1.0"]
+    values = [write.named("g")[0].samples[0].value for write in receiver.writes]
+    assert values == [1.5, 1.5, 2.5, 1.5]
+    (line,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "does not know remote write 2.0" in line.message
+
+
+@pytest.mark.wallclock
+async def test_2_0_is_tried_again_after_an_hour(caplog, monkeypatch) -> None:
+    async with speaking_v2([strict.UNKNOWN_VERSION]) as (receiver, exporter, request):
+        await exporter.send(request)
+        clock = asyncio.get_running_loop().time
+        monkeypatch.setattr(exporter, "_clock", lambda: clock() + 3601.0)
+        (later,) = exporter.encode(batch(BODY, 1)).requests
+        assert await exporter.send(later) == Delivered()
+    assert versions_of(receiver) == ["2.0", "1.0", "2.0"]
+    assert "spoken again" in caplog.records[-1].message
+
+
+@pytest.mark.wallclock
+async def test_a_request_in_1_0_may_be_tried_again_like_any_other() -> None:
+    script = [strict.UNKNOWN_VERSION, Break(), Http(status=503), None]
+    async with speaking_v2(script) as (receiver, exporter, request):
+        for kind in (Retry, Retry, Delivered):
+            assert isinstance(await exporter.send(request), kind)
+    assert versions_of(receiver) == ["2.0", "1.0", "1.0", "1.0"]
+
+
+@pytest.mark.wallclock
+async def test_who_knows_neither_version_has_refused() -> None:
+    script = [strict.UNKNOWN_VERSION, Http(status=415)]
+    async with speaking_v2(script) as (receiver, exporter, request):
+        assert await exporter.send(request) == Refused("HTTP 415")
+    assert versions_of(receiver) == ["2.0", "1.0"]
+
+
+@pytest.mark.wallclock
+async def test_requests_in_flight_at_once_are_all_sent_in_1_0_and_that_is_logged_once(
+    caplog,
+) -> None:
+    async with speaking_v2(policy=strict.only_v1) as (receiver, exporter, request):
+        async with asyncio.TaskGroup() as tasks:
+            sent = [tasks.create_task(exporter.send(request)) for _ in range(4)]
+        assert [task.result() for task in sent] == [Delivered()] * 4
+    assert versions_of(receiver).count("1.0") == 4
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.wallclock
+async def test_1_0_ignores_what_a_backend_says_it_has_written() -> None:
+    script = [Http(status=204, headers=strict.written(0))]
+    async with strict.receiving(script) as receiver, exporting(receiver.url) as exporter:
+        (request,) = exporter.encode(batch(BODY, 1)).requests
+        assert await exporter.send(request) == Delivered()
+    assert receiver.problems == []
+    assert versions_of(receiver) == ["1.0"]
+
+
+async def test_what_2_0_remembers_is_part_of_the_memory_that_is_shown() -> None:
+    encoder = remote_write_v2.Encoder(1 << 20)
+    async with exporting("http://127.0.0.1:1", encoder=encoder) as exporter:
+        before = exporter.recognition()
+        exporter.encode(batch(BODY, 1))
+        after = exporter.recognition()
+    async with exporting("http://127.0.0.1:1") as plain:
+        assert before.max_bytes == plain.recognition().max_bytes + encoder.book.max_bytes
+    assert after.size - before.size == encoder.book.size > 0
