@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from common.config import gateway
+from common.config import gateway, outputs
 
 DIVIDED: Final = (
     "max_in_flight_bytes",
@@ -43,11 +43,19 @@ def share(config: gateway.Gateway, workers: int, *, grpc: str, http: str) -> gat
 
 
 def _output(output: gateway.Output, workers: int) -> gateway.Output:
-    write = output.remote_write
-    if write is None:
-        return output
-    part = msgspec.structs.replace(write, memo_bytes=_part(write.memo_bytes, workers))
-    return msgspec.structs.replace(output, remote_write=part)
+    replace = msgspec.structs.replace
+    write, otlp = output.remote_write, output.otlp
+    if write is not None:
+        memo_bytes = _part(write.memo_bytes, workers)
+        state = _state(write.series_state, workers)
+        write = replace(write, memo_bytes=memo_bytes, series_state=state)
+    if otlp is not None:
+        otlp = replace(otlp, series_state=_state(otlp.series_state, workers))
+    return replace(output, remote_write=write, otlp=otlp)
+
+
+def _state(state: outputs.SeriesState, workers: int) -> outputs.SeriesState:
+    return msgspec.structs.replace(state, max_bytes=_part(state.max_bytes, workers))
 
 
 def _part(whole: int, workers: int) -> int:
