@@ -16,6 +16,7 @@ from common.service import clock
 from common.service.ledger import Ledger
 from common.service.settings import SettingsError
 from common.service.telemetry import Reading, Whole
+from common.wire import temporality
 from gateway.pipelines import Running
 from gateway.shelves import Shelves
 
@@ -74,6 +75,7 @@ def readings(running: Iterable[Entered]) -> Iterable[Reading]:
     stats = [(r.config.name, r.config, r.destination.stats()) for r in running]
     yield from _recognition({name: s.recognition for name, _, s in stats if s.recognition})
     yield from _proofs({name: s.proofs for name, _, s in stats})
+    yield from _series({name: s.series for name, _, s in stats if s.series})
     gauges: tuple[tuple[str, str, list[float], Whole], ...] = (
         (
             "queue_bytes",
@@ -165,6 +167,33 @@ def _proofs(found: Mapping[str, Proofs]) -> Iterable[Reading]:
                 for outcome, field in (("ok", worked), ("failed", failed))
             ),
         )
+
+
+def _series(remembered: Mapping[str, temporality.Stats]) -> Iterable[Reading]:
+    """Return what the destinations that change temporality remember of series, by pipeline."""
+    for name, words, field in (
+        ("series", "Series remembered for temporality.", "series"),
+        ("series_bytes", "Bytes that they take.", "size"),
+        ("series_limit_bytes", "The most of them.", "max_bytes"),
+    ):
+        samples = tuple(({"pipeline": p}, float(getattr(s, field))) for p, s in remembered.items())
+        yield Reading("gauge", f"headgate_gateway_{name}", words, samples)
+    yield Reading(
+        "counter",
+        "headgate_gateway_series_forgotten_total",
+        "Series that begin anew when they come again, by why they were forgotten.",
+        tuple(
+            ({"pipeline": pipeline, "why": why}, float(count))
+            for pipeline, s in remembered.items()
+            for why, count in (("no_room", s.evictions), ("expired", s.expiries))
+        ),
+    )
+    yield Reading(
+        "counter",
+        "headgate_gateway_series_resets_total",
+        "Totals that began anew.",
+        tuple(({"pipeline": p}, float(s.resets)) for p, s in remembered.items()),
+    )
 
 
 def page(running: Iterable[Entered]) -> dict[str, object]:

@@ -111,10 +111,14 @@ class Pipeline(Section, frozen=True):
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Refuse an order that the destination does not take."""
-        newest = self.buffer is not None and self.buffer.order == "newest"
-        if newest and self.output.remote_write is not None:
+        if self.buffer is None or self.buffer.order == "oldest":
+            return
+        otlp = self.output.otlp
+        if self.output.remote_write is not None:
             why = "newest would break the order that remote write keeps to; set oldest"
             yield "buffer.order", why
+        elif otlp is not None and otlp.temporality == "delta":
+            yield "buffer.order", "differences are made in the order of time; set oldest"
 
 
 class Agents(Section, frozen=True):

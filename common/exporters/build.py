@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -15,10 +16,11 @@ from common.exporters import (
     otlp_grpc,
     otlp_http,
     remote_write as remote_write_client,
+    turning,
 )
 from common.exporters.outcomes import Exporter
 from common.service.settings import Problem, SettingsError
-from common.wire import remote_write, remote_write_v2
+from common.wire import remote_write, remote_write_v2, temporality
 
 _VERSION = metadata.version("headgate")
 _OTLP_USER_AGENT = f"OTel-OTLP-Exporter-python-headgate/{_VERSION}"
@@ -39,6 +41,12 @@ async def exporting(output: gateway.Output, *, now: Callable[[], float]) -> Asyn
     Raises :class:`SettingsError`, with keys relative to *output*, for headers that cannot be sent
     and certificates that cannot be used.
     """
+    began, since = now(), asyncio.get_running_loop().time()
+
+    def steady() -> float:
+        """Answer like *now*, but for jumps of the clock: what is remembered must not expire."""
+        return began + asyncio.get_running_loop().time() - since
+
     async with AsyncExitStack() as stack:
         where = _checked(output)
         proof = await stack.enter_async_context(_proving(output, where, now))
@@ -48,7 +56,9 @@ async def exporting(output: gateway.Output, *, now: Callable[[], float]) -> Asyn
             entering = _otlp(output.otlp, proof, now)
         else:
             raise RuntimeError("BUG: an output without a destination passed the settings' checks")
-        yield await stack.enter_async_context(_entered(entering, f"{where}.tls"))
+        exporter = await stack.enter_async_context(_entered(entering, f"{where}.tls"))
+        turner = _turner(output, began)
+        yield exporter if turner is None else turning.TurningExporter(exporter, turner, steady)
 
 
 @asynccontextmanager
@@ -166,3 +176,18 @@ def _remote_write(
         user_agent=_USER_AGENT,
         now=now,
     )
+
+
+def _turner(output: gateway.Output, now: float) -> temporality.Turner | None:
+    """Return what brings batches to the temporality that *output* asks for."""
+    if output.remote_write is not None and output.remote_write.deltas == "accumulate":
+        state = output.remote_write.series_state
+        return temporality.Accumulator(
+            max_bytes=state.max_bytes, expiry=state.expiry, seed=secrets.randbits(64)
+        )
+    if output.otlp is not None and output.otlp.temporality == "delta":
+        state = output.otlp.series_state
+        return temporality.Differ(
+            max_bytes=state.max_bytes, expiry=state.expiry, seed=secrets.randbits(64), began=now
+        )
+    return None

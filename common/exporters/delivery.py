@@ -19,7 +19,7 @@ from common.exporters.sending import Sender
 from common.exporters.slots import Slots
 from common.exporters.storage import Lease, Record, Storage
 from common.service.ledger import DropReason, Ledger
-from common.wire import otlp
+from common.wire import otlp, temporality
 
 
 @final
@@ -36,6 +36,7 @@ class Stats:
     condition: reporting.Condition
     recognition: Recognition | None  # of the exporter, if it converts
     proofs: Proofs
+    series: temporality.Stats | None  # what is remembered of them, if temporality is changed
 
 
 class Destination:
@@ -155,6 +156,7 @@ class Destination:
             condition=self._reporter.condition,
             recognition=self._exporter.recognition(),
             proofs=self._exporter.proofs(),
+            series=self._exporter.series(),
         )
 
     def close(self) -> None:

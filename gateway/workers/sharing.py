@@ -47,11 +47,9 @@ def _output(output: gateway.Output, workers: int) -> gateway.Output:
     replace = msgspec.structs.replace
     write, otlp = output.remote_write, output.otlp
     if write is not None:
-        write = replace(
-            write,
-            memo_bytes=_part(write.memo_bytes, workers),
-            series_state=_state(write.series_state, workers),
-        )
+        memo_bytes = _part(write.memo_bytes, workers)
+        state = _state(write.series_state, workers)
+        write = replace(write, memo_bytes=memo_bytes, series_state=state)
     if otlp is not None:
         otlp = replace(otlp, series_state=_state(otlp.series_state, workers))
     return replace(output, remote_write=write, otlp=otlp)

@@ -82,3 +82,20 @@ async def test_a_destination_delivers_and_is_seen_from_outside() -> None:
             await sink.reached.wait()
     assert (ledger.delivered, ledger.held) == (3, 0)
     assert samples.names(sink.taken[0][0]) == ["requests"]
+
+
+@pytest.mark.wallclock
+async def test_what_is_remembered_of_series_is_seen_from_outside() -> None:
+    output = gateway.Output(
+        otlp=gateway.OtlpOutput(endpoint="http://127.0.0.1:1", temporality="delta")
+    )
+    config = gateway.Pipeline(name="a", output=output)
+    async with entering(config, Ledger("a")) as destination:
+        running: destinations.Entered = Running(
+            config=config, ledger=Ledger("a"), destination=destination, leave=None
+        )
+        telemetry = Telemetry(process=False)
+        telemetry.add(lambda: destinations.readings([running]))
+        shown = telemetry.render().decode()
+    assert 'headgate_gateway_series{pipeline="a"} 0.0' in shown
+    assert 'headgate_gateway_series_forgotten_total{pipeline="a",why="expired"} 0.0' in shown
