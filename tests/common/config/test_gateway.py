@@ -34,18 +34,24 @@ def test_an_empty_document_is_a_gateway_without_pipelines() -> None:
         ("pipelines: [{name: A_, output: {otlp: {endpoint: 'http://x'}}}]", "pipelines[0].name"),
         ("pipelines: [{name: a}]", "pipelines[0].output"),
         (
-            "pipelines: [{name: a, output: {remote_write: {url: 'http://x'}}, "
-            "buffer: {dir: /b, order: newest}}]",
+            (
+                "pipelines: [{name: a, output: {remote_write: {url: 'http://x'}}, "
+                "buffer: {dir: /b, order: newest}}]"
+            ),
             "pipelines[0].buffer.order",
         ),
         (
-            "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x', temporality: delta}}, "
-            "buffer: {dir: /b, order: newest}}]",
+            (
+                "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x', temporality: delta}}, "
+                "buffer: {dir: /b, order: newest}}]"
+            ),
             "pipelines[0].buffer.order",
         ),
         (
-            "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x'}}, "
-            "buffer: {dir: /b, max_bytes: 100}}]",
+            (
+                "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x'}}, "
+                "buffer: {dir: /b, max_bytes: 100}}]"
+            ),
             "pipelines[0].buffer.max_bytes",
         ),
         (
@@ -53,8 +59,10 @@ def test_an_empty_document_is_a_gateway_without_pipelines() -> None:
             "pipelines[0].output.remote_write.min_lanes",
         ),
         (
-            "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x', "
-            "auth: {bearer_token: x, basic: {username: a, password: b}}}}}]",
+            (
+                "pipelines: [{name: a, output: {otlp: {endpoint: 'http://x', "
+                "auth: {bearer_token: x, basic: {username: a, password: b}}}}}]"
+            ),
             "pipelines[0].output.otlp.auth",
         ),
         ("pipelines: [{name: a, output: {}}]", "pipelines[0].output"),
