@@ -255,11 +255,10 @@ class Log:
         if self._ended:
             return
         try:
+            await self._ordered(self._writer.finish)  # if all in it is settled, it goes as well
             await self.flush()
         finally:
-            # Not waited for here: `work` ends with it, and it closes the folder's lock at its end.
-            self._writer.orders.append((self._writer.stop, _nothing))
-            self._hands.wake()
+            await self._ordered(self._writer.stop)
 
     def _cursor(self, *, sync: bool) -> Callable[[], None]:
         self.books.moved = False

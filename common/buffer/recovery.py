@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -53,7 +54,8 @@ def recover(folder: Path, disk: Disk, now: float) -> Recovered:
         recovered.torn_bytes += torn
         recovered.next = max(recovered.next, first + len(segment))
         if not segment:
-            disk.unlink(path)
+            with suppress(OSError):  # it is found again at the next start, and as empty
+                disk.unlink(path)
             continue
         segment.anchor = _anchor(segment, wall, now)
         suspects += bad
@@ -109,11 +111,9 @@ def _segment(
         if not last and walked.torn and walked.found:
             bad.append((walked.found[-1].head.number, 1))
         if walked.end < size and not reader.errors:
-            try:
+            with suppress(OSError):  # nothing is ever added to it, so the rest only takes room
                 disk.truncate(descriptor, walked.end)
                 size = walked.end
-            except OSError:
-                pass  # nothing is ever added to it, so the rest only takes room
         segment.size, segment.sealed = size, True
     finally:
         disk.close(descriptor)

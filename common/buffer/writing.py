@@ -152,13 +152,17 @@ class Writer:
             # The former slot is good: what was settled since may be sent twice, and no more.
             self.counters.write_errors += 1
 
-    def stop(self) -> None:
-        """Close all files; nothing may be appended afterwards."""
-        self.stopped = True
+    def finish(self) -> None:
+        """Close the segment that is being written; the next record begins another."""
         try:
             self._seal()
         except OSError as error:
             self._fail(error, [])
+
+    def stop(self) -> None:
+        """Close all files; nothing may be appended afterwards."""
+        self.stopped = True
+        self.finish()
         self._close(self._cursor)
         self._cursor = None
         self._close(self._lock)
