@@ -16,6 +16,7 @@ class Lazy(click.Group):
 
     lazy: Mapping[str, str] = {
         "agent": "cli.programs:agent",
+        "buffer": "cli.buffer:buffer",
         "demo": "cli.demo.command:demo",
         "gateway": "cli.programs:gateway",
         "reference": "cli.reference:reference",
@@ -50,6 +51,7 @@ def main() -> None:
       headgate gateway --config gateway.yaml   receive OTLP, enrich, filter, deliver
       headgate agent --config agent.yaml       scrape this node, push to the gateway
       headgate validate gateway.yaml           say what is wrong with a configuration
+      headgate buffer ls /var/lib/headgate     what is on disk, waiting to be delivered
     """
 
 

@@ -25,7 +25,9 @@ class Opened:
     failed: list[log.Record] = field(default_factory=list)
     written: dict[int, list[bool]] = field(default_factory=dict)
 
-    def append(self, body: bytes, points: int = 1, *, in_hand: bool = False, spans: Any = ()) -> int:
+    def append(
+        self, body: bytes, points: int = 1, *, in_hand: bool = False, spans: Any = ()
+    ) -> int:
         answers: list[bool] = []
         number = self.log.append(body, points, spans, in_hand=in_hand, written=answers.append)
         if number > 0:
@@ -78,7 +80,9 @@ async def opened(
         yield Opened(it, disk, hands[0], lost, failed)
 
 
-async def everything(folder: Path, disk: FakeDisk | None = None, **given: Any) -> dict[int, log.Record]:
+async def everything(
+    folder: Path, disk: FakeDisk | None = None, **given: Any
+) -> dict[int, log.Record]:
     """Open a log, take all that is unread, and leave it as it was."""
     async with opened(folder, disk, **given) as one:
         found: dict[int, log.Record] = {}

@@ -65,7 +65,6 @@ class FakeDisk(Disk):
             return super().writev(descriptor, [b"".join(pieces)[: self.short]])
         return super().writev(descriptor, pieces)
 
-
     def sync(self, descriptor: int) -> None:
         self._count("sync")  # the page cache is all that tests look at; waiting is for real disks
 

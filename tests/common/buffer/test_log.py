@@ -276,7 +276,11 @@ async def test_what_cannot_be_read_at_all_is_lost_with_its_reason(tmp_path: Path
         await one.log.flush()
         one.disk.fault = failing("pread")
         assert await one.take() == []
-        assert (one.lost, one.log.corrupt_records, one.log.points) == ([(8, "buffer_corrupt")], 1, 0)
+        assert (one.lost, one.log.corrupt_records, one.log.points) == (
+            [(8, "buffer_corrupt")],
+            1,
+            0,
+        )
 
 
 async def test_a_record_that_turned_bad_is_lost_alone(tmp_path: Path) -> None:
@@ -642,7 +646,9 @@ def inflict(folder: Path, damage: tuple, places: dict) -> set[int]:
     if path.name == "cursor":
         return set()
     first = int(path.name[:20])
-    return {n for n, place in places.items() if place[0] == first and place[2] > at and place[1] < end}
+    return {
+        n for n, place in places.items() if place[0] == first and place[2] > at and place[1] < end
+    }
 
 
 def fresh(tmp_path: Path) -> Path:
@@ -658,9 +664,10 @@ async def test_threads_do_the_same(tmp_path: Path) -> None:
     async with asyncio.timeout(10):
         async with log.opening(tmp_path, given, lost=print, failed=print) as one:
             for n in range(300):
-                assert one.append(
-                    bytes(n), n, ((n, n),), in_hand=False, written=answers.append
-                ) == n + 1
+                assert (
+                    one.append(bytes(n), n, ((n, n),), in_hand=False, written=answers.append)
+                    == n + 1
+                )
             await one.flush()
             assert answers == [True] * 300
             taken = []
@@ -680,7 +687,10 @@ async def test_threads_do_the_same(tmp_path: Path) -> None:
 async def test_a_bug_in_the_writer_ends_the_log_instead_of_hanging(tmp_path: Path) -> None:
     given = outputs.Buffer(dir="d")
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
-        async with asyncio.timeout(10), log.opening(tmp_path, given, lost=print, failed=print) as one:
+        async with (
+            asyncio.timeout(10),
+            log.opening(tmp_path, given, lost=print, failed=print) as one,
+        ):
             one._writer.queue.append(None)  # type: ignore[arg-type]
             one._hands.wake()
             await asyncio.Event().wait()
