@@ -69,7 +69,7 @@ async def opened(
     opening = log.opening(
         folder,
         settings(**given),
-        lost=lambda points, reason, why: lost.append((points, reason)),
+        lost=lambda points, reason, _: lost.append((points, reason)),
         failed=failed.extend,
         max_unwritten=max_unwritten,
         now=lambda: disk.time.steady,

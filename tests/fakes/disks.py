@@ -42,7 +42,7 @@ class FakeDisk(Disk):
     def __init__(self, time: Time | None = None) -> None:
         self.time = Time() if time is None else time
         self.calls: list[str] = []
-        self.fault: Callable[[str, int], OSError | None] = lambda name, number: None
+        self.fault: Callable[[str, int], OSError | None] = lambda _name, _number: None
         self.short = 0  # bytes that a writev takes at most; 0: as many as it likes
         self._salts = 0
 
@@ -65,10 +65,10 @@ class FakeDisk(Disk):
             return super().writev(descriptor, [b"".join(pieces)[: self.short]])
         return super().writev(descriptor, pieces)
 
-    def sync(self, descriptor: int) -> None:
+    def sync(self, descriptor: int) -> None:  # noqa: ARG002 - nothing waits
         self._count("sync")  # the page cache is all that tests look at; waiting is for real disks
 
-    def sync_folder(self, folder: Path) -> None:
+    def sync_folder(self, folder: Path) -> None:  # noqa: ARG002 - nothing waits
         self._count("sync_folder")
 
 
@@ -134,8 +134,3 @@ class Inline(Hands):
             raise
         if self._stopped():
             self._end.set_result(None)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """What lies in *folder*, by name."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 from common.buffer import log
 from common.config import outputs
 from tests.fakes.buffers import Opened, everything, opened
-from tests.fakes.disks import FakeDisk, Time, failing, files
+from tests.fakes.disks import FakeDisk, Time, failing
 
 BODY = b"b" * 1000  # four of them fill a segment of 4096 bytes, but for the heads: three do
 
@@ -76,7 +76,7 @@ async def test_numbers_rise_even_when_nothing_is_left(tmp_path: Path) -> None:
     async with opened(tmp_path) as one:
         one.log.settle(one.append(BODY, in_hand=True))
         await one.log.flush()
-    assert [name for name in files(tmp_path) if name.endswith("seg")] == []
+    assert segments(tmp_path) == []
     async with opened(tmp_path) as one:
         assert one.append(BODY) == 2
 
@@ -144,7 +144,7 @@ async def test_old_segments_expire_by_the_steady_clock_only(tmp_path: Path) -> N
         assert (one.log.points, one.log.oldest_age) == (7, pytest.approx(150, abs=0.01))
         await one.wait(30)
         assert (one.log.points, one.log.bytes_on_disk) == (0, 0)
-    assert [name for name in files(tmp_path) if name.endswith("seg")] == []
+    assert segments(tmp_path) == []
 
 
 async def test_the_wall_clock_bridges_a_restart(tmp_path: Path) -> None:
@@ -288,8 +288,7 @@ async def test_a_record_that_turned_bad_is_lost_alone(tmp_path: Path) -> None:
         for n in range(3):
             one.append(BODY, n + 1)
         await one.log.flush()
-        (path,) = tmp_path.glob("*.seg")
-        spoil(path, 1500)
+        spoil(segments(tmp_path)[0], 1500)
         assert await one.take() == [1, 3]
         assert (one.lost, one.log.corrupt_records) == ([(2, "buffer_corrupt")], 1)
 
@@ -298,7 +297,7 @@ async def test_a_segment_that_somebody_deleted_is_counted(tmp_path: Path) -> Non
     async with opened(tmp_path) as one:
         one.append(BODY, 6)
         await one.log.flush()
-        next(tmp_path.glob("*.seg")).unlink()
+        segments(tmp_path)[0].unlink()
         assert (await one.take(), one.lost) == ([], [(6, "buffer_corrupt")])
 
 
@@ -340,7 +339,7 @@ async def test_a_folder_has_one_log_at_a_time(tmp_path: Path) -> None:
 
 
 async def test_an_exception_leaves_all_on_disk(tmp_path: Path) -> None:
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(ExceptionGroup):  # noqa: PT012 - it is about what the block does
         async with opened(tmp_path) as one:
             one.append(BODY)
             raise ValueError
@@ -352,7 +351,7 @@ async def test_the_reserve_is_spent_on_a_full_disk_and_made_again(tmp_path: Path
         for _ in range(6):
             one.append(BODY, in_hand=True)
         await one.log.flush()
-        segment = min(tmp_path.glob("*.seg"))
+        segment = segments(tmp_path)[0]
 
         def full(name: str, _: int) -> OSError | None:
             there = (tmp_path / "reserve").exists()
@@ -380,18 +379,18 @@ async def test_what_cannot_be_deleted_is_tried_again(tmp_path: Path) -> None:
         for number in (1, 2, 3):
             one.log.settle(number)
         await one.turn()
-        assert len(list(tmp_path.glob("*.seg"))) == 2
+        assert len(segments(tmp_path)) == 2
         one.disk.fault = failing()
         await one.wait(1.1)
         await one.turn()
-        assert len(list(tmp_path.glob("*.seg"))) == 1
+        assert len(segments(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 @pytest.mark.parametrize("forever", [False, True])
 @pytest.mark.parametrize("policy", ["each", "interval"])
 async def test_a_fault_at_any_call_loses_nothing_that_was_written(
-    tmp_path: Path, code: int, forever: bool, policy: str
+    tmp_path: Path, code: int, *, forever: bool, policy: str
 ) -> None:
     number, reached = 1, True
     while reached:
@@ -449,6 +448,10 @@ async def _a_life(one: Opened) -> set[int]:
     return unsettled
 
 
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.seg"))
+
+
 def spoil(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x55
@@ -482,7 +485,9 @@ class Reference:
         return {number for number, state in self.states.items() if state in states}
 
 
-async def act(one: Opened, reference: Reference, operation: tuple[str, int, bool]) -> None:
+async def act(  # noqa: C901 - one case for each operation
+    one: Opened, reference: Reference, operation: tuple[str, int, bool]
+) -> None:
     name, n, flag = operation
     match name:
         case "append":
@@ -623,7 +628,7 @@ def test_after_a_crash_and_any_damage_what_is_whole_is_there_and_nothing_is_inve
 def inflict(folder: Path, damage: tuple, places: dict) -> set[int]:
     """Damage a file; return the numbers of the records that may have suffered."""
     kind, which, at, data = damage
-    paths = sorted(folder.glob("*.seg")) + [folder / "cursor"]
+    paths = [*sorted(folder.glob("*.seg")), folder / "cursor"]
     path = paths[which % len(paths)]
     if not path.exists():
         return set()
@@ -686,7 +691,7 @@ async def test_threads_do_the_same(tmp_path: Path) -> None:
 @pytest.mark.wallclock
 async def test_a_bug_in_the_writer_ends_the_log_instead_of_hanging(tmp_path: Path) -> None:
     given = outputs.Buffer(dir="d")
-    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):  # noqa: PT012 - see above
         async with (
             asyncio.timeout(10),
             log.opening(tmp_path, given, lost=print, failed=print) as one,
