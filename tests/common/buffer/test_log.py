@@ -699,3 +699,23 @@ async def test_a_bug_in_the_writer_ends_the_log_instead_of_hanging(tmp_path: Pat
             one._writer.queue.append(None)  # type: ignore[arg-type]
             one._hands.wake()
             await asyncio.Event().wait()
+
+
+async def test_a_cursor_that_was_not_written_whole_spoils_one_slot_only(tmp_path: Path) -> None:
+    async with opened(tmp_path) as one:
+        for _ in range(3):
+            one.append(BODY, in_hand=True)
+        one.log.settle(1)
+        await one.log.flush()
+        one.disk.fault = failing("pwrite")
+        one.log.settle(2)
+        for _ in range(3):
+            await one.log.flush()
+        assert one.log.counters.write_errors == 3
+        one.disk.fault = failing()
+        good = (tmp_path / "cursor").read_bytes()
+        one.log.settle(3)
+        await one.log.flush()
+        now = (tmp_path / "cursor").read_bytes()
+    half = len(good) // 2
+    assert (good[:half] == now[:half]) != (good[half:] == now[half:])
