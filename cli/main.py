@@ -16,6 +16,7 @@ class Lazy(click.Group):
 
     lazy: Mapping[str, str] = {
         "agent": "cli.programs:agent",
+        "buffer": "cli.buffer:buffer",
         "demo": "cli.demo.command:demo",
         "gateway": "cli.programs:gateway",
         "ledger": "cli.ledger:ledger",
@@ -52,6 +53,7 @@ def main() -> None:
       headgate agent --config agent.yaml       scrape this node, push to the gateway
       headgate ledger http://127.0.0.1:8888    what became of every data point
       headgate validate gateway.yaml           say what is wrong with a configuration
+      headgate buffer ls /var/lib/headgate     what is on disk, waiting to be delivered
     """
 
 

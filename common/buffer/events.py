@@ -57,6 +57,16 @@ class Pending:
 
 
 @final
+@dataclass(slots=True)
+class Counters:
+    """What the writer did; only it counts, anybody may read."""
+
+    write_errors: int = 0
+    syncs: int = 0
+    appended_bytes: int = 0
+
+
+@final
 @dataclass(frozen=True, slots=True)
 class Began:
     """There is a new segment."""
@@ -136,3 +146,14 @@ Event: TypeAlias = Told | Done
 def stamp(at: float, anchor: float) -> int:
     """Return milliseconds since the Unix epoch of the moment *at* on the steady clock."""
     return int((at + anchor) * 1000)
+
+
+def fitting(group: Sequence[Pending], start: int, room: int) -> tuple[int, int]:
+    """Return behind which of *group* from *start* on *room* ends, and the bytes of those before."""
+    size = 0
+    for at in range(start, len(group)):
+        more = size + group[at].size
+        if more > room:
+            return at, size
+        size = more
+    return len(group), size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -41,19 +42,22 @@ def recover(folder: Path, disk: Disk, now: float) -> Recovered:
     recovered = Recovered(Index(), next=read[0].next, generation=read[1])
     wall = disk.seconds()
     names = folders.segments(path.name for path in folder.iterdir())
-    suspects: list[tuple[int, int]] = []  # number, and records it may stand for
+    suspects: list[int] = []
     for first, salt in names:
         path = folder / folders.segment_name(first, salt)
         try:
-            segment, bad, torn = _segment(path, first, salt, disk, last=(first, salt) == names[-1])
+            last = (first, salt) == names[-1]
+            segment, bad, torn, rubble = _segment(path, first, salt, disk, last=last)
         except OSError as error:
             recovered.unreadable += (f"{path.name}: {error.strerror or error}",)
             recovered.next = max(recovered.next, first + _size(path) // HEAD_BYTES + 1)
             continue
         recovered.torn_bytes += torn
+        recovered.corrupt_records += rubble  # one at least, of which nobody knows how it was
         recovered.next = max(recovered.next, first + len(segment))
         if not segment:
-            disk.unlink(path)
+            with suppress(OSError):  # it is found again at the next start, and as empty
+                disk.unlink(path)
             continue
         segment.anchor = _anchor(segment, wall, now)
         suspects += bad
@@ -61,10 +65,10 @@ def recover(folder: Path, disk: Disk, now: float) -> Recovered:
     index = recovered.index
     index.apply(read[0])
     recovered.points = index.points
-    for number, count in suspects:
+    for number in suspects:
         found = index.find(number)
         if found is not None and found[0].states[found[1]] != SETTLED:
-            recovered.corrupt_records += count
+            recovered.corrupt_records += 1
             recovered.corrupt_points += found[0].points[found[1]]
             index.move(*found, SETTLED)
     return recovered
@@ -86,14 +90,32 @@ def read_cursor(folder: Path, disk: Disk) -> cursor.Cursor:
     return _read_cursor(folder / folders.CURSOR, disk)[0]
 
 
+def filled(first: int, salt: int, walked: walking.Walk) -> tuple[Segment, list[int]]:
+    """Return the segment of a file that was walked over, in which all is unread.
+
+    With it come the numbers of its bad records: those whose checksum does not hold, and those of
+    which there is nothing left, so that they have no points either.
+    """
+    bad: list[int] = []
+    segment = Segment(first, salt, base=walked.found[0].head.stamp if walked.found else 0)
+    for found in walked.found:
+        while first + len(segment) < found.head.number:  # not even a head is left of these
+            bad.append(first + len(segment))
+            segment.add(segment.end, segment.end, 0, segment.base, UNREAD)
+        if not found.good:
+            bad.append(found.head.number)
+        segment.add(found.offset, found.end, found.head.points, found.head.stamp, UNREAD)
+    return segment, bad
+
+
 def _segment(
     path: Path, first: int, salt: int, disk: Disk, *, last: bool
-) -> tuple[Segment, list[tuple[int, int]], int]:
+) -> tuple[Segment, list[int], int, bool]:
     """Read a file, and cut it behind its last record.
 
-    Return its segment, of its bad records the numbers with how many they stand for, and the torn
-    bytes. A file that was closed in good order ends where its last record does; the bodies of such
-    are checked when they are read.
+    Return its segment, the numbers of its bad records, the torn bytes, and whether it ends in
+    something that is no record although the writer went on to another file. A file that was closed
+    in good order ends where its last record does; its bodies are checked when they are read.
     """
     descriptor = disk.open(path, write=True)
     try:
@@ -105,32 +127,15 @@ def _segment(
         if last:
             walked = walking.without_torn(walked)
         torn = size - walked.end if last and walked.torn else 0
-        segment, bad = _filled(first, salt, walked)
-        if not last and walked.torn and walked.found:
-            bad.append((walked.found[-1].head.number, 1))
+        segment, bad = filled(first, salt, walked)
         if walked.end < size and not reader.errors:
-            try:
+            with suppress(OSError):  # nothing is ever added to it, so the rest only takes room
                 disk.truncate(descriptor, walked.end)
                 size = walked.end
-            except OSError:
-                pass  # nothing is ever added to it, so the rest only takes room
         segment.size, segment.sealed = size, True
     finally:
         disk.close(descriptor)
-    return segment, bad, torn
-
-
-def _filled(first: int, salt: int, walked: walking.Walk) -> tuple[Segment, list[tuple[int, int]]]:
-    bad: list[tuple[int, int]] = []
-    segment = Segment(first, salt, base=walked.found[0].head.stamp if walked.found else 0)
-    for found in walked.found:
-        while first + len(segment) < found.head.number:  # not even a head is left of these
-            bad.append((first + len(segment), 1))
-            segment.add(segment.end, segment.end, 0, segment.base, UNREAD)
-        if not found.good:
-            bad.append((found.head.number, 1))
-        segment.add(found.offset, found.end, found.head.points, found.head.stamp, UNREAD)
-    return segment, bad
+    return segment, bad, torn, walked.torn and not last
 
 
 def _anchor(segment: Segment, wall: float, now: float) -> float:

@@ -5,7 +5,6 @@ It decides nothing about records. It tells what it did in events, in order, and 
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,13 +16,13 @@ from common.buffer import cursor, events, folders
 from common.buffer.disk import Disk, write_all
 from common.buffer.events import Event, Pending
 from common.buffer.index import doomed
+from common.buffer.upkeep import Upkeep
 from common.config import outputs
 
 RETRY: Final = 1.0  # seconds between two attempts while the disk fails
 TICK: Final = 1.0  # seconds between two looks at what is too old, and between two cursors
 _MOST_DIRTY: Final = 8 << 20  # bytes after which to synchronise early: short stalls, no long ones
 _SPAN: Final = 16  # a segment is closed after max_age / 16, so that age is kept to within that
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 Order: TypeAlias = tuple[Callable[[], None], Callable[[], None]]
 
@@ -41,16 +40,6 @@ class _Active:
     born: float
     end: int = 0
     told: int = 0  # offset up to which records were told of
-
-
-@final
-@dataclass(slots=True)
-class Counters:
-    """What the writer did; only it counts, anybody may read."""
-
-    write_errors: int = 0
-    syncs: int = 0
-    appended_bytes: int = 0
 
 
 @final
@@ -77,13 +66,12 @@ class Writer:
         self.discards: deque[int] = deque()  # segments to delete, by first number
         self.orders: deque[Order] = deque()
         """What to do once all that was appended before is written, and whom to tell then."""
-        self.counters = Counters()
+        self.counters = events.Counters()
         self.stopped = False
         self._folder, self._settings, self._disk = folder, settings, disk
         self._now, self._tell_loop = now, tell
         self._paths = {first: self._path(first, salt) for first, salt, _ in segments}
         self._sizes = {first: size for first, _, size in segments}  # in order
-        self._undeletable: list[int] = []
         self._active: _Active | None = None
         self._events: list[Event] = []
         self._untold: list[Pending] = []  # in the active segment, and not told of
@@ -91,10 +79,8 @@ class Writer:
         self._failing = ""
         self._retry_at = self._sync_at = 0.0
         self._tick_at = now() + TICK
-        self._generation = generation
-        self._cursor: int | None = None
+        self._upkeep = Upkeep(folder, disk, generation=generation)
         self._lock = lock
-        self._reserve_is_spent = False
 
     def configure(self, settings: outputs.Buffer) -> None:
         """Go by other *settings* from now on; segments that exist keep their size."""
@@ -117,9 +103,7 @@ class Writer:
             self._events.append(events.Done(then))
         if now >= self._tick_at:
             self._tick_at = now + TICK
-            self.discards += self._undeletable
-            self._undeletable.clear()
-            self._renew_reserve()
+            self._upkeep.tidy()
             self._events.append(events.Tick())
         self._tell()
         return self._pause()
@@ -127,7 +111,7 @@ class Writer:
     def prepare(self) -> None:
         """Make the files that need no new space later; if that fails, the log begins as failing."""
         try:
-            self._make_files()
+            self._upkeep.make_files()
         except OSError as error:
             self._fail(error, [])
             self._tell()
@@ -144,24 +128,25 @@ class Writer:
 
     def put_cursor(self, settled: cursor.Cursor, *, sync: bool) -> None:
         """Write the cursor over the older of its slots."""
-        self._generation += 1
-        offset, slot = cursor.encode(settled, self._generation)
         try:
-            self._despite_full_disk(lambda: self._write_slot(slot, offset, sync=sync))
+            self._upkeep.put_cursor(settled, sync=sync)
         except OSError:
             # The former slot is good: what was settled since may be sent twice, and no more.
             self.counters.write_errors += 1
 
-    def stop(self) -> None:
-        """Close all files; nothing may be appended afterwards."""
-        self.stopped = True
+    def finish(self) -> None:
+        """Close the segment that is being written; the next record begins another."""
         try:
             self._seal()
         except OSError as error:
             self._fail(error, [])
-        self._close(self._cursor)
-        self._cursor = None
-        self._close(self._lock)
+
+    def stop(self) -> None:
+        """Close all files; nothing may be appended afterwards."""
+        self.stopped = True
+        self.finish()
+        self._upkeep.stop()
+        self._upkeep.close(self._lock)
         self._tell()
 
     # Appending
@@ -177,7 +162,7 @@ class Writer:
         try:
             while at < len(group):
                 active = self._with_room(group[at], now)
-                stop, size = _fitting(group, at, active.capacity - active.end)
+                stop, size = events.fitting(group, at, active.capacity - active.end)
                 batch = group[at:stop]
                 self._untold += batch
                 at = stop
@@ -211,7 +196,7 @@ class Writer:
             if self._settings.sync != "none":
                 self._disk.sync_folder(self._folder)
         except OSError:
-            self._close(descriptor)
+            self._upkeep.close(descriptor)
             with suppress(OSError):  # an empty segment is deleted at the next start
                 self._disk.unlink(path)
             raise
@@ -266,7 +251,7 @@ class Writer:
             size = end
         except OSError:  # it keeps what was reserved until it is deleted
             self.counters.write_errors += 1
-        self._close(active.descriptor)
+        self._upkeep.close(active.descriptor)
         self._sizes[active.first] = size
         self._events.append(events.Sealed(active.first, size))
 
@@ -299,97 +284,24 @@ class Writer:
         self._failing, self._retry_at = why, self._now() + RETRY
 
     def _mend(self, now: float) -> None:
-        """Try whether a segment can be made, written and synchronised again."""
-        path = self._folder / folders.PROBE
+        """Try whether a segment could be made, written and synchronised again."""
         try:
-            self._make_files()
-            self._disk.unlink(path)
-            descriptor = self._disk.create(path)
-            try:
-                self._disk.reserve(descriptor, self._settings.segment_bytes)
-                write_all(self._disk, descriptor, [bytes(cursor.SLOT_BYTES)])
-                self._disk.sync(descriptor)
-            finally:
-                self._close(descriptor)
-                self._disk.unlink(path)
+            self._upkeep.probe(self._settings.segment_bytes)
         except OSError as error:
             self._failing, self._retry_at = error.strerror or str(error), now + RETRY
             return
         self._failing = ""
         self._events.append(events.Failing(""))
 
-    def _make_files(self) -> None:
-        """Create cursor and reserve, whose space is taken once and for all."""
-        if self._cursor is None:
-            path = self._folder / folders.CURSOR
-            descriptor = self._disk.open(path, write=True, create=True)
-            try:
-                if path.stat().st_size < cursor.FILE_BYTES:
-                    self._disk.pwrite(descriptor, bytes(cursor.FILE_BYTES), 0)
-            except OSError:
-                self._close(descriptor)
-                raise
-            self._cursor = descriptor
-        path = self._folder / folders.RESERVE
-        if not path.exists():
-            descriptor = self._disk.create(path)
-            try:
-                self._disk.reserve(descriptor, folders.RESERVE_BYTES)
-            except OSError:
-                self._disk.unlink(path)
-                raise
-            finally:
-                self._close(descriptor)
-            if self._settings.sync != "none":
-                self._disk.sync_folder(self._folder)
-        self._reserve_is_spent = False
-
-    def _renew_reserve(self) -> None:
-        if self._reserve_is_spent:
-            with suppress(OSError):  # the disk is still full; the next tick tries again
-                self._make_files()
-
-    def _despite_full_disk(self, call: Callable[[], None]) -> None:
-        """Make *call*; if the disk is full, give up the reserve and make it again.
-
-        Most file systems delete and overwrite on a full disk; those that copy on write need room.
-        """
-        try:
-            call()
-        except OSError as error:
-            reserve = self._folder / folders.RESERVE
-            if error.errno not in _FULL or not reserve.exists():
-                raise
-            self._disk.unlink(reserve)
-            self._reserve_is_spent = True
-            call()
-
     def _discard(self, first: int) -> None:
-        """Delete a segment; what cannot be deleted is tried again with every tick."""
-        path = self._paths.get(first)
         self._sizes.pop(first, None)
+        path = self._paths.pop(first, None)
         if path is None:
             return
         try:
-            self._despite_full_disk(lambda: self._disk.unlink(path))
+            self._upkeep.delete(path)
         except OSError:
             self.counters.write_errors += 1
-            self._undeletable.append(first)
-        else:
-            del self._paths[first]
-
-    def _write_slot(self, slot: bytes, offset: int, *, sync: bool) -> None:
-        if self._cursor is None:
-            raise OSError(errno.EBADF, "the cursor could not be opened")
-        if self._disk.pwrite(self._cursor, slot, offset) != len(slot):
-            raise OSError(errno.EIO, "the cursor was not written whole")
-        if sync:
-            self._disk.sync(self._cursor)
-
-    def _close(self, descriptor: int | None) -> None:
-        if descriptor is not None:
-            with suppress(OSError):  # the descriptor is gone either way; data is synchronised apart
-                self._disk.close(descriptor)
 
     def _tell(self) -> None:
         if self._events:
@@ -402,20 +314,9 @@ class Writer:
             due.append(self._retry_at)
         if self._dirty and self._settings.sync == "interval":
             due.append(self._sync_at)
-        if self._sizes or self._undeletable:
+        if self._sizes or not self._upkeep.is_tidy:
             due.append(self._tick_at)
         return max(0.0, min(due) - self._now()) if due else None
 
     def _path(self, first: int, salt: int) -> Path:
         return self._folder / folders.segment_name(first, salt)
-
-
-def _fitting(group: Sequence[Pending], start: int, room: int) -> tuple[int, int]:
-    """Return behind which of *group* from *start* on *room* ends, and the bytes of those before."""
-    size = 0
-    for at in range(start, len(group)):
-        more = size + group[at].size
-        if more > room:
-            return at, size
-        size = more
-    return len(group), size
