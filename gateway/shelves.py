@@ -59,6 +59,7 @@ class _Shelf:
         self.name = name
         self.tenants: deque[Tenant] = deque()
         self.early: list[_Loss] = []
+        self.recovered = 0  # points found on disk, those that were lost at once included
         self.leave = asyncio.Event()
         self.closed = asyncio.Event()
 
@@ -101,7 +102,7 @@ class Shelves:
                     await shelf.closed.wait()
                 shelf, found = await self._open(pipeline, folder, settings)
                 tenant = Tenant(found, shelf.early)
-                tenant.recovered = found.recovered_points
+                tenant.recovered = shelf.recovered
                 tenant.moved_in.set()
             else:
                 last = shelf.tenants[-1]
@@ -191,7 +192,8 @@ class Shelves:
         """Own one buffer from the moment it is opened until nobody has to do with it."""
         try:
             async with opening(folder, settings, lost=shelf.lost, failed=shelf.failed) as found:
-                await self._adopt(folder, settings, found)
+                shelf.recovered = found.recovered_points
+                await self._adopt(shelf, folder, settings, found)
                 if found.points:
                     extra = {"pipeline": shelf.name, "points": found.points}
                     log.info("points were found in the buffer", extra=extra)
@@ -209,11 +211,13 @@ class Shelves:
             if self._shelves.get(folder) is shelf:
                 del self._shelves[folder]
 
-    async def _adopt(self, folder: Path, settings: outputs.Buffer, found: Log) -> None:
+    async def _adopt(
+        self, shelf: _Shelf, folder: Path, settings: outputs.Buffer, found: Log
+    ) -> None:
         """Take over what workers left that are no more, there being fewer of them now."""
         for other in _orphans(folder, self._seat, self._seats):
-            shelf = _Shelf(other.name)  # nobody has asked for it, so nobody has lost anything
             async with opening(other, settings, lost=shelf.lost, failed=shelf.failed) as left:
+                shelf.recovered += left.recovered_points
                 log.info(
                     "taking over the buffer of a worker that is no more",
                     extra={"folder": str(other), "points": left.points},

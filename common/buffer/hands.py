@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,8 +30,16 @@ class Hands(Protocol):
         """Return what *function* answers, without keeping the loop from its work."""
         ...
 
-    async def write(self, work: Callable[[], float | None], stopped: Callable[[], bool]) -> None:
-        """Do *work* whenever woken, or after as many seconds as it says, until *stopped*."""
+    async def write(
+        self,
+        work: Callable[[], float | None],
+        stopped: Callable[[], bool],
+        gather: Callable[[], float],
+    ) -> None:
+        """Do *work* whenever woken, or after as many seconds as it says, until *stopped*.
+
+        Once woken, as many seconds as *gather* says may pass, for more to come.
+        """
         ...
 
     def close(self) -> None:
@@ -65,18 +74,28 @@ class Threads(Hands):
         return await self._loop.run_in_executor(self._pool, function)
 
     @override
-    async def write(self, work: Callable[[], float | None], stopped: Callable[[], bool]) -> None:
+    async def write(
+        self,
+        work: Callable[[], float | None],
+        stopped: Callable[[], bool],
+        gather: Callable[[], float],
+    ) -> None:
         """Run the writer in a thread until it has stopped."""
-        await self._loop.run_in_executor(self._pool, self._work, work, stopped)
+        await self._loop.run_in_executor(self._pool, self._work, work, stopped, gather)
 
     @override
     def close(self) -> None:
         """Let the threads end with what they are doing."""
         self._pool.shutdown(wait=False)
 
-    def _work(self, work: Callable[[], float | None], stopped: Callable[[], bool]) -> None:
+    def _work(
+        self,
+        work: Callable[[], float | None],
+        stopped: Callable[[], bool],
+        gather: Callable[[], float],
+    ) -> None:
         while not stopped():
             self._event.clear()  # before the work: what is asked for meanwhile is not missed
             pause = work()
-            if not stopped():
-                self._event.wait(pause)
+            if not stopped() and self._event.wait(pause):
+                time.sleep(gather())

@@ -211,7 +211,8 @@ class Log:
     async def work(self) -> None:
         """Run the writer until closed."""
         try:
-            await self._hands.write(self._writer.work, lambda: self._writer.stopped)
+            writer = self._writer
+            await self._hands.write(writer.work, lambda: writer.stopped, lambda: writer.gather)
         finally:
             self._ended = True
             for future in self._waiting:

@@ -229,7 +229,8 @@ class Storage:
         await self._lease.turn()
         self._mine = True
         while True:
-            room = self._room() - self._kept
+            # What waits for its turn takes none from what it waits for: else both would for ever.
+            room = self._room() + self.later_bytes - self._kept
             if self.log.unread and room >= self._least:
                 await self._read(min(READ_BYTES, room))
             elif self._later and not self._has_more():

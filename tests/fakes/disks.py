@@ -115,7 +115,7 @@ class Inline(Hands):
         await asyncio.sleep(0)
         return function()
 
-    async def write(self, work: Any, stopped: Any) -> None:
+    async def write(self, work: Any, stopped: Any, gather: Any) -> None:  # noqa: ARG002
         self._work, self._stopped = work, stopped
         self.wake()
         await self._end

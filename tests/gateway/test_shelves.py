@@ -103,10 +103,11 @@ async def test_what_workers_left_that_are_no_more_is_taken_over(tmp_path) -> Non
             kept.lease("shop", settings(tmp_path)) as tenant,
         ):
             found.append(tenant.log.points)
+            assert tenant.recovered == tenant.log.points
     assert found == [6, 6]
     assert sorted(each.name for each in (tmp_path / "shop").iterdir()) == ["1", "2"]
     async with shelves.keeping(0, 0) as kept, kept.lease("shop", settings(tmp_path)) as tenant:
-        assert tenant.log.points == 12
+        assert (tenant.log.points, tenant.recovered) == (12, 12)
     assert [each.name for each in (tmp_path / "shop").iterdir()] == ["0"]
 
 
