@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from common.buffer import log
 from common.config import outputs
-from tests.fakes.buffers import Opened, everything, opened
+from tests.fakes.buffers import Opened, everything, opened, settings
 from tests.fakes.disks import FakeDisk, Time, failing
 
 BODY = b"b" * 1000  # four of them fill a segment of 4096 bytes, but for the heads: three do
@@ -719,3 +719,17 @@ async def test_a_cursor_that_was_not_written_whole_spoils_one_slot_only(tmp_path
         now = (tmp_path / "cursor").read_bytes()
     half = len(good) // 2
     assert (good[:half] == now[:half]) != (good[half:] == now[half:])
+
+
+async def test_other_settings_hold_from_the_next_segment_on(tmp_path: Path) -> None:
+    async with opened(tmp_path) as one:
+        for _ in range(6):
+            one.append(BODY)
+        await one.log.flush()
+        one.log.configure(settings(max_bytes=8192, max_age=5.0, sync="none"))
+        one.append(BODY)
+        await one.log.flush()
+        assert (one.lost, one.log.bytes_on_disk <= 8192) == ([(3, "buffer_full")], True)
+        await one.wait(3)
+        await one.wait(3)
+        assert one.log.points == 0
