@@ -733,3 +733,49 @@ async def test_other_settings_hold_from_the_next_segment_on(tmp_path: Path) -> N
         await one.wait(3)
         await one.wait(3)
         assert one.log.points == 0
+
+
+class PowerCut(FakeDisk):
+    """Remembers what a disk has of each file when the power goes: what was synchronised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.safe: dict[str, bytes] = {}
+
+    def sync(self, descriptor: int) -> None:
+        super().sync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        self.safe[path.name] = path.read_bytes()
+
+    def unlink(self, path: Path) -> None:
+        super().unlink(path)
+        self.safe.pop(path.name, None)
+
+
+@RELAXED
+@given(operations=OPERATIONS, stop=st.integers(0, 40), policy=st.sampled_from(["each", "interval"]))
+def test_when_the_power_goes_what_was_synchronised_is_there(
+    tmp_path: Path, operations: list, stop: int, policy: str
+) -> None:
+    async def run() -> None:
+        folder, copy = fresh(tmp_path), tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        reference, disk = Reference(), PowerCut()
+        async with opened(folder, disk, sync=policy, sync_interval=2.0) as one:
+            safe: set[int] = set()
+            for operation in operations[:stop]:
+                await act(one, reference, operation)
+                if policy == "each" or operation[0] == "flush":
+                    safe = {n for n, answers in one.written.items() if answers == [True]}
+            for name, content in disk.safe.items():
+                (copy / name).write_bytes(content)
+        found = await everything(copy)
+        assert reference.left("unread", "in hand") & safe <= set(found)
+        for number, record in found.items():
+            assert record.body == reference.bodies[number]
+        async with opened(copy) as one:
+            again = one.append(BODY)
+        assert again in await everything(copy)
+
+    asyncio.run(run())
