@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,18 @@ class Recovered:
     unreadable: tuple[str, ...] = ()  # files that could not be opened
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was found in one file."""
+
+    segment: Segment
+    bad: tuple[int, ...]  # numbers of damaged and missing records
+    next: int  # above every number in it, also those that were cut off
+    torn: int  # bytes behind its last record, where the writer was stopped
+    rubble: bool  # something could not be read, or is no record though the writer went on after it
+
+
 def recover(folder: Path, disk: Disk, now: float) -> Recovered:
     """Read the folder, cut torn tails, and return what is there; *now* is on the steady clock.
 
@@ -42,35 +55,34 @@ def recover(folder: Path, disk: Disk, now: float) -> Recovered:
     recovered = Recovered(Index(), next=read[0].next, generation=read[1])
     wall = disk.seconds()
     names = folders.segments(path.name for path in folder.iterdir())
-    suspects: list[int] = []
+    suspects: list[tuple[Segment, int]] = []
     for first, salt in names:
         path = folder / folders.segment_name(first, salt)
         try:
-            last = (first, salt) == names[-1]
-            segment, bad, torn, rubble = _segment(path, first, salt, disk, last=last)
+            found = _read(path, first, salt, disk, last=(first, salt) == names[-1])
         except OSError as error:
             recovered.unreadable += (f"{path.name}: {error.strerror or error}",)
-            recovered.next = max(recovered.next, first + _size(path) // HEAD_BYTES + 1)
+            recovered.next = max(recovered.next, _above(first, _size(path)))
             continue
-        recovered.torn_bytes += torn
-        recovered.corrupt_records += rubble  # one at least, of which nobody knows how it was
-        recovered.next = max(recovered.next, first + len(segment))
+        segment = found.segment
+        recovered.torn_bytes += found.torn
+        recovered.corrupt_records += found.rubble  # one at least, of which nothing else is known
+        recovered.next = max(recovered.next, found.next)
         if not segment:
             with suppress(OSError):  # it is found again at the next start, and as empty
                 disk.unlink(path)
             continue
         segment.anchor = _anchor(segment, wall, now)
-        suspects += bad
+        suspects += [(segment, number - first) for number in found.bad]
         recovered.index.add(segment)
     index = recovered.index
     index.apply(read[0])
     recovered.points = index.points
-    for number in suspects:
-        found = index.find(number)
-        if found is not None and found[0].states[found[1]] != SETTLED:
+    for segment, at in suspects:
+        if segment.states[at] != SETTLED:
             recovered.corrupt_records += 1
-            recovered.corrupt_points += found[0].points[found[1]]
-            index.move(*found, SETTLED)
+            recovered.corrupt_points += segment.points[at]
+            index.move(segment, at, SETTLED)
     return recovered
 
 
@@ -108,14 +120,11 @@ def filled(first: int, salt: int, walked: walking.Walk) -> tuple[Segment, list[i
     return segment, bad
 
 
-def _segment(
-    path: Path, first: int, salt: int, disk: Disk, *, last: bool
-) -> tuple[Segment, list[int], int, bool]:
+def _read(path: Path, first: int, salt: int, disk: Disk, *, last: bool) -> _Read:
     """Read a file, and cut it behind its last record.
 
-    Return its segment, the numbers of its bad records, the torn bytes, and whether it ends in
-    something that is no record although the writer went on to another file. A file that was closed
-    in good order ends where its last record does; its bodies are checked when they are read.
+    A file that was closed in good order ends where its last record does; its bodies are checked
+    when they are read. Raises :class:`OSError` if it cannot be opened, or nothing in it be read.
     """
     descriptor = disk.open(path, write=True)
     try:
@@ -124,10 +133,16 @@ def _segment(
         walked = walking.walk(reader.read, size, first, salt, thorough=last)
         if not last and walked.end != size:
             walked = walking.walk(reader.read, size, first, salt, thorough=True)
+        # What is cut off keeps its number, or it would be mistaken for another if cutting fails.
+        following = walked.found[-1].head.number + 1 if walked.found else first
         if last:
             walked = walking.without_torn(walked)
         torn = size - walked.end if last and walked.torn else 0
         segment, bad = filled(first, salt, walked)
+        if reader.errors:
+            if not segment:
+                raise OSError(errno.EIO, "nothing in it can be read")
+            following = max(following, _above(first, size))
         if walked.end < size and not reader.errors:
             with suppress(OSError):  # nothing is ever added to it, so the rest only takes room
                 disk.truncate(descriptor, walked.end)
@@ -135,7 +150,8 @@ def _segment(
         segment.size, segment.sealed = size, True
     finally:
         disk.close(descriptor)
-    return segment, bad, torn, walked.torn and not last
+    rubble = reader.errors > 0 or (walked.torn and not last)
+    return _Read(segment, tuple(bad), following, torn, rubble)
 
 
 def _anchor(segment: Segment, wall: float, now: float) -> float:
@@ -153,6 +169,11 @@ def _read_cursor(path: Path, disk: Disk) -> tuple[cursor.Cursor, int]:
         return cursor.decode(_Reader(disk, descriptor).read(0, cursor.FILE_BYTES))
     finally:
         disk.close(descriptor)
+
+
+def _above(first: int, size: int) -> int:
+    """Return a number above all that a file of *size* bytes can hold, whatever is in it."""
+    return first + size // HEAD_BYTES + 1
 
 
 def _size(path: Path) -> int:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 
 from common.buffer import log
 from common.config import outputs
-from tests.fakes.buffers import Opened, everything, opened
+from tests.fakes.buffers import Opened, everything, opened, settings
 from tests.fakes.disks import FakeDisk, Time, failing
 
 BODY = b"b" * 1000  # four of them fill a segment of 4096 bytes, but for the heads: three do
@@ -719,3 +719,63 @@ async def test_a_cursor_that_was_not_written_whole_spoils_one_slot_only(tmp_path
         now = (tmp_path / "cursor").read_bytes()
     half = len(good) // 2
     assert (good[:half] == now[:half]) != (good[half:] == now[half:])
+
+
+async def test_other_settings_hold_from_the_next_segment_on(tmp_path: Path) -> None:
+    async with opened(tmp_path) as one:
+        for _ in range(6):
+            one.append(BODY)
+        await one.log.flush()
+        one.log.configure(settings(max_bytes=8192, max_age=5.0, sync="none"))
+        one.append(BODY)
+        await one.log.flush()
+        assert (one.lost, one.log.bytes_on_disk <= 8192) == ([(3, "buffer_full")], True)
+        await one.wait(3)
+        await one.wait(3)
+        assert one.log.points == 0
+
+
+class PowerCut(FakeDisk):
+    """Remembers what a disk has of each file when the power goes: what was synchronised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.safe: dict[str, bytes] = {}
+
+    def sync(self, descriptor: int) -> None:
+        super().sync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        self.safe[path.name] = path.read_bytes()
+
+    def unlink(self, path: Path) -> None:
+        super().unlink(path)
+        self.safe.pop(path.name, None)
+
+
+@RELAXED
+@given(operations=OPERATIONS, stop=st.integers(0, 40), policy=st.sampled_from(["each", "interval"]))
+def test_when_the_power_goes_what_was_synchronised_is_there(
+    tmp_path: Path, operations: list, stop: int, policy: str
+) -> None:
+    async def run() -> None:
+        folder, copy = fresh(tmp_path), tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.mkdir()
+        reference, disk = Reference(), PowerCut()
+        async with opened(folder, disk, sync=policy, sync_interval=2.0) as one:
+            safe: set[int] = set()
+            for operation in operations[:stop]:
+                await act(one, reference, operation)
+                if policy == "each" or operation[0] == "flush":
+                    safe = {n for n, answers in one.written.items() if answers == [True]}
+            for name, content in disk.safe.items():
+                (copy / name).write_bytes(content)
+        found = await everything(copy)
+        assert reference.left("unread", "in hand") & safe <= set(found)
+        for number, record in found.items():
+            assert record.body == reference.bodies[number]
+        async with opened(copy) as one:
+            again = one.append(BODY)
+        assert again in await everything(copy)
+
+    asyncio.run(run())
