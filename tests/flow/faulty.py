@@ -87,7 +87,7 @@ class Backend:
     requests: int = 0
     connections: int = 0  # made so far
     _server: asyncio.Server | None = None
-    _links: set[_Link] = field(default_factory=set)
+    links: set[_Link] = field(default_factory=set)  # connections that are open
 
     @property
     def output(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Backend:
         """Break all connections, and refuse new ones."""
         if self._server is not None:
             self._server.close()
-            for link in list(self._links):
+            for link in list(self.links):
                 link.transport.abort()
             await self._server.wait_closed()
             self._server = None
@@ -179,10 +179,10 @@ class _Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.backend.connections += 1
-        self.backend._links.add(self)
+        self.backend.links.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self.backend._links.discard(self)
+        self.backend.links.discard(self)
 
     def write(self, data: bytes) -> None:
         if not self.transport.is_closing():

@@ -6,7 +6,7 @@ Every point is a number of its own, so what arrives can be compared with what wa
 from __future__ import annotations
 
 import asyncio
-import itertools
+import base64
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -80,13 +80,11 @@ def numbers(body: bytes) -> list[int]:
 class Account:
     """What was sent, and what the senders were told of it."""
 
-    acknowledged: dict[int, float] = field(
-        default_factory=dict
-    )  # number → when, on the loop's clock
+    acknowledged: dict[int, float] = field(default_factory=dict)
+    """When each number was, on the loop's clock."""
     seconds: list[float] = field(default_factory=list)  # that each acknowledgement took
     outcomes: Counter[str] = field(default_factory=Counter)
     waits: list[float | None] = field(default_factory=list)  # that refusals asked for
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     sent: int = 0
 
     def take(self, points: int) -> range:
@@ -147,8 +145,6 @@ async def _over_grpc(port: int) -> AsyncIterator[Ask]:
 
 
 def _base64(text: bytes) -> bytes:
-    import base64
-
     return base64.b64decode(text + b"=" * (-len(text) % 4))
 
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ async def test_no_request_comes_again_before_the_backend_wants_it(tmp_path) -> N
         await asyncio.sleep(2.2)
         found.do(Agree())
     for backend in found.backends.values():
-        waits = [b - a for each in backend.attempts.values() for a, b in zip(each, each[1:])]
+        waits = [b - a for each in backend.attempts.values() for a, b in pairwise(each)]
         assert waits, "nothing was sent again"
         assert min(waits) >= 0.99
 

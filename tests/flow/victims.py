@@ -1,4 +1,4 @@
-"""A gateway that things are done to: started as one likes, and looked at from outside to the end."""
+"""A gateway that things are done to, looked at from outside from its start to its last words."""
 
 from __future__ import annotations
 
