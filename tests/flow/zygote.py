@@ -16,7 +16,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
@@ -87,19 +86,22 @@ def main() -> None:
         import_module(module)
     gc.collect()
     gc.freeze()
-    threads = len(os.listdir("/proc/self/task"))  # those that Python does not know of, too
-    assert threads >= threading.active_count()
-    print(threads, flush=True)
+    _say(len(list(Path("/proc/self/task").iterdir())))  # those that Python does not know of, too
     for line in sys.stdin.buffer:
         question = json.loads(line)
         if "reap" in question:
             _, status = os.waitpid(question["reap"], 0)
-            print(os.waitstatus_to_exitcode(status), flush=True)
+            _say(os.waitstatus_to_exitcode(status))
         else:
             pid = os.fork()
             if not pid:
                 _live(question["config"], question["log"])
-            print(pid, flush=True)
+            _say(pid)
+
+
+def _say(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
 
 
 def _live(config: str, log: str) -> NoReturn:
