@@ -29,6 +29,7 @@ class Answer:
     content_type: str
     retry_after: str | None
     body: bytes  # inflated; cut at a limit
+    date: str | None = None  # when the backend said so, by its clock
 
     @property
     def why(self) -> str:
@@ -55,6 +56,7 @@ class Poster:
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     retry_after=response.headers.get("Retry-After"),
+                    date=response.headers.get("Date"),
                     body=await _read(response, most),
                 )
         except TimeoutError:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any, Literal, TypeAlias
 
 from bench import processes
@@ -34,11 +35,28 @@ class Agree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Say:
-    """The request is turned away; *code* is what gRPC has instead of the *status* of HTTP."""
+    """The request is turned away; *code* is what gRPC has instead of the *status* of HTTP.
+
+    With a *clock* in seconds since the Unix epoch, HTTP says *retry_after* as a date; and if it is
+    *dated*, also when it said so.
+    """
 
     status: int
     code: int
     retry_after: float | None = None
+    clock: Callable[[], float] | None = None
+    dated: bool = True
+
+    @property
+    def fields(self) -> str:
+        """The fields of an HTTP answer."""
+        if self.retry_after is None:
+            return ""
+        if self.clock is None:
+            return f"retry-after: {self.retry_after:g}\r\n"
+        now = self.clock()
+        again = f"retry-after: {formatdate(now + self.retry_after, usegmt=True)}\r\n"
+        return again + (f"date: {formatdate(now, usegmt=True)}\r\n" if self.dated else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +244,7 @@ class _Http(_Link):
                 fine = b"HTTP/1.1 200 OK\r\n" + kind + b"content-length: 0\r\n\r\n"
                 self.loop.call_later(after, self.write, fine)
             case Say():
-                again = "" if act.retry_after is None else f"retry-after: {act.retry_after:g}\r\n"
-                head = f"HTTP/1.1 {act.status} No\r\n{again}content-length: 0\r\n\r\n"
+                head = f"HTTP/1.1 {act.status} No\r\n{act.fields}content-length: 0\r\n\r\n"
                 self.write(head.encode())
             case CutAnswer():
                 self.write(b"HTTP/1.1 200 OK\r\n" + kind + b"content-length: 9\r\n\r\nhalf")
