@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from tests.flow.victims import Places, Victim
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(90)]
 
 NAME = "backend.test"
+UNTRUSTED = (
+    "CERTIFICATE_VERIFY_FAILED"  # in what OpenSSL says here, not in what the other side says
+)
 MOVED_WITHIN = 40.0  # seconds: addresses are remembered for up to 30
 
 
@@ -28,15 +31,15 @@ def pipeline(backend: Backend, tls: dict[str, Any] | None = None) -> dict[str, A
     return {"name": backend.kind.replace("_", "-"), "output": output}
 
 
-async def fails(victim: Victim, words: str) -> None:
-    """Wait until all destinations fail, and say *words*."""
+async def fail(victim: Victim, says: Callable[[str], bool], what: str) -> None:
+    """Wait until all destinations fail with an error that *says* what is expected."""
 
     async def all_fail() -> bool:
         names = [kind.replace("_", "-") for kind in KINDS]
         found = [await victim.destination(name) for name in names]
-        return all(e["state"] == "failing" and words in e["last_error"] for e in found)
+        return all(e["state"] == "failing" and says(e["last_error"]) for e in found)
 
-    await programs.until(all_fail, f"all destinations say {words!r}")
+    await programs.until(all_fail, what)
 
 
 async def nothing_was_lost(
@@ -78,7 +81,7 @@ async def test_a_certificate_that_expired_is_replaced_and_all_that_waited_arrive
         victim = await stack.enter_async_context(victims.running(tmp_path, places, document))
         load = numbered.Load(places.doors, numbered.Account(), lanes=1)
         async with load.sending():
-            await fails(victim, "certificate has expired")
+            await fail(victim, lambda said: "certificate has expired" in said, "all say so")
             context.load_cert_chain(new.certificate, new.key)
         await nothing_was_lost(victim, load.account, backends)
 
@@ -122,10 +125,53 @@ async def test_a_name_that_moves_is_followed_and_nothing_is_lost(tmp_path) -> No
             await programs.until(lambda: arrive(here), "points arrive")
             for each in here.values():
                 await each.shut()
-            await fails(victim, "")
+            await fail(victim, bool, "all fail")
             for each in there.values():
                 await each.open()
                 stack.push_async_callback(each.shut)
             lead_to("127.0.0.3")
             await programs.until(lambda: arrive(there), "the name is followed", MOVED_WITHIN)
         await nothing_was_lost(victim, load.account, here, there)
+
+
+async def test_authorities_and_client_certificates_are_taken_when_they_change(tmp_path) -> None:
+    """First nobody trusts anybody, then we trust the backends, and in the end they trust us."""
+    old, new = signed(tmp_path, "old"), signed(tmp_path, "new")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(new.certificate, new.key)
+    context.load_verify_locations(new.authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    ours = certificates.Files(
+        authority=tmp_path / "ca.pem", certificate=tmp_path / "cert.pem", key=tmp_path / "key.pem"
+    )
+
+    def replace(*names: str, by: certificates.Files) -> None:
+        for name in names:
+            whole = tmp_path / "whole.pem"
+            whole.write_bytes(getattr(by, name).read_bytes())
+            whole.replace(getattr(ours, name))
+
+    replace("authority", "certificate", "key", by=old)
+    async with AsyncExitStack() as stack:
+        backends = {
+            kind: await stack.enter_async_context(faulty.serving(kind, tls=context))
+            for kind in KINDS
+        }
+        places = Places.free()
+        tls = {
+            "ca_file": str(ours.authority),
+            "cert_file": str(ours.certificate),
+            "key_file": str(ours.key),
+            "server_name": NAME,
+        }
+        document = places.document(*[pipeline(each, tls) for each in backends.values()])
+        victim = await stack.enter_async_context(victims.running(tmp_path, places, document))
+        load = numbered.Load(places.doors, numbered.Account(), lanes=1)
+        async with load.sending():
+            await fail(victim, lambda said: UNTRUSTED in said, "we trust no backend")
+            replace("authority", by=new)
+            await fail(victim, lambda said: UNTRUSTED not in said, "no backend trusts us")
+            assert not any(each.taken for each in backends.values())
+            replace("certificate", "key", by=new)
+        await nothing_was_lost(victim, load.account, backends)

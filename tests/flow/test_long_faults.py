@@ -7,6 +7,7 @@ clock jumps over an answer all the same, a request is repeated, and nothing else
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from common.config.gateway import Pipeline
 from common.exporters.delivery import Destination
@@ -168,4 +170,71 @@ async def test_a_date_from_a_backend_that_does_not_tell_its_time_is_not_believed
         backend.rule = faulty.FINE
         await found.give(2 * MINUTE)
         assert found.destination.stats().oldest_age < 5.0
+    assert set(backend.taken) == found.given
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_that_leads_elsewhere_is_followed_though_the_old_place_still_answers(
+    kind, monkeypatch
+) -> None:
+    names = {NAME: "127.0.0.1"}
+    loop = asyncio.get_running_loop()
+
+    async def resolve(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+        where = (names.get(host, host), port)
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)]
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    async with faulty.serving(kind, name=NAME) as old:
+        new = Backend(kind, old.port, host="127.0.0.2", name=NAME)
+        await new.open()
+        async with scene(old) as found:
+            await found.give(10.0)
+            names[NAME] = new.host
+            await found.give(2 * MINUTE)
+            had = len(old.taken)
+            await found.give(MINUTE)
+            assert len(old.taken) == had
+        await new.shut()
+    assert set(old.taken) | set(new.taken) == found.given
+
+
+@asynccontextmanager
+async def token_server(life: int) -> AsyncIterator[tuple[str, list[float]]]:
+    """Answer every request with a token that lives *life* seconds; yield the URL and the times."""
+    asked: list[float] = []
+
+    async def give(_: web.Request) -> web.Response:
+        asked.append(asyncio.get_running_loop().time())
+        token = {"access_token": f"t{len(asked)}", "token_type": "Bearer", "expires_in": life}
+        return web.json_response(token)
+
+    runner = web.ServerRunner(
+        web.Server(give, access_log=None), handle_signals=False, shutdown_timeout=0.01
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/token", asked
+    finally:
+        await runner.cleanup()
+
+
+@JUMPS
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_token_lives_as_long_as_it_was_given_whatever_the_wall_clock_says(
+    kind, jump, wall
+) -> None:
+    async with faulty.serving(kind) as backend, token_server(life=600) as (url, asked):
+        oauth2 = {"token_url": url, "client_id": "c", "client_secret": "s"}
+        ((name, section),) = backend.output.items()
+        output = {name: {**section, "auth": {"oauth2": oauth2}}}
+        async with scene(backend, output=output) as found:
+            await found.give(10.0)
+            wall.ahead = jump
+            await found.give(MINUTE)
+            assert len(asked) == 1
+            wall.ahead = 0.0
+            await found.give(600.0)
+            assert len(asked) == 2
     assert set(backend.taken) == found.given
