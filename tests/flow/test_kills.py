@@ -16,6 +16,7 @@ import os
 import random
 import secrets
 import signal
+import statistics
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
@@ -37,7 +38,6 @@ BEHIND: tuple[Kind, ...] = ("grpc", "remote_write")
 INTERVAL = 0.1  # seconds, with sync: interval
 # What else may pass on a busy machine from an acknowledgement to the write that is due.
 SLACK = 0.2
-START = 0.04  # seconds that a start takes, about
 
 
 def moods(seed: random.Random) -> Callable[[int], Act]:
@@ -56,6 +56,7 @@ class Side:
         self.places = Places.free()
         self.account = numbered.Account()
         self.backends = backends
+        self.start_seconds = [0.05]  # that starts took, as far as they came
         self.starts: list[float] = []
         self.kills: list[float] = []
         buffer = {
@@ -80,9 +81,13 @@ class Side:
                 self.starts.append(loop.time())
                 pid = await self._zygote.start(self._config, self._log)
                 # One in four in its first moments, in which it finds out what is on disk.
-                early = self._random.random() < 0.25
-                seconds = self._random.uniform(0, START if early else START + longest)
-                await asyncio.sleep(seconds)
+                early, moment = self._random.random() < 0.25, self._random.random()
+                if early:
+                    await asyncio.sleep(moment * statistics.median(self.start_seconds))
+                else:
+                    await programs.until(self._listens, "the doors are open", every=0.005)
+                    self.start_seconds.append(loop.time() - self.starts[-1])
+                    await asyncio.sleep(moment * longest)
                 self.kills.append(loop.time())
                 self._zygote.signal(pid, signal.SIGKILL)
                 assert await self._zygote.reap(pid) == -signal.SIGKILL, self._log.read_text()
@@ -106,6 +111,13 @@ class Side:
         self._zygote.signal(pid, signal.SIGTERM)
         assert await self._zygote.reap(pid) == 0, self._log.read_text()[-3000:]
         return found
+
+    async def _listens(self) -> bool:
+        try:
+            async with numbered.asking("http", self.places.http):
+                return True
+        except numbered.Lost:
+            return False
 
     async def _quiet(self) -> bool:
         return not any(backend.links for backend in self.backends)
@@ -139,7 +151,7 @@ def _pipeline(backend: Backend, buffer: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("sync", "kills", "longest", "spared"),
-    [("each", 250, 0.12, 0.0), ("interval", 50, 0.7, INTERVAL + SLACK)],
+    [("each", 250, 0.08, 0.0), ("interval", 50, 0.6, INTERVAL + SLACK)],
     ids=["each", "interval"],
 )
 async def test_what_was_acknowledged_survives_kills_at_any_moment(
@@ -175,7 +187,7 @@ async def test_what_was_acknowledged_survives_kills_at_any_moment(
                     f"{ledger['recovered']} in the last life"
                 )
                 assert not side.owed(spared) & lost
-                assert max(backend.taken) <= side.account.sent
+                assert max(backend.taken, default=0) <= side.account.sent
             nothing = await side.calm_life()
             assert [each["received"] for each in nothing.values()] == [0] * len(BEHIND)
-        assert len(side.account.acknowledged) > 10 * kills, "hardly anything was at stake"
+            assert len(side.account.acknowledged) > 5 * kills, "hardly anything was at stake"
