@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from common.buffer.disk import Disk
 
+from common.buffer.disk import Disk, InUse
+from common.buffer.folders import LOCK
 from common.config.gateway import Pipeline
 from common.exporters.delivery import Destination
 from common.service.ledger import DropReason, Ledger
@@ -167,9 +168,21 @@ class Shelf:
         assert self.ledger.balance() == 0
 
 
+async def free(folder: Path) -> bool:
+    """Say whether nobody has a buffer: who is torn away leaves a thread that ends a bit later."""
+    try:
+        Disk().close(Disk().lock(folder / LOCK))
+    except InUse:
+        return False
+    except FileNotFoundError:  # it is new
+        return True
+    return True
+
+
 @asynccontextmanager
 async def shelf(folder: Path, backend: Backend, **more: Any) -> AsyncIterator[Shelf]:
     document = {**buffered(backend, str(folder)), "queue_bytes": 1 << 20, **more}
+    await programs.until(lambda: free(folder / document["name"] / "0"), "nobody has the buffer")
     ledger = Ledger("p")
     pipeline = msgspec.convert(document, Pipeline)
     async with (

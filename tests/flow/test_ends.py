@@ -65,3 +65,31 @@ async def test_what_is_not_sent_when_the_grace_ends_is_counted_by_pipeline(tmp_p
     assert said["held"] == 0
     assert {line["destination"] for line in told} == {"dead"}
     assert sum(line["points"] for line in told) == said["lost"]["shutdown"]
+
+
+@pytest.mark.parametrize("sync", ["interval", "none"])
+@pytest.mark.parametrize("kind", faulty.KINDS)
+async def test_what_is_not_sent_when_the_grace_ends_is_on_disk_for_the_next_life(
+    tmp_path, kind, sync
+) -> None:
+    buffer = {"dir": str(tmp_path / "buffer"), "sync": sync, "sync_interval": 30.0}
+    async with faulty.serving(kind) as backend:
+        backend.rule = faulty.always(Hang())
+        places = Places.free()
+        document = places.document(pipeline("p", backend, buffer=buffer), grace=1.0)
+        load = numbered.Load(places.doors, numbered.Account())
+        account = load.account
+        async with victims.running(tmp_path, places, document) as victim:
+            async with load.sending():
+                await programs.until(sent(account, 50), "there was load")
+                code = await victim.end()
+            said = victim.last_words()
+        assert (said["lost"], said["delivered"]) == ({}, 0)
+        assert said["held"] == said["received"] >= len(account.acknowledged)
+        assert code == 0, "nothing is lost, so this was a good end"
+        backend.rule = faulty.FINE
+        async with victims.running(tmp_path, places, document) as victim:
+            (ledger,) = (await victim.settled()).values()
+            assert await victim.end() == 0
+    assert ledger["recovered"] == ledger["received"] == ledger["delivered"] == said["held"]
+    victims.compare(account, set(backend.taken))

@@ -23,7 +23,7 @@ from common.config.gateway import Pipeline
 from common.exporters.delivery import Destination
 from common.service.ledger import Ledger
 from common.wire import otlp
-from gateway import destinations
+from gateway import destinations, shelves
 from tests.flow import faulty, numbered
 from tests.flow.faulty import KINDS, Backend, Hang, Say
 
@@ -61,7 +61,10 @@ async def scene(backend: Backend, **more: Any) -> AsyncIterator[Scene]:
     document = {"name": "p", "output": backend.output, **more}
     ledger = Ledger("p")
     pipeline = msgspec.convert(document, Pipeline)
-    async with destinations.entering(pipeline, ledger) as destination:
+    async with (
+        shelves.keeping(0, 0) as kept,
+        destinations.entering(pipeline, ledger, shelves=kept) as destination,
+    ):
         found = Scene(backend=backend, destination=destination, ledger=ledger, given=set())
         yield found
     assert ledger.balance() == ledger.held == 0
@@ -188,14 +191,16 @@ async def test_a_name_that_leads_elsewhere_is_followed_though_the_old_place_stil
     async with faulty.serving(kind, name=NAME) as old:
         new = Backend(kind, old.port, host="127.0.0.2", name=NAME)
         await new.open()
-        async with scene(old) as found:
-            await found.give(10.0)
-            names[NAME] = new.host
-            await found.give(2 * MINUTE)
-            had = len(old.taken)
-            await found.give(MINUTE)
-            assert len(old.taken) == had
-        await new.shut()
+        try:
+            async with scene(old) as found:
+                await found.give(10.0)
+                names[NAME] = new.host
+                await found.give(2 * MINUTE)
+                had = len(old.taken)
+                await found.give(MINUTE)
+                assert len(old.taken) == had
+        finally:
+            await new.shut()
     assert set(old.taken) | set(new.taken) == found.given
 
 
