@@ -20,18 +20,15 @@ class Files:
     key: Path
 
 
-def write(
-    folder: Path, name: str, *, hours: int = 1, authority_name: str = "test authority"
-) -> Files:
-    """Make an authority, and a certificate of it for the DNS name *name*, in *folder*.
-
-    Who trusts several authorities needs them to have different names.
-    """
+def write(folder: Path, name: str, *, hours: int = 1) -> Files:
+    """Make an authority, and a certificate of it for the DNS name *name*, in *folder*."""
     authority_key, key = (
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
     )
-    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, authority_name)])
+    # Two authorities of one name could not be told apart.
+    about = f"test authority of {folder.name}"[:64]
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, about)])
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     authority = (
         _begun(issuer, issuer, authority_key.public_key())

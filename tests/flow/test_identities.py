@@ -58,7 +58,7 @@ async def nothing_was_lost(
 def signed(folder: Path, name: str, hours: int = 1) -> certificates.Files:
     """Make an authority and a certificate in a folder called *name*; 0 *hours*: it has expired."""
     (folder / name).mkdir()
-    return certificates.write(folder / name, NAME, hours=hours, authority_name=name)
+    return certificates.write(folder / name, NAME, hours=hours)
 
 
 async def test_a_certificate_that_expired_is_replaced_and_all_that_waited_arrives(
