@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from common.service import audit, otelcol
-from common.service.ledger import Ledger
+from common.service.ledger import DropReason, Ledger
 from common.service.telemetry import Reading
 
 MAX_CLOSED: Final = 1000  # accounts of pipelines that no longer exist; the oldest are merged
@@ -29,6 +29,14 @@ class Accounts:
     def of(self, pipeline: str) -> Ledger:
         """Return the account of *pipeline*, opened if there was none."""
         return self._ledgers.setdefault(pipeline, Ledger(pipeline))
+
+    @property
+    def kept_all(self) -> bool:
+        """Whether nothing was lost to the end: what is held is on disk."""
+        return all(
+            not ledger.dropped[DropReason.SHUTDOWN] and ledger.held == ledger.stored
+            for ledger in self
+        )
 
     def keep(self, names: Collection[str]) -> None:
         """Merge accounts, oldest first, of which there are too many not in *names*."""

@@ -64,16 +64,23 @@ async def serve(
     *kubeconfig*, *log_level* and *workers* win over the document. This is one process, whatever
     their number: *place* is that of a worker among several. Raises
     :class:`~common.service.settings.SettingsError` and :class:`OSError` for what the user can mend,
-    and :class:`TimeoutError` when the grace period ended before all was delivered.
+    and :class:`TimeoutError` when the grace period ended before all was delivered, or on disk.
     """
     place = Alone(environ) if place is None else place
     chosen: dict[str, Any] = {"kubeconfig": kubeconfig, "log_level": log_level, "workers": workers}
     load = partial(_load, place, partial(settings.load, config, environ=environ, **chosen))
     loaded = load()
-    accounts = Accounts()
+    accounts, kept = Accounts(), False
     try:
         async with lifecycle.stopping(loaded.config.grace) as stop:
-            await _run(loaded, load, accounts, stop, place)
+            try:
+                await _run(loaded, load, accounts, stop, place)
+            finally:
+                kept = stop.requested and accounts.kept_all
+    except TimeoutError:
+        if not kept:
+            raise
+        log.warning("the grace period is over; what was still held is on disk for the next start")
     except BaseExceptionGroup as group:
         raise lifecycle.alone(group, (SettingsError, OSError)) or group from None
     finally:

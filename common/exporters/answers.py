@@ -10,26 +10,38 @@ from email.utils import parsedate_to_datetime
 
 from common.wire import errors, protobuf
 
+MAX_GUESS = 60.0  # seconds; a date further off is more likely a clock that is wrong
 _MAX_WORDS = 300  # characters of a backend's prose that go into logs and pages
 _RETRY_INFO = b"google.rpc.RetryInfo"
 
 
-def retry_after(header: str | None, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for: a number, or a date after *now*.
+def retry_after(header: str | None, now: float, date: str | None = None) -> float | None:
+    """Return the seconds that a Retry-After header asks for: a number, or a date.
 
-    *now* is in seconds since the Unix epoch. Source: RFC 9110, 10.2.3.
+    A date is one of the sender's clock, which told *date* (the header of that name) when it
+    answered. Without that, ours has to do: *now*, in seconds since the Unix epoch. As it may be
+    wrong by an hour, such a date is not believed further than `MAX_GUESS`. Source: RFC 9110,
+    10.2.3 and 6.6.1.
     """
     if header is None:
         return None
     text = header.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
+    again = _stamp(text)
+    if again is None:
+        return None
+    said = _stamp(date.strip()) if date is not None else None
+    return max(0.0, min(MAX_GUESS, again - now) if said is None else again - said)
+
+
+def _stamp(text: str) -> float | None:
+    """Return what an HTTP date is in seconds since the Unix epoch, ``None`` if it is none."""
     try:
         date = parsedate_to_datetime(text)
-        stamp = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return max(0.0, stamp - now)
 
 
 def retry_info(status: bytes) -> float | None:

@@ -21,7 +21,6 @@ from common.wire import compression, errors
 
 _MAX_ERROR = 64 << 10  # bytes of an error body that are read; a fraction of that is shown
 _MAX_RESPONSE = 4 << 20  # bytes of any other body; OTLP's recommendation
-_RESOLVE_AGAIN = 30.0  # seconds; new replicas of a backend shall get their share
 
 # Seconds that connections serve, give or take a tenth: who keeps one sticks to one replica.
 MAX_AGE: Final = 60.0
@@ -36,6 +35,7 @@ class Answer:
     content_type: str
     retry_after: str | None
     body: bytes  # inflated; cut at a limit
+    date: str | None = None  # when the backend said so, by its clock
     headers: Mapping[str, str] = field(default_factory=dict)  # names in any case
 
     @property
@@ -121,6 +121,7 @@ class Poster:
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     retry_after=response.headers.get("Retry-After"),
+                    date=response.headers.get("Date"),
                     body=said,
                     headers=response.headers,
                 )
@@ -209,7 +210,7 @@ async def posting(
                 limit=0,  # delivery bounds the requests in flight
                 keepalive_timeout=MAX_AGE,
                 ssl=True if context is None else context,
-                ttl_dns_cache=int(_RESOLVE_AGAIN),
+                use_dns_cache=False,  # connections are rare, and a name that moved is followed
                 resolver=resolver,
             ),
             # We ask for plain answers, and inflate others ourselves, within a limit.

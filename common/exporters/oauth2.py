@@ -147,7 +147,7 @@ class Tokens(credentials.Proof):
             answer.body,
             settings,
             asked=asked,
-            after=answers.retry_after(answer.retry_after, self._unix_now()),
+            after=answers.retry_after(answer.retry_after, self._unix_now(), answer.date),
         )
 
     def _wear(self, token: Token) -> None:

@@ -76,7 +76,7 @@ def verdict(answer: http_posting.Answer, now: float) -> Verdict:
     if 200 <= answer.status < 300:
         return _delivered(answer)
     if answer.status in _RETRYABLE:
-        return Retry(answer.why, answers.retry_after(answer.retry_after, now))
+        return Retry(answer.why, answers.retry_after(answer.retry_after, now, answer.date))
     if answer.status == 413:
         return TooBig(answer.why)
     if 300 <= answer.status < 400:

@@ -90,7 +90,7 @@ def verdict_v1(answer: Answer, now: float) -> Verdict:
     if 200 <= answer.status < 300:
         return Delivered()
     if answer.status >= 500 or answer.status == 429:
-        return Retry(answer.why, answers.retry_after(answer.retry_after, now))
+        return Retry(answer.why, answers.retry_after(answer.retry_after, now, answer.date))
     if answer.status == 413:
         return TooBig(answer.why)
     if 300 <= answer.status < 400:

@@ -147,7 +147,9 @@ async def forwarding(port: int, to: int) -> AsyncIterator[None]:
         server.close()
 
 
-async def until(check: Callable[[], Any], what: str, within: float = WITHIN) -> Any:
+async def until(
+    check: Callable[[], Any], what: str, within: float = WITHIN, every: float = 0.1
+) -> Any:
     """Wait until the coroutine that *check* makes returns something true; return that."""
     end = asyncio.get_running_loop().time() + within
     while True:
@@ -155,7 +157,7 @@ async def until(check: Callable[[], Any], what: str, within: float = WITHIN) -> 
         if found:
             return found
         assert asyncio.get_running_loop().time() < end, f"not within {within} s: {what}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(every)
 
 
 async def _answers(url: str) -> bool:

@@ -45,6 +45,21 @@ def test_an_account_that_is_off_is_told_and_counted() -> None:
     assert page["pipelines"]["a"]["held"] == 5
 
 
+def test_what_is_on_disk_at_the_end_is_kept_and_what_is_in_memory_is_not() -> None:
+    accounts = Accounts()
+    ledger = accounts.of("a")
+    ledger.receive(5, {})
+    assert not accounts.kept_all
+    ledger.stored = 5
+    assert accounts.kept_all
+    accounts.of("b").receive(2, {})
+    accounts.of("b").drop(2, DropReason.REFUSED)
+    assert accounts.kept_all, "that was lost before, and told"
+    accounts.of("a").receive(1, {})
+    accounts.of("a").drop(1, DropReason.SHUTDOWN)
+    assert not accounts.kept_all
+
+
 def test_an_account_beside_the_pipelines_is_audited_too() -> None:
     accounts, off = Accounts(), [0]
     accounts.watch("fresh pods", lambda: off[0])

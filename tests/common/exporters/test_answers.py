@@ -20,12 +20,22 @@ def test_retry_after_in_seconds() -> None:
     assert [answers.retry_after(text, NOW) for text in ("0", " 120 ")] == [0.0, 120.0]
 
 
-def test_retry_after_as_a_date_counts_from_now_and_is_never_negative() -> None:
-    def date(at: float) -> str:
-        return format_datetime(datetime.fromtimestamp(at, UTC), usegmt=True)
+def date(at: float) -> str:
+    return format_datetime(datetime.fromtimestamp(at, UTC), usegmt=True)
 
-    assert answers.retry_after(date(NOW + 90), NOW) == 90.0
-    assert answers.retry_after(date(NOW - 90), NOW) == 0.0
+
+def test_retry_after_as_a_date_counts_from_the_date_of_the_answer_whatever_our_clock_says() -> None:
+    again, said = date(NOW + 90), date(NOW)
+    for ours in (NOW, NOW - 3600, NOW + 3600):
+        assert answers.retry_after(again, ours, said) == 90.0
+        assert answers.retry_after(said, ours, again) == 0.0
+
+
+@pytest.mark.parametrize("said", [None, "", "now"])
+def test_without_a_date_of_the_answer_our_clock_has_to_do_and_may_be_wrong(said) -> None:
+    assert answers.retry_after(date(NOW + 20), NOW, said) == 20.0
+    assert answers.retry_after(date(NOW - 20), NOW, said) == 0.0
+    assert answers.retry_after(date(NOW + 3600), NOW, said) == answers.MAX_GUESS
 
 
 @pytest.mark.parametrize(
