@@ -10,10 +10,15 @@ from importlib import metadata
 from urllib.parse import urlsplit
 
 from common.config import agent, gateway
-from common.exporters import otlp_grpc, otlp_http, remote_write as remote_write_client
+from common.exporters import (
+    otlp_grpc,
+    otlp_http,
+    remote_write as remote_write_client,
+    turning,
+)
 from common.exporters.outcomes import Exporter
 from common.service.settings import Problem, SettingsError
-from common.wire import remote_write
+from common.wire import remote_write, temporality
 
 _VERSION = metadata.version("headgate")
 _OTLP_USER_AGENT = f"OTel-OTLP-Exporter-python-headgate/{_VERSION}"
@@ -57,8 +62,9 @@ async def exporting(output: gateway.Output, *, now: Callable[[], float]) -> Asyn
         entering, key = _otlp(output.otlp, now), "otlp.tls"
     else:
         raise RuntimeError("BUG: an output without a destination passed the settings' checks")
+    turner = _turner(output, now())
     async with _entered(entering, key) as exporter:
-        yield exporter
+        yield exporter if turner is None else turning.TurningExporter(exporter, turner, now)
 
 
 @asynccontextmanager
@@ -155,6 +161,21 @@ def _remote_write(
         user_agent=_WRITE_USER_AGENT,
         now=now,
     )
+
+
+def _turner(output: gateway.Output, now: float) -> temporality.Turner | None:
+    """Return what brings batches to the temporality that *output* asks for."""
+    if output.remote_write is not None and output.remote_write.deltas == "accumulate":
+        state = output.remote_write.series_state
+        return temporality.Accumulator(
+            max_bytes=state.max_bytes, expiry=state.expiry, seed=secrets.randbits(64)
+        )
+    if output.otlp is not None and output.otlp.temporality == "delta":
+        state = output.otlp.series_state
+        return temporality.Differ(
+            max_bytes=state.max_bytes, expiry=state.expiry, seed=secrets.randbits(64), began=now
+        )
+    return None
 
 
 def _headers(key: str, given: Mapping[str, str], names: re.Pattern[str]) -> dict[str, str]:

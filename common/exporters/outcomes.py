@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias, final
 
 from common.config import outputs
 from common.service.ledger import DropReason
-from common.wire import otlp
+from common.wire import otlp, temporality
 
 
 @final
@@ -103,6 +103,10 @@ class Exporter(Protocol):
 
     def recognition(self) -> Recognition | None:
         """Return how it fares with known shapes; ``None`` if it does not convert."""
+        return None
+
+    def series(self) -> temporality.Stats | None:
+        """Return what is remembered of series; ``None`` if their temporality stays as it is."""
         return None
 
     def identity(self, resource: bytes, /) -> bytes | None:  # noqa: ARG002 - of who converts

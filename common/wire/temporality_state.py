@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar, final
 
 Value = TypeVar("Value")
 
-SERIES_BYTES: Final = 560  # measured: a series of a number, with its key, in all the tables
+SERIES_BYTES: Final = 430  # measured: a series of a number, with its key, in all the tables
 NAME_BYTES: Final = 150  # measured: each further order of its attributes
 NAMES: Final = 8  # of these, the most that are kept per series: n attributes have n! orders
 
