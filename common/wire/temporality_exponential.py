@@ -9,6 +9,7 @@ that is not empty.
 from __future__ import annotations
 
 import math
+from operator import add, sub
 from typing import Final, NamedTuple, TypeAlias
 
 from common.wire import temporality_shape as shape
@@ -100,12 +101,14 @@ def plus(total: Exponential, delta: Exponential) -> Exponential | None:
         _plus(total.positive, delta.positive),
         _plus(total.negative, delta.negative),
     )
-    largest = max(result.observations, result.zeros, *result.positive[1], *result.negative[1])
-    return result if largest <= _COUNT_MAX else None
+    return result if _fits(result) else None
 
 
 def minus(later: Exponential, earlier: Exponential) -> Exponential | Odd:
-    """Subtract, at the scale and threshold that both can be brought to."""
+    """Subtract, at the scale and threshold that both can be brought to.
+
+    A difference whose merged buckets are beyond 64 bits counts as a reset, too.
+    """
     later, earlier = _aligned(later, earlier)
     positive = _minus(later.positive, earlier.positive)
     negative = _minus(later.negative, earlier.negative)
@@ -113,7 +116,8 @@ def minus(later: Exponential, earlier: Exponential) -> Exponential | Odd:
     if positive is None or negative is None or zeros < 0 or count < 0:
         return Odd.RESET
     total = minus_sum(later.sum, earlier.sum)
-    return Exponential(later.scale, later.threshold, zeros, count, total, positive, negative)
+    result = Exponential(later.scale, later.threshold, zeros, count, total, positive, negative)
+    return result if _fits(result) else Odd.RESET
 
 
 def bound(index: int, scale: int) -> float:
@@ -122,6 +126,12 @@ def bound(index: int, scale: int) -> float:
         return float(2.0 ** math.ldexp(index, -scale))
     except OverflowError:
         return math.inf if index > 0 else 0.0
+
+
+def _fits(value: Exponential) -> bool:
+    """Tell whether all counts can be written."""
+    largest = max(value.observations, value.zeros, *value.positive[1], *value.negative[1])
+    return largest <= _COUNT_MAX
 
 
 def _trimmed(offset: int, counts: tuple[int, ...]) -> Buckets:
@@ -205,9 +215,9 @@ def _plus(one: Buckets, other: Buckets) -> Buckets:
         return one
     first = min(one[0], other[0])
     result = [0] * (max(one[0] + len(one[1]), other[0] + len(other[1])) - first)
-    for offset, counts in (one, other):
-        for at, count in enumerate(counts, offset - first):
-            result[at] += count
+    result[one[0] - first : one[0] - first + len(one[1])] = one[1]
+    at, end = other[0] - first, other[0] - first + len(other[1])
+    result[at:end] = map(add, result[at:end], other[1])
     return first, tuple(result)
 
 
@@ -216,11 +226,11 @@ def _minus(later: Buckets, earlier: Buckets) -> Buckets | None:
     if not earlier[1]:
         return later
     at = earlier[0] - later[0]
-    if at < 0 or at + len(earlier[1]) > len(later[1]):
+    end = at + len(earlier[1])
+    if at < 0 or end > len(later[1]):
         return None
     result = list(later[1])
-    for index, count in enumerate(earlier[1], at):
-        result[index] -= count
+    result[at:end] = map(sub, result[at:end], earlier[1])
     return None if min(result) < 0 else _trimmed(later[0], tuple(result))
 
 

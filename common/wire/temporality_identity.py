@@ -8,7 +8,8 @@ histogram, whatever its bounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import xxhash
@@ -24,20 +25,18 @@ ATTRIBUTES: Final = 7  # of NumberDataPoint; others are framed like that, too
 class Identities:
     """Digests of 128 bits, with a seed that strangers do not know."""
 
-    __slots__ = ("_known", "_seed")
+    __slots__ = ("_known", "digest")
 
     def __init__(self, seed: int, max_bytes: int) -> None:
-        self._seed = seed
+        # A partial is a C call less than a method: 0.1 µs of 2 for every point.
+        self.digest: Callable[[bytes], bytes] = partial(xxhash.xxh3_128_digest, seed=seed)
+        """Return the name of what some bytes say in this order."""
         self._known: memo.Memo[bytes, bytes] = memo.Memo(max_bytes)
 
     @property
     def size(self) -> int:
         """Bytes of digests of Resources and scopes that are remembered."""
         return self._known.size
-
-    def digest(self, data: bytes) -> bytes:
-        """Return the name of what *data* says in this order."""
-        return xxhash.xxh3_128_digest(data, self._seed)
 
     def resource(self, encoded: bytes) -> bytes:
         """Return the digest of a Resource."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, final
 
 from common.wire import (
+    errors,
     protobuf,
     temporality_exponential,
     temporality_identity,
@@ -84,7 +85,7 @@ class Points:
                     continue
                 key, series = self._recall(name, metric, attributes)
             (value,) = read(point, at)
-            if value - value != 0 or (monotonic and value < 0):
+            if value - value != 0 or (value < 0 and monotonic):
                 self._drop(Reason.INVALID_POINT)
                 continue
             step = turn(series, (name, key), value, times, _NUMBERS)
@@ -203,16 +204,19 @@ class Points:
             return None
         step = self._rule(series, value, times, kind.algebra, states.horizon)
         _, result, begin, kept, reset = step
-        states.resets += reset
+        if reset:
+            states.resets += 1
         if series is None:
             name, key = names
             new = Series(key, begin, time, kept, self._now, kind.cost(kept))
             states.begin(name, new)
-        else:
-            more = kind.cost(kept) - kind.cost(series.value) if kind.varies else 0
+        elif kind.varies:
+            more = kind.cost(kept) - kind.cost(series.value)
             states.advance(series, begin, time, kept, self._now)
             if more:
                 states.weigh(series, more)
+        else:
+            states.advance(series, begin, time, kept, self._now)
         if result is Reason.BASELINE:
             self._drop(Reason.BASELINE)
             return None
@@ -259,7 +263,11 @@ def _times(point: bytes) -> tuple[bytes, Times]:
 def _attributes(rest: bytes) -> list[bytes] | None:
     """Return the attributes of a NumberDataPoint's *rest*, ``None`` if there is more in it."""
     found: list[bytes] = []
-    for number, wire_type, _, at, end in protobuf.fields(rest):
+    try:
+        fields = protobuf.fields(rest)
+    except errors.Malformed:  # absurdly many: they are valid all the same, and read as a message
+        return None
+    for number, wire_type, _, at, end in fields:
         if number != temporality_identity.ATTRIBUTES or wire_type != protobuf.BYTES:
             return None
         found.append(rest[at:end])

@@ -36,6 +36,7 @@ class States:
     __slots__ = (
         "_names",
         "_series",
+        "_touch",
         "evictions",
         "expiries",
         "expiry",
@@ -52,6 +53,7 @@ class States:
         self.horizon = horizon
         """Nanoseconds since the Unix epoch: what began later than that was not forgotten here."""
         self._series: OrderedDict[bytes, Series[object]] = OrderedDict()
+        self._touch = self._series.move_to_end
         self._names: dict[bytes, Series[object]] = {}
         self.find = self._names.get
         """Return the series of a name, or ``None``."""
@@ -94,7 +96,7 @@ class States:
         series.last = last
         series.value = value
         series.seen = seen
-        self._series.move_to_end(series.key)
+        self._touch(series.key)
 
     def weigh(self, series: Series[object], more: int) -> None:
         """Note that *series* takes *more* bytes than before, or fewer."""

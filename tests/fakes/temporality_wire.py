@@ -96,7 +96,7 @@ class History:
 
     def counts(self, size: int) -> list[int]:
         base = self.random.choice([0, 1, self.time, self.time])
-        big = 2**64 - 1 if self.random.random() < 0.02 else 0
+        big = 2**64 - 1 if self.random.random() < 0.05 else 0
         return [max(big, base * self.random.choice([0, 1, 1])) for _ in range(size)]
 
     def composite(self, point: Any) -> None:

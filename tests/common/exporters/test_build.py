@@ -3,11 +3,13 @@
 from importlib import metadata
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from common.config import agent, gateway
+from common.config import agent, gateway, outputs
 from common.config.shared import Tls
 from common.exporters import build
-from common.exporters.outcomes import Batch, Delivered, Exporter
+from common.exporters.outcomes import Batch, Delivered, Exporter, Prepared
+from common.service.ledger import DropReason
 from common.service.settings import SettingsError
 from common.wire import compression, remote_write
 from tests.fakes import backends, points
@@ -87,6 +89,66 @@ async def test_remote_write_with_its_options() -> None:
     (series,) = remote_write.read(compression.inflate(received.body, "snappy", 1 << 20)).series
     labels = dict(series.labels)
     assert (labels["cluster"], labels["service_name"]) == ("c1", "shop")
+
+
+def sum_of(value: int, at: int, temporality: int) -> Batch:
+    request = ExportMetricsServiceRequest()
+    frame = request.resource_metrics.add()
+    frame.resource.attributes.add(key="service.name").value.string_value = "shop"
+    metric = frame.scope_metrics.add().metrics.add(name="sold")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, temporality
+    metric.sum.data_points.add(as_int=value, time_unix_nano=at * 10**9, start_time_unix_nano=5)
+    return Batch(body=request.SerializeToString(), points=1, oldest=0.0)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [{"protocol": "http"}, {"protocol": "grpc"}, {"protocol": "grpc", "grpc_client": "grpcio"}],
+)
+async def test_otlp_with_deltas(client) -> None:
+    output = otlp(endpoint="http://127.0.0.1:1", temporality="delta", **client)
+    async with exporting(output) as exporter:
+        first = exporter.prepare(sum_of(5, 10, temporality=2))
+        assert (first.batch.points, first.dropped) == (0, {DropReason.BASELINE: 1})
+        second = exporter.prepare(sum_of(7, 20, temporality=2))
+        stats = exporter.series()
+    request = ExportMetricsServiceRequest.FromString(second.batch.body)
+    metric = request.resource_metrics[0].scope_metrics[0].metrics[0]
+    assert metric.sum.aggregation_temporality == 1
+    assert metric.sum.data_points[0].as_int == 2
+    assert stats is not None
+    assert (stats.series, stats.max_bytes) == (1, 64 << 20)
+
+
+async def test_otlp_as_it_came() -> None:
+    async with exporting(otlp(endpoint="http://127.0.0.1:1")) as exporter:
+        assert exporter.series() is None
+        batch = sum_of(5, 10, temporality=2)
+        assert exporter.prepare(batch) == Prepared(batch=batch)
+
+
+async def test_remote_write_adds_deltas_up() -> None:
+    state = outputs.SeriesState(max_bytes=1 << 20, expiry=7.0)
+    output = writing(url="http://127.0.0.1:1", series_state=state)
+    async with exporting(output) as exporter:
+        exporter.prepare(sum_of(5, 10, temporality=1))
+        prepared = exporter.prepare(sum_of(7, 20, temporality=1))
+        (request,) = exporter.encode(prepared.batch).requests
+        stats = exporter.series()
+    series = remote_write.read(compression.inflate(request.body, "snappy", 1 << 20)).series
+    found = {dict(one.labels)["__name__"]: one.samples for one in series}
+    assert found["sold_total"] == ((12.0, 20_000),)
+    assert stats is not None
+    assert (stats.series, stats.max_bytes) == (1, 1 << 20)
+
+
+async def test_remote_write_drops_deltas_where_the_settings_say_so() -> None:
+    async with exporting(writing(url="http://127.0.0.1:1", deltas="drop")) as exporter:
+        assert exporter.series() is None
+        prepared = exporter.prepare(sum_of(5, 10, temporality=1))
+        encoding = exporter.encode(prepared.batch)
+    assert (prepared.dropped, encoding.requests) == ({}, ())
+    assert encoding.dropped == {DropReason.DELTA_UNSUPPORTED: 1}
 
 
 @pytest.mark.wallclock

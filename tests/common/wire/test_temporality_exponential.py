@@ -98,6 +98,13 @@ def test_counts_that_do_not_fit_do_not_add_up() -> None:
     assert exponential.plus(full, of([1.5], 0)) is None
 
 
+def test_differences_that_do_not_fit_are_resets() -> None:
+    large = 2**64 - 1
+    full = Exponential(1, 0.0, 0, 1, 1.0, (0, (large, large)), (0, ()))
+    assert exponential.minus(full, of([], 0)) is Odd.RESET
+    assert exponential.minus(full, of([1.5], 1)) != Odd.RESET
+
+
 def test_bounds_are_powers_of_the_base() -> None:
     assert [exponential.bound(n, 0) for n in (-1, 0, 1, 10)] == [0.5, 1.0, 2.0, 1024.0]
     assert exponential.bound(2, 1) == 2.0

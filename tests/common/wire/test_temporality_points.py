@@ -83,6 +83,12 @@ def test_points_with_more_to_them_are_kept_whole() -> None:
     assert found.as_double == 3.0
 
 
+def test_absurdly_many_attributes_are_as_good_as_few() -> None:
+    points = turning()
+    made = [point(2, at) + b"\x3a\x00" * 20_000 for at in (5, 6)]
+    assert [p.as_int for p in turned(points, *made)] == [2, 4]
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x19", b"\x11\x00", b"\x19" + bytes(8), b"\x19" + bytes(8) + b"\x3a\x00"]
 )

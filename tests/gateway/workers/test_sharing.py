@@ -3,14 +3,17 @@
 import msgspec
 from hypothesis import given, strategies as st
 
-from common.config import gateway
+from common.config import gateway, outputs
 from gateway.workers import sharing
 
 
 def config(bound: int) -> gateway.Gateway:
-    otlp = gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://b:1"))
+    state = outputs.SeriesState(max_bytes=bound)
+    otlp = gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://b:1", series_state=state))
     write = gateway.Output(
-        remote_write=gateway.RemoteWriteOutput(url="http://b:1", memo_bytes=bound)
+        remote_write=gateway.RemoteWriteOutput(
+            url="http://b:1", memo_bytes=bound, series_state=state
+        )
     )
     limits = gateway.Limits(
         max_in_flight_bytes=bound,
@@ -34,6 +37,12 @@ def bounds(shared: gateway.Gateway) -> set[int]:
         shared.enrichment.fresh_pod_bytes,
         *(pipeline.queue_bytes for pipeline in shared.pipelines),
         *(p.output.remote_write.memo_bytes for p in shared.pipelines if p.output.remote_write),
+        *(
+            output.series_state.max_bytes
+            for p in shared.pipelines
+            for output in (p.output.remote_write, p.output.otlp)
+            if output
+        ),
     }
 
 
