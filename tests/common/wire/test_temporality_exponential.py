@@ -127,6 +127,12 @@ def test_points_are_read_without_empty_buckets_at_the_ends() -> None:
     assert found == Exponential(-1, 0.5, 1, 9, None, (-1, (1, 0, 2)), (0, ()))
 
 
+def test_a_threshold_of_negative_zero_is_zero() -> None:
+    found = read(zero_threshold=-0.0)
+    assert found is not None
+    assert math.copysign(1, found.threshold) == 1
+
+
 @pytest.mark.parametrize(
     "fields",
     [
