@@ -115,6 +115,11 @@ class Pipeline(Section, frozen=True):
         if newest and self.output.remote_write is not None:
             why = "newest would break the order that remote write keeps to; set oldest"
             yield "buffer.order", why
+        if newest and self.output.otlp is not None and self.output.otlp.temporality == "delta":
+            why = (
+                "newest would have differences taken backwards with temporality: delta; set oldest"
+            )
+            yield "buffer.order", why
 
 
 class Agents(Section, frozen=True):
