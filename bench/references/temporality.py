@@ -232,7 +232,8 @@ class Plain:
     """An exponential histogram as counts by index, on either side."""
 
     def __init__(self, point: Any) -> None:
-        self.scale, self.threshold, self.zeros = point.scale, point.zero_threshold, point.zero_count
+        self.scale, self.zeros = point.scale, point.zero_count
+        self.threshold = point.zero_threshold + 0.0  # no negative zero
         self.sides = [
             {n: count for n, count in enumerate(side.bucket_counts, side.offset) if count}
             for side in (point.positive, point.negative)

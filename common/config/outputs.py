@@ -224,7 +224,7 @@ class Buffer(Section, frozen=True):
     segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 30)] = 16 << 20
     """Bytes of one file; disk space is reserved and freed in these steps."""
     order: Literal["oldest", "newest"] = "oldest"
-    """What is sent first when there is a backlog; remote write takes oldest only."""
+    """What is sent first when there is a backlog; oldest only for remote write and deltas."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
         """Check that there is room for more than the segment being written."""

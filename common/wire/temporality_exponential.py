@@ -55,7 +55,7 @@ def read(point: shape.ExponentialPoint) -> Exponential | None:
         return None
     return Exponential(
         point.scale,
-        point.zero_threshold,
+        point.zero_threshold + 0.0,  # no negative zero
         point.zero_count,
         point.count,
         point.sum if point.HasField("sum") else None,

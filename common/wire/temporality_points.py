@@ -6,21 +6,20 @@ Source: opentelemetry/proto/metrics/v1/metrics.proto.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from common.wire import (
     errors,
     protobuf,
-    temporality_exponential,
     temporality_identity,
+    temporality_kinds,
     temporality_shape as shape,
-    temporality_values,
 )
+from common.wire.temporality_kinds import Kind
 from common.wire.temporality_rules import Reason, Rule, Step, Times
 from common.wire.temporality_state import Series, States
-from common.wire.temporality_values import Algebra, Number
+from common.wire.temporality_values import Number
 
 # A NumberDataPoint as serializers write it: fields by number, zeros left out.
 _START, _TIME, _AS_DOUBLE, _AS_INT = 0x11, 0x19, 0x21, 0x31
@@ -34,10 +33,6 @@ _NO_TIMES: Final = (0, 0)
 
 _TAG: Final = b"\x0a"  # data_points, of every kind
 _HEADS: Final = tuple(_TAG + protobuf.varint(n) for n in range(512))
-
-_COUNT_BYTES: Final = 40  # measured: a count in a tuple
-_HISTOGRAM_BYTES: Final = 260  # measured: what is around them
-_EXPONENTIAL_BYTES: Final = 310
 
 
 class Points:
@@ -88,7 +83,7 @@ class Points:
             if value - value != 0 or (value < 0 and monotonic):
                 self._drop(Reason.INVALID_POINT)
                 continue
-            step = turn(series, (name, key), value, times, _NUMBERS)
+            step = turn(series, (name, key), value, times, temporality_kinds.NUMBERS)
             if step is None:
                 continue
             result = step[1]
@@ -111,7 +106,7 @@ class Points:
         if kind is None or value - value != 0 or (monotonic and value < 0):
             self._drop(Reason.INVALID_POINT)
             return
-        step = self._any(point, metric, value, _NUMBERS)
+        step = self._any(point, metric, value, temporality_kinds.NUMBERS)
         if step is None:
             return
         point.start_time_unix_nano, result = step[:2]
@@ -126,7 +121,7 @@ class Points:
         out: list[bytes] = []
         for data in points:
             point = shape.histogram(data)
-            self._composite(data, point, metric, out, _HISTOGRAMS)
+            self._composite(data, point, metric, out, temporality_kinds.HISTOGRAMS)
         return out
 
     def exponentials(self, points: Iterable[bytes], metric: bytes) -> list[bytes]:
@@ -134,11 +129,11 @@ class Points:
         out: list[bytes] = []
         for data in points:
             point = shape.exponential(data)
-            self._composite(data, point, metric, out, _EXPONENTIALS)
+            self._composite(data, point, metric, out, temporality_kinds.EXPONENTIALS)
         return out
 
     def _composite(
-        self, data: bytes, point: shape.Point, metric: bytes, out: list[bytes], kind: _Kind
+        self, data: bytes, point: shape.Point, metric: bytes, out: list[bytes], kind: Kind
     ) -> None:
         if point.flags & shape.NO_RECORDED_VALUE:
             self._silence(data, point, metric, out)
@@ -158,7 +153,7 @@ class Points:
         point.ClearField("max")
         _append(point, out)
 
-    def _any(self, point: shape.Point, metric: bytes, value: object, kind: _Kind) -> Step | None:
+    def _any(self, point: shape.Point, metric: bytes, value: object, kind: Kind) -> Step | None:
         """Turn a point that was read as a message; it gets a time if it has none."""
         names, series = self._named(point, metric)
         time = point.time_unix_nano = point.time_unix_nano or self._now_ns
@@ -191,7 +186,7 @@ class Points:
         names: tuple[bytes, bytes],
         value: Any,
         times: Times,
-        kind: _Kind,
+        kind: Kind,
     ) -> Step | None:
         """Apply the rule and remember; ``None`` if the point is left out, which is booked then.
 
@@ -233,21 +228,6 @@ class Points:
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """How points of one kind are read, calculated with, remembered and written."""
-
-    algebra: Algebra
-    read: Callable[[Any], Any]
-    """Returns the value of a point, ``None`` if it has none that could be."""
-    write: Callable[[Any, Any], None]
-    cost: Callable[[Any], int]
-    """Returns about how many bytes a value takes beside its series."""
-    varies: bool
-    """Whether that changes from value to value."""
-
-
 def _times(point: bytes) -> tuple[bytes, Times]:
     """Return everything in front of the value, and the times; none of them if that is not so."""
     try:
@@ -277,39 +257,3 @@ def _attributes(rest: bytes) -> list[bytes] | None:
 def _append(point: shape.Shape, out: list[bytes]) -> None:
     data = point.SerializeToString()
     out += (_TAG, protobuf.varint(len(data)), data)
-
-
-def _cost_of_histogram(value: temporality_values.Histogram) -> int:
-    return _HISTOGRAM_BYTES + len(value.bounds) + _COUNT_BYTES * len(value.counts)
-
-
-def _cost_of_exponential(value: temporality_exponential.Exponential) -> int:
-    counts = len(value.positive[1]) + len(value.negative[1])
-    return _EXPONENTIAL_BYTES + _COUNT_BYTES * counts
-
-
-def _free(_: Number) -> int:
-    return 0
-
-
-def _never(*_: object) -> None:
-    raise RuntimeError("BUG: numbers are read and written by position")
-
-
-_NUMBERS: Final = _Kind(
-    algebra=temporality_values.NUMBERS, read=_never, write=_never, cost=_free, varies=False
-)
-_HISTOGRAMS: Final = _Kind(
-    algebra=temporality_values.HISTOGRAMS,
-    read=temporality_values.read_histogram,
-    write=temporality_values.write_histogram,
-    cost=_cost_of_histogram,
-    varies=True,
-)
-_EXPONENTIALS: Final = _Kind(
-    algebra=temporality_exponential.EXPONENTIALS,
-    read=temporality_exponential.read,
-    write=temporality_exponential.write,
-    cost=_cost_of_exponential,
-    varies=True,
-)

@@ -104,6 +104,26 @@ def test_a_mistake_is_named_by_its_key(text: str, key: str) -> None:
     assert said.startswith(f"{key}: ")
 
 
+@pytest.mark.parametrize(
+    "output",
+    [
+        "remote_write: {url: 'http://x:1'}",
+        "otlp: {endpoint: 'http://x:1', temporality: delta}",
+    ],
+)
+def test_where_order_matters_the_oldest_is_sent_first(output: str) -> None:
+    pipeline = f"name: a, output: {{{output}}}, buffer: {{dir: /b, order: newest}}"
+    (problem,) = problems(f"pipelines: [{{{pipeline}}}]")
+    assert problem.startswith("pipelines[0].buffer.order")
+    assert "set oldest" in problem
+    settings.load(
+        f"pipelines: [{{{pipeline.replace('newest', 'oldest')}}}]",
+        Gateway,
+        environ={},
+        read=lambda _: "",
+    )
+
+
 def test_include_and_exclude_together_are_refused() -> None:
     (said,) = problems(
         "pipelines: [{name: a, inputs: {otlp: {namespaces: {include: [x], exclude: [y]}}},"

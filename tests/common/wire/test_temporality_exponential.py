@@ -76,6 +76,11 @@ def test_a_threshold_within_a_bucket_grows_to_its_bound() -> None:
     assert empty.threshold == 2.5
 
 
+def test_a_threshold_that_grew_takes_in_buckets_of_the_other() -> None:
+    total = exponential.plus(of([3.0], 0), of([3.5], 0, 2.5))
+    assert total == Exponential(0, 4.0, 2, 2, 6.5, (0, ()), (0, ()))
+
+
 @pytest.mark.parametrize(
     "earlier", [of([1.0, 3.0], 0), of([2.0] * 4, 0), of([0.0], 0), of([-3.0], 0), of([1e9], 0)]
 )
@@ -125,6 +130,12 @@ def test_points_are_read_without_empty_buckets_at_the_ends() -> None:
         negative={"offset": 7, "bucket_counts": [0, 0]},
     )  # fmt: skip
     assert found == Exponential(-1, 0.5, 1, 9, None, (-1, (1, 0, 2)), (0, ()))
+
+
+def test_a_threshold_of_negative_zero_is_zero() -> None:
+    found = read(zero_threshold=-0.0)
+    assert found is not None
+    assert math.copysign(1, found.threshold) == 1
 
 
 @pytest.mark.parametrize(
