@@ -253,6 +253,37 @@ async def test_kill_9_of_one_worker_under_load(tmp_path) -> None:
         assert (last["starts"], last["last_end"]) == (2, "killed by SIGKILL")
 
 
+async def test_kill_9_of_a_worker_loses_nothing_that_is_on_disk(tmp_path) -> None:
+    """With a buffer, what it had acknowledged is delivered by the worker in its place."""
+    arrivals = Arrivals()
+    async with sink.serving(arrivals, NAMES) as at:
+        told = document(at.otlp_grpc)
+        told["pipelines"][0]["buffer"] = {"dir": str(tmp_path / "buffer"), "sync": "each"}
+        async with running(tmp_path, told) as whole, clients(whole.grpc) as made:
+            victim = (await whole.workers())[0]["pid"]
+            async with asyncio.TaskGroup() as tasks:
+                load = tasks.create_task(send_all(made, 60))
+
+                async def busy() -> bool:
+                    return received(await whole.page("/debug/ledger"), "1") > 0
+
+                await programs.until(busy, "the victim takes part")
+                os.kill(victim, signal.SIGKILL)
+                await programs.until(lambda: replaced(whole, victim), "the worker is replaced")
+                await load
+
+            async def settled() -> bool:
+                return (await whole.ledger("p"))["held"] == 0
+
+            await programs.until(settled, "nothing is held")
+            page = await whole.page("/debug/ledger")
+            assert page["balance"] == 0
+            assert page["pipelines"]["p"]["dropped"] == 0
+            assert sum(arrivals.points.values()) >= sum(client.acknowledged for client in made)
+            folders = sorted(each.name for each in (tmp_path / "buffer" / "p").iterdir())
+            assert folders == ["1", "2"]
+
+
 async def replaced(whole: Whole, victim: int) -> bool:
     workers = await whole.workers()
     return workers[0]["pid"] not in {victim, None} and workers[0]["state"] == "ready"
