@@ -101,10 +101,10 @@ class Encoder:
             families.setdefault(family.name, family)
         metadata = Metadata(families, references)
         # Looked up once, not once for each series: the loop is what a series costs.
-        refer, empty = references.__getitem__, b""
+        empty = b""
         join, recall = empty.join, self.book.young.get
         out: list[bytes] = []
-        plain = samples = histograms = exemplars = 0
+        others = samples = histograms = exemplars = 0
         for start, end in frames:
             # message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; ... }
             # Three bytes tell one sample at the end, if what is in front of it are labels: that is
@@ -125,23 +125,23 @@ class Encoder:
                     known = self._find(key)
                     recall = self.book.young.get
                 if known is not None:
-                    plain += 1
-                    packed = join(map(refer, known.parts))
-                    about = metadata[known.called]
+                    packed = references[known.first] + references[known.rest]
                     size = len(packed)
-                    if size < _SHORT // 2:  # more than a hundred labels take
-                        whole = 2 + (size > 127) + size + len(sample) + len(about)
-                        out += (_SERIES[whole], _ONES[size], packed, sample, about)
-                    else:
-                        out.append(_joined(packed, [sample], about))
+                    refs = _ONES[size] if size < _SHORT else b"\x0a" + protobuf.varint(size)
+                    whole = join((refs, packed, sample, metadata[known.called]))
+                    size = len(whole)
+                    head = _SERIES[size] if size < _SHORT else b"\x2a" + protobuf.varint(size)
+                    out += (head, whole)
                     continue
+            others += 1
             part, counts = self._series(draft, start, end, references, metadata)
             recall = self.book.young.get
             out.append(part)
             samples += counts.samples
             histograms += counts.histograms
             exemplars += counts.exemplars
-        counts = Counts(samples=plain + samples, histograms=histograms, exemplars=exemplars)
+        samples += len(frames) - others
+        counts = Counts(samples=samples, histograms=histograms, exemplars=exemplars)
         # The symbols stand first in what is sent, and are complete only now.
         return V2Request(body=join([*references.symbols, *out]), counts=counts)
 
@@ -204,7 +204,7 @@ class Encoder:
         known = self.book.young.get(key) or self.book.find(key)
         if known is None:
             raise errors.Malformed(f"the series at byte {start} has no labels")
-        packed = b"".join([references[part] for part in known.parts])
+        packed = references[known.first] + references[known.rest]
         counts = Counts(samples=len(samples), histograms=len(histograms), exemplars=len(exemplars))
         return _joined(packed, samples + histograms + exemplars, metadata[known.called]), counts
 
