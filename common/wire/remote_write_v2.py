@@ -193,7 +193,9 @@ class Encoder:
             if number == 1:
                 labels.append(draft[tag_at:behind])
             elif number == 2:
-                sample = draft[at:behind].removesuffix(_NO_START)
+                sample = draft[at:behind]
+                if len(sample) == _STARTED_BYTES - 2:
+                    sample = sample.removesuffix(_NO_START)
                 samples.append(protobuf.framed(2, sample))
             elif number == 3:
                 exemplar = _exemplar(draft, at, behind, references)
