@@ -42,6 +42,14 @@ _STARTED_BYTES: Final = 25
 _PLAIN_BYTES: Final = 18
 _NO_START: Final = b"\x18\x80\x80\x80\x80\x80\x00"  # start_timestamp, 0 in six bytes
 
+# Tag and varint of six bytes, 0x10 for a timestamp, 0x18 for a start, as nearly all have them.
+_SIX_MASK: Final = b"\xff\x80\x80\x80\x80\x80\x80"
+_SIX: Final = b"\x80\x80\x80\x80\x80\x00"
+_STAMP_MASK: Final = int.from_bytes(_SIX_MASK, "big")
+_STAMP: Final = int.from_bytes(b"\x10" + _SIX, "big")
+_BOTH_MASK: Final = int.from_bytes(2 * _SIX_MASK, "big")
+_BOTH: Final = int.from_bytes(b"\x10" + _SIX + b"\x18" + _SIX, "big")
+
 # Tag and length of a TimeSeries (5), of a draft's one (1) and of labels_refs (1), by length.
 _SHORT: Final = 512
 _SERIES: Final = tuple(b"\x2a" + protobuf.varint(n) for n in range(_SHORT))
@@ -150,12 +158,15 @@ class Encoder:
         frames, described = _frames(draft)
         out: list[bytes] = []
         for start, end in frames:
-            # As above; a sample without a start stays as it is.
+            # As above, but here the inside of the sample matters: what it is cut to must be one.
             cut = end - _STARTED_BYTES
-            started = draft[cut : cut + 3] == _STARTED
-            if not started:
+            if draft[cut : cut + 3] == _STARTED:
+                usual = int.from_bytes(draft[end - 14 : end], "big") & _BOTH_MASK == _BOTH
+            else:
                 cut = end - _PLAIN_BYTES
-            if started or draft[cut : cut + 3] == _PLAIN:
+                usual = draft[cut : cut + 3] == _PLAIN
+                usual &= int.from_bytes(draft[end - 7 : end], "big") & _STAMP_MASK == _STAMP
+            if usual:
                 key = draft[start:cut]
                 if (self.book.young.get(key) or self._find(key)) is not None:
                     size = len(key) + _PLAIN_BYTES

@@ -139,6 +139,21 @@ def test_a_downgrade_is_the_draft_without_start_times(draft) -> None:
         assert found.SerializeToString() == wanted.SerializeToString()
 
 
+@pytest.mark.parametrize(
+    ("at", "start"), [(-1, 128), (0, START), (1, 2**40), (2**62, 2**20), (NOW, 0)]
+)
+def test_a_downgrade_cuts_samples_of_any_shape_where_their_start_is(at, start) -> None:
+    made = DRAFT["WriteRequest"]()
+    one = made.timeseries.add()
+    one.labels.add(name="__name__", value="a")
+    one.samples.add(value=1.5, timestamp=at, start_timestamp=start)
+    found = V1["WriteRequest"].FromString(Encoder(1 << 20).downgrade(made.SerializeToString()))
+    assert schema.strangers(found) == []
+    assert [(sample.value, sample.timestamp) for sample in found.timeseries[0].samples] == [
+        (1.5, at)
+    ]
+
+
 @settings(deadline=None, max_examples=100)
 @given(draft=drafts, data=st.data())
 def test_what_is_no_draft_is_malformed_and_nothing_else(draft, data) -> None:
