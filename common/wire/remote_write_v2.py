@@ -42,6 +42,14 @@ _STARTED_BYTES: Final = 25
 _PLAIN_BYTES: Final = 18
 _NO_START: Final = b"\x18\x80\x80\x80\x80\x80\x00"  # start_timestamp, 0 in six bytes
 
+# Tag and varint of six bytes, 0x10 for a timestamp, 0x18 for a start, as nearly all have them.
+_SIX_MASK: Final = b"\xff\x80\x80\x80\x80\x80\x80"
+_SIX: Final = b"\x80\x80\x80\x80\x80\x00"
+_STAMP_MASK: Final = int.from_bytes(_SIX_MASK, "big")
+_STAMP: Final = int.from_bytes(b"\x10" + _SIX, "big")
+_BOTH_MASK: Final = int.from_bytes(2 * _SIX_MASK, "big")
+_BOTH: Final = int.from_bytes(b"\x10" + _SIX + b"\x18" + _SIX, "big")
+
 # Tag and length of a TimeSeries (5), of a draft's one (1) and of labels_refs (1), by length.
 _SHORT: Final = 512
 _SERIES: Final = tuple(b"\x2a" + protobuf.varint(n) for n in range(_SHORT))
@@ -101,10 +109,10 @@ class Encoder:
             families.setdefault(family.name, family)
         metadata = Metadata(families, references)
         # Looked up once, not once for each series: the loop is what a series costs.
-        refer, empty = references.__getitem__, b""
+        empty = b""
         join, recall = empty.join, self.book.young.get
         out: list[bytes] = []
-        plain = samples = histograms = exemplars = 0
+        others = samples = histograms = exemplars = 0
         for start, end in frames:
             # message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; ... }
             # Three bytes tell one sample at the end, if what is in front of it are labels: that is
@@ -125,23 +133,23 @@ class Encoder:
                     known = self._find(key)
                     recall = self.book.young.get
                 if known is not None:
-                    plain += 1
-                    packed = join(map(refer, known.parts))
-                    about = metadata[known.called]
+                    packed = references[known.first] + references[known.rest]
                     size = len(packed)
-                    if size < _SHORT // 2:  # more than a hundred labels take
-                        whole = 2 + (size > 127) + size + len(sample) + len(about)
-                        out += (_SERIES[whole], _ONES[size], packed, sample, about)
-                    else:
-                        out.append(_joined(packed, [sample], about))
+                    refs = _ONES[size] if size < _SHORT else b"\x0a" + protobuf.varint(size)
+                    whole = join((refs, packed, sample, metadata[known.called]))
+                    size = len(whole)
+                    head = _SERIES[size] if size < _SHORT else b"\x2a" + protobuf.varint(size)
+                    out += (head, whole)
                     continue
+            others += 1
             part, counts = self._series(draft, start, end, references, metadata)
             recall = self.book.young.get
             out.append(part)
             samples += counts.samples
             histograms += counts.histograms
             exemplars += counts.exemplars
-        counts = Counts(samples=plain + samples, histograms=histograms, exemplars=exemplars)
+        samples += len(frames) - others
+        counts = Counts(samples=samples, histograms=histograms, exemplars=exemplars)
         # The symbols stand first in what is sent, and are complete only now.
         return V2Request(body=join([*references.symbols, *out]), counts=counts)
 
@@ -150,12 +158,15 @@ class Encoder:
         frames, described = _frames(draft)
         out: list[bytes] = []
         for start, end in frames:
-            # As above; a sample without a start stays as it is.
+            # As above, but here the inside of the sample matters: what it is cut to must be one.
             cut = end - _STARTED_BYTES
-            started = draft[cut : cut + 3] == _STARTED
-            if not started:
+            if draft[cut : cut + 3] == _STARTED:
+                usual = int.from_bytes(draft[end - 14 : end], "big") & _BOTH_MASK == _BOTH
+            else:
                 cut = end - _PLAIN_BYTES
-            if started or draft[cut : cut + 3] == _PLAIN:
+                usual = draft[cut : cut + 3] == _PLAIN
+                usual &= int.from_bytes(draft[end - 7 : end], "big") & _STAMP_MASK == _STAMP
+            if usual:
                 key = draft[start:cut]
                 if (self.book.young.get(key) or self._find(key)) is not None:
                     size = len(key) + _PLAIN_BYTES
@@ -193,7 +204,9 @@ class Encoder:
             if number == 1:
                 labels.append(draft[tag_at:behind])
             elif number == 2:
-                sample = draft[at:behind].removesuffix(_NO_START)
+                sample = draft[at:behind]
+                if len(sample) == _STARTED_BYTES - 2:
+                    sample = sample.removesuffix(_NO_START)
                 samples.append(protobuf.framed(2, sample))
             elif number == 3:
                 exemplar = _exemplar(draft, at, behind, references)
@@ -204,7 +217,7 @@ class Encoder:
         known = self.book.young.get(key) or self.book.find(key)
         if known is None:
             raise errors.Malformed(f"the series at byte {start} has no labels")
-        packed = b"".join([references[part] for part in known.parts])
+        packed = references[known.first] + references[known.rest]
         counts = Counts(samples=len(samples), histograms=len(histograms), exemplars=len(exemplars))
         return _joined(packed, samples + histograms + exemplars, metadata[known.called]), counts
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from google.protobuf import message
 from hypothesis import given, settings, strategies as st
 
 from bench.references import remote_write_v2 as reference
@@ -55,21 +56,21 @@ def usual(draw: st.DrawFn) -> bytes:
 @st.composite
 def unusual(draw: st.DrawFn) -> bytes:
     """Draw a series of anything, in the spelling of protobuf's own encoder."""
-    message = DRAFT["TimeSeries"]()
+    made = DRAFT["TimeSeries"]()
     for name, value in draw(labels()):
-        message.labels.add(name=name, value=value)
+        made.labels.add(name=name, value=value)
     for value, at, start in draw(st.lists(st.tuples(values, stamps, stamps), max_size=3)):
-        message.samples.add(value=value, timestamp=at, start_timestamp=start)
+        made.samples.add(value=value, timestamp=at, start_timestamp=start)
     for value, at in draw(st.lists(st.tuples(values, stamps), max_size=2)):
-        exemplar = message.exemplars.add(value=value, timestamp=at)
+        exemplar = made.exemplars.add(value=value, timestamp=at)
         for name, text in draw(st.lists(st.tuples(texts, texts), max_size=3)):
             exemplar.labels.add(name=name, value=text)
     for at, start in draw(st.lists(st.tuples(stamps, stamps), max_size=2)):
-        histogram = message.histograms.add(timestamp=at, start_timestamp=start, sum=1.5, schema=-2)
+        histogram = made.histograms.add(timestamp=at, start_timestamp=start, sum=1.5, schema=-2)
         histogram.count_int = 3
         histogram.positive_spans.add(offset=-1, length=2)
         histogram.positive_deltas.extend([1, 1])
-    return protobuf.framed(1, message.SerializeToString())
+    return protobuf.framed(1, made.SerializeToString())
 
 
 @st.composite
@@ -138,6 +139,21 @@ def test_a_downgrade_is_the_draft_without_start_times(draft) -> None:
         assert found.SerializeToString() == wanted.SerializeToString()
 
 
+@pytest.mark.parametrize(
+    ("at", "start"), [(-1, 128), (0, START), (1, 2**40), (2**62, 2**20), (NOW, 0)]
+)
+def test_a_downgrade_cuts_samples_of_any_shape_where_their_start_is(at, start) -> None:
+    made = DRAFT["WriteRequest"]()
+    one = made.timeseries.add()
+    one.labels.add(name="__name__", value="a")
+    one.samples.add(value=1.5, timestamp=at, start_timestamp=start)
+    found = V1["WriteRequest"].FromString(Encoder(1 << 20).downgrade(made.SerializeToString()))
+    assert schema.strangers(found) == []
+    assert [(sample.value, sample.timestamp) for sample in found.timeseries[0].samples] == [
+        (1.5, at)
+    ]
+
+
 @settings(deadline=None, max_examples=100)
 @given(draft=drafts, data=st.data())
 def test_what_is_no_draft_is_malformed_and_nothing_else(draft, data) -> None:
@@ -145,11 +161,30 @@ def test_what_is_no_draft_is_malformed_and_nothing_else(draft, data) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(broken)))
         broken[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    for work in (Encoder(1 << 20).encode, Encoder(1 << 20).downgrade):
+    encoder = Encoder(1 << 20)
+    encoder.encode(draft)  # so that there is something to be taken for
+    for work in (encoder.encode, encoder.downgrade):
         try:
-            work(bytes(broken))
+            made = work(bytes(broken))
         except errors.Malformed:
             continue
+        try:
+            wanted = DRAFT["WriteRequest"].FromString(bytes(broken))
+        except message.DecodeError:
+            continue  # the inside of samples, histograms and texts is not looked at
+        if work == encoder.encode:
+            found = read_v2(V2["Request"].FromString(made.body))
+            assert comparable(found) == comparable(read_v1(wanted))
+
+
+def test_a_name_that_goes_on_in_the_sample_is_no_name() -> None:
+    # The length of the first label reaches into what would be the sample behind it.
+    pair = protobuf.framed(1, b"__name__") + protobuf.framed(2, b"a")
+    rest = b"\x12\x17\x09" + bytes(22)
+    draft = protobuf.framed(1, b"\x0a" + protobuf.varint(len(pair) + len(rest)) + pair + rest)
+    (one,) = read_v2(encoded(draft))
+    assert comparable([one]) == comparable(read_v1(DRAFT["WriteRequest"].FromString(draft)))
+    assert (one.name, one.samples) == ("\x09" + "\x00" * 22, ())
 
 
 def test_labels_that_end_like_a_sample_are_not_taken_for_one() -> None:
