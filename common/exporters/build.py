@@ -160,6 +160,7 @@ def _remote_write(
         promote=section.promote,
         target_info=section.target_info,
         scope_labels=section.scope_labels,
+        exemplars=section.exemplars,
         max_bytes=_WRITE_BYTES,
     )
     encoder, memo_bytes = None, section.memo_bytes

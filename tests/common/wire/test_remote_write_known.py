@@ -103,6 +103,7 @@ def alike(fast, obvious, body):
     """Convert *body* both ways and compare everything that can be told apart."""
     converted = fast.convert(body, NOW)
     expected, points, dropped = obvious.convert(body, NOW)
+    assert plain.exemplars(joined(converted)) == plain.exemplars(expected)
     series, metadata = decoded(joined(converted))
     expected_series, expected_metadata = decoded(expected)
     assert series == expected_series

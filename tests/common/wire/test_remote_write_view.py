@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bench.references import remote_write as reference
+from bench.references import prompb
 from common.wire import errors, protobuf, remote_write_view
 
 texts = st.text(max_size=5)
@@ -15,7 +15,7 @@ metadata = st.lists(st.tuples(st.integers(0, 9), texts, texts, texts), max_size=
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(labels, samples), max_size=3), metadata)
 def test_what_prometheus_writes_is_read_back(series, described):
-    request = reference.WriteRequest()
+    request = prompb.WriteRequest()
     for pairs, points in series:
         added = request.timeseries.add()
         for name, value in pairs:
@@ -39,7 +39,7 @@ def test_any_bytes_are_a_request_or_malformed(body):
         remote_write_view.read(body)
     except errors.Malformed:
         return
-    assert reference.WriteRequest.FromString(body) is not None
+    assert prompb.WriteRequest.FromString(body) is not None
 
 
 @pytest.mark.parametrize(
