@@ -27,6 +27,7 @@ STALE = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
 IDENTITY = {"service.name", "service.namespace", "service.instance.id"}
 
 Labels = tuple[tuple[str, str], ...]
+Texts = dict[str, str]
 Value = tuple[float, int]  # with the start of what it counts, 0 if there is none
 
 
@@ -40,15 +41,11 @@ class Reference:
     def convert(self, body: bytes, now_ms: int) -> tuple[bytes, int, Counter[str]]:
         """Return one WriteRequest, the points it carries, and the points dropped by reason."""
         request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
-        dropped: Counter[str] = Counter()
         metadata: dict[str, tuple[int, str, str]] = {}
-        numbers: dict[Labels, dict[int, Value]] = defaultdict(dict)
-        groups: dict[tuple[str, Labels], dict[int, dict[Labels, Value]]] = defaultdict(dict)
-        natives: dict[tuple[str, Labels], dict[int, Any]] = defaultdict(dict)
-        examples: dict[Any, dict[Labels, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        gathered = Gathered(now_ms)
         infos: list[tuple[Labels, int]] = []
         for frame in request.resource_metrics:
-            newest = -1
+            gathered.newest = -1
             resource = list(frame.resource.attributes)
             for scope in frame.scope_metrics:
                 around = self._around(resource, scope.scope)
@@ -58,60 +55,57 @@ class Reference:
                         continue
                     points = getattr(metric, metric.WhichOneof("data")).data_points
                     if reason:
-                        dropped[reason] += len(points)
+                        gathered.dropped[reason] += len(points)
                         continue
                     metadata.setdefault(family, described)
                     for point in points:
-                        at = point.time_unix_nano // 1_000_000 if point.time_unix_nano else now_ms
-                        start = self._start(point, at, kind)
-                        exemplars = self._exemplars(point, at, kind)
-                        if kind is Kind.EXPONENTIAL:
-                            native = remote_write_extras.native(point, at, start, STALE)
-                            if isinstance(native, str):
-                                dropped[native] += 1
-                                continue
-                            newest = max(newest, at)
-                            labels = self._labels(family, point.attributes, *around, {})
-                            group = natives[family, labels]
-                            dropped["duplicate"] += at in group
-                            group[at] = native
-                            examples[family, labels, at] = {labels: exemplars}
-                            continue
-                        series = _series(point, kind)
-                        if series is None:
-                            dropped["invalid_point"] += 1
-                            continue
-                        newest = max(newest, at)
-                        labelled = {
-                            self._labels(family + suffix, point.attributes, *around, extra): (
-                                value,
-                                start,
-                            )
-                            for suffix, extra, value in series
-                        }
-                        if kind in {Kind.HISTOGRAM, Kind.SUMMARY}:
-                            *_, base = labelled
-                            group = groups[family, base]
-                            dropped["duplicate"] += at in group
-                            group[at] = labelled
-                            told = examples[family, base, at]
-                            told.clear()
-                            for each in exemplars:
-                                bounds = list(point.explicit_bounds)
-                                bound = remote_write_extras.bound_of(each.value, bounds)
-                                if bound is not None:
-                                    le = {"le": remote_write_text.decimal(bound)}
-                                    labels = self._labels(
-                                        f"{family}_bucket", point.attributes, *around, le
-                                    )
-                                    told[labels].append(each)
-                        else:
-                            ((labels, value),) = labelled.items()
-                            dropped["duplicate"] += at in numbers[labels]
-                            numbers[labels][at] = value
-                            examples[labels][labels] += exemplars
-            infos += self._target_info(resource, newest, now_ms)
-        return self._encode(numbers, groups, natives, infos, metadata, dropped, examples)
+                        self._point(point, (family, kind), around, gathered)
+            infos += self._target_info(resource, gathered.newest, now_ms)
+        return gathered.encode(infos, metadata)
+
+    def _point(
+        self, point: Any, called: tuple[str, Kind], around: tuple[Texts, Texts], gathered: Gathered
+    ) -> None:
+        (family, kind), dropped = called, gathered.dropped
+        at = point.time_unix_nano // 1_000_000 if point.time_unix_nano else gathered.now_ms
+        start = self._start(point, at, kind)
+        exemplars = self._exemplars(point, at, kind)
+        if kind is Kind.EXPONENTIAL:
+            native = remote_write_extras.native(point, at, start, STALE)
+            if isinstance(native, str):
+                dropped[native] += 1
+                return
+            labels = self._labels(family, point.attributes, *around, {})
+            dropped["duplicate"] += at in gathered.natives[family, labels]
+            gathered.natives[family, labels][at] = native
+            gathered.examples[family, labels, at] = {labels: exemplars}
+            gathered.newest = max(gathered.newest, at)
+            return
+        series = _series(point, kind)
+        if series is None:
+            dropped["invalid_point"] += 1
+            return
+        gathered.newest = max(gathered.newest, at)
+        labelled = {
+            self._labels(family + suffix, point.attributes, *around, extra): (value, start)
+            for suffix, extra, value in series
+        }
+        if kind in {Kind.HISTOGRAM, Kind.SUMMARY}:
+            *_, base = labelled
+            dropped["duplicate"] += at in gathered.groups[family, base]
+            gathered.groups[family, base][at] = labelled
+            told = gathered.examples[family, base, at] = defaultdict(list)
+            for each in exemplars:
+                bound = remote_write_extras.bound_of(each.value, list(point.explicit_bounds))
+                if bound is not None:
+                    le = {"le": remote_write_text.decimal(bound)}
+                    labels = self._labels(f"{family}_bucket", point.attributes, *around, le)
+                    told[labels].append(each)
+        else:
+            ((labels, value),) = labelled.items()
+            dropped["duplicate"] += at in gathered.numbers[labels]
+            gathered.numbers[labels][at] = value
+            gathered.examples[labels].setdefault(labels, []).extend(exemplars)
 
     def _start(self, point: Any, at: int, kind: Kind) -> int:
         start = point.start_time_unix_nano // 1_000_000
@@ -178,52 +172,6 @@ class Reference:
             external = dict(self.options.external_labels)
             yield self._labels("target_info", others, external, own, {}), at
 
-    def _encode(
-        self,
-        numbers: dict[Labels, dict[int, Value]],
-        groups: dict[tuple[str, Labels], dict[int, dict[Labels, Value]]],
-        natives: dict[tuple[str, Labels], dict[int, Any]],
-        infos: list[tuple[Labels, int]],
-        metadata: dict[str, tuple[int, str, str]],
-        dropped: Counter[str],
-        examples: dict[Any, dict[Labels, list[Any]]],
-    ) -> tuple[bytes, int, Counter[str]]:
-        series: dict[Labels, dict[int, Any]] = {
-            labels: dict(samples) for labels, samples in numbers.items()
-        }
-        told = {labels: list(examples[labels][labels]) for labels in numbers}
-        points = sum(map(len, numbers.values()))
-        used = {dict(labels)["__name__"] for labels in numbers}
-        taken: dict[str, set[Labels]] = defaultdict(set)
-        for (family, _), group in groups.items():
-            taken[family] |= {labels for samples in group.values() for labels in samples}
-        for (family, base), group in groups.items():
-            rivals = [taken[family + end] for end in ("_bucket", "_sum", "_count")]
-            heads = {labels for samples in group.values() for labels in samples}
-            if any(labels in taken_there for taken_there in (numbers, *rivals) for labels in heads):
-                dropped["duplicate"] += len(group)
-                continue
-            points += len(group)
-            used.add(family)
-            for at, samples in group.items():
-                for labels, value in samples.items():
-                    series.setdefault(labels, {})[at] = value
-                for labels, exemplars in examples[family, base, at].items():
-                    told.setdefault(labels, []).extend(exemplars)
-        for (family, labels), found in natives.items():
-            if labels in numbers or any(labels in there for there in taken.values()):
-                dropped["duplicate"] += len(found)
-                continue
-            points += len(found)
-            used.add(family)
-            series[labels] = dict(found)
-            for at in found:
-                told.setdefault(labels, []).extend(examples[family, labels, at][labels])
-        for labels, at in infos:
-            series.setdefault(labels, {}).setdefault(at, (1.0, 0))
-        metadata = {family: what for family, what in metadata.items() if family in used}
-        return _write_request(series, metadata, told), points, +dropped
-
     def _joined(self, attributes: Iterable[KeyValue]) -> dict[str, str]:
         labels: dict[str, str] = {}
         for pair in sorted(attributes, key=lambda pair: pair.key):
@@ -243,6 +191,63 @@ class Reference:
     ) -> Labels:
         labels = weak | self._joined(attributes) | strong | extra | {"__name__": name}
         return tuple(sorted((name, value) for name, value in labels.items() if value))
+
+
+class Gathered:
+    """What a body has, so far: samples with their starts by series, histograms by their names."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.newest = -1
+        self.dropped: Counter[str] = Counter()
+        self.numbers: dict[Labels, dict[int, Value]] = defaultdict(dict)
+        self.groups: dict[tuple[str, Labels], dict[int, dict[Labels, Value]]] = defaultdict(dict)
+        self.natives: dict[tuple[str, Labels], dict[int, Any]] = defaultdict(dict)
+        self.examples: dict[Any, dict[Labels, list[Any]]] = defaultdict(dict)
+
+    def encode(
+        self, infos: list[tuple[Labels, int]], metadata: dict[str, tuple[int, str, str]]
+    ) -> tuple[bytes, int, Counter[str]]:
+        """Return what `Reference.convert` does."""
+        series: dict[Labels, dict[int, Any]] = {
+            labels: dict(samples) for labels, samples in self.numbers.items()
+        }
+        told: dict[Labels, list[Any]] = defaultdict(list)
+        for labels in series:
+            told[labels] += self.examples[labels].get(labels, [])
+        used = {dict(labels)["__name__"] for labels in series}
+        points = sum(map(len, series.values()))
+        for (family, base), group in self._survivors():
+            points += len(group)
+            used.add(family)
+            for at, samples in group.items():
+                for labels, value in samples.items():
+                    series.setdefault(labels, {})[at] = value
+                for labels, exemplars in self.examples[family, base, at].items():
+                    told[labels] += exemplars
+        for labels, at in infos:
+            series.setdefault(labels, {}).setdefault(at, (1.0, 0))
+        metadata = {family: what for family, what in metadata.items() if family in used}
+        return _write_request(series, metadata, told), points, +self.dropped
+
+    def _survivors(self) -> Iterator[tuple[tuple[str, Labels], dict[int, dict[Labels, Any]]]]:
+        """Give what is no gauge or counter, and has no series that another has too."""
+        taken: dict[str, set[Labels]] = defaultdict(set)
+        for (family, _), group in self.groups.items():
+            taken[family] |= {labels for samples in group.values() for labels in samples}
+        for key, group in self.groups.items():
+            rivals = [taken[key[0] + end] for end in ("_bucket", "_sum", "_count")]
+            heads = {labels for samples in group.values() for labels in samples}
+            if any(labels in there for there in (self.numbers, *rivals) for labels in heads):
+                self.dropped["duplicate"] += len(group)
+            else:
+                yield key, group
+        for key, found in self.natives.items():
+            _, labels = key
+            if labels in self.numbers or any(labels in there for there in taken.values()):
+                self.dropped["duplicate"] += len(found)
+            else:
+                yield key, {at: {labels: native} for at, native in found.items()}
 
 
 def _write_request(

@@ -68,7 +68,7 @@ def native(point: Any, at: int, start: int, stale: float) -> Any:
         given = getattr(point, side)
         for n, count in enumerate(given.bucket_counts):
             # The bucket above base ** index, whose base is squared with each halving of the scale.
-            buckets[(given.offset + n) // 2 ** max(0, point.scale - 8) + 1] += count
+            buckets[(given.offset + n) // 2 ** min(max(0, point.scale - 8), 40) + 1] += count
         held += sum(buckets.values())
         before = index = 0
         for at_index in sorted(+buckets):

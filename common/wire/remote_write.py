@@ -109,22 +109,34 @@ class Converter:
             weaver = remote_write_weave.Weaver(body, parts)
             self._choose(frames, weaver)
             conversion = self._conversion(body, frames, now_ms)
-            if overridden == self._labeller.overridden and not remote_write_frames.entangled(
-                conversion, frames, weaver
+            if overridden == self._labeller.overridden and not (
+                conversion and remote_write_frames.entangled(conversion, frames, weaver)
             ):
                 return self._woven(conversion, frames, weaver, now_ms)
         # The obvious way, for a body in which nothing is known or where the parts do not go apart.
         for frame in frames:
             frame.found, frame.part = None, -1
         conversion = self._conversion(body, frames, now_ms)
+        if conversion is None:
+            return Converted(requests=(), dropped={})
         for frame in frames:
             self._announce_plain(conversion, frame, now_ms)
-        return Converted(requests=self._finished(conversion), dropped=conversion.dropped)
+        return self._finished(conversion)
 
-    def _finished(self, conversion: remote_write_points.Conversion) -> tuple[Request, ...]:
+    def _announce_plain(
+        self, conversion: remote_write_points.Conversion, frame: Frame, now_ms: int
+    ) -> None:
+        origin = frame.origin
+        if origin is not None:
+            info = origin.target_info
+            at = self._announcements.due(origin.identity, info, frame.newest, now_ms)
+            if at is not None:
+                conversion.announce(info, at)
+
+    def _finished(self, conversion: remote_write_points.Conversion) -> Converted:
         requests = conversion.finish()
         self.exemplars_dropped += conversion.exemplars_dropped
-        return requests
+        return Converted(requests=requests, dropped=conversion.dropped)
 
     def _frames(self, body: bytes, now_ms: int) -> Iterator[Frame]:
         def convert(frame: bytes) -> tuple[tuple[Request, ...], Mapping[Drop, int]]:
@@ -186,12 +198,14 @@ class Converter:
 
     def _conversion(
         self, body: bytes, frames: Sequence[Frame], now_ms: int
-    ) -> remote_write_points.Conversion:
-        """Gather what takes the plain path."""
-        conversion = remote_write_points.Conversion(self._options, len(body), now_ms)
+    ) -> remote_write_points.Conversion | None:
+        """Gather what takes the plain path, if anything does."""
+        conversion = None
         for frame in frames:
             plain = frame.found.rest if frame.found else body[frame.start : frame.end]
             if plain:
+                if conversion is None:
+                    conversion = remote_write_points.Conversion(self._options, len(body), now_ms)
                 frame.origin = self._add(conversion, protobuf.framed(1, plain))
                 frame.newest = max(frame.newest, conversion.newest)
         return conversion
@@ -211,7 +225,7 @@ class Converter:
 
     def _woven(
         self,
-        conversion: remote_write_points.Conversion,
+        conversion: remote_write_points.Conversion | None,
         frames: Sequence[Frame],
         weaver: remote_write_weave.Weaver,
         now_ms: int,
@@ -220,7 +234,8 @@ class Converter:
         dropped: dict[Drop, int] = {}
         for frame in frames:
             if frame.found is None:
-                self._announce_plain(conversion, frame, now_ms)
+                if conversion is not None:
+                    self._announce_plain(conversion, frame, now_ms)
                 continue
             for reason, points in weaver.parts[frame.part].dropped:
                 dropped[reason] = dropped.get(reason, 0) + points
@@ -231,16 +246,13 @@ class Converter:
                     group.target_info, at
                 )
         chosen = [frame.part for frame in frames if frame.part >= 0]
-        requests = self._finished(conversion)
-        for reason, points in conversion.dropped.items():
-            dropped[reason] = dropped.get(reason, 0) + points
-        return Converted(
-            requests=(
-                *requests,
-                *weaver.requests(chosen, extras, self._options.max_bytes),
-            ),
-            dropped=dropped,
-        )
+        requests = (*weaver.requests(chosen, extras, self._options.max_bytes),)
+        if conversion is not None:
+            plain = self._finished(conversion)
+            requests = (*plain.requests, *requests)
+            for reason, points in plain.dropped.items():
+                dropped[reason] = dropped.get(reason, 0) + points
+        return Converted(requests=requests, dropped=dropped)
 
     def _origin(self, resource: bytes, scope: bytes) -> Origin:
         origin = self._origins.get((resource, scope))
@@ -259,12 +271,3 @@ class Converter:
         if origin.cost != origin.accounted:  # new, or with new series
             self._origins.put(origin.key, origin, origin.cost)
             origin.accounted = origin.cost
-
-    def _announce_plain(
-        self, conversion: remote_write_points.Conversion, frame: Frame, now_ms: int
-    ) -> None:
-        origin = frame.origin
-        if origin is not None:
-            at = self._announcements.due(origin.identity, origin.target_info, frame.newest, now_ms)
-            if at is not None:
-                conversion.announce(origin.target_info, at)

@@ -31,13 +31,18 @@ class Account:
     """The account of one body of *body_bytes*; points without a time get *now_ms*."""
 
     __slots__ = (
-        "_budget", "_max_bytes", "_now_ms", "_options", "dropped", "exemplars_dropped", "newest",
+        "_max_bytes", "_now_ms", "_options", "_sample_bytes", "budget", "dropped",
+        "exemplars_dropped", "newest",
     )  # fmt: skip
 
     def __init__(self, options: Options, body_bytes: int, now_ms: int) -> None:
         self._options, self._max_bytes = options, options.max_bytes
-        self._budget = _MAX_GROWTH * body_bytes + _MAX_GROWTH_REQUESTS * options.max_bytes
         self._now_ms = now_ms
+        self._sample_bytes = remote_write_parts.SAMPLE_BYTES
+        if options.start_times:
+            self._sample_bytes += remote_write_parts.START_BYTES
+        self.budget = _MAX_GROWTH * body_bytes + _MAX_GROWTH_REQUESTS * options.max_bytes
+        """Bytes of labels that new series may still have; none may be added if it is used up."""
         self.dropped: dict[Drop, int] = {}
         """Points in no request, by reason."""
         self.exemplars_dropped = 0
@@ -50,28 +55,21 @@ class Account:
         """Whether samples have a start."""
         return self._options.start_times
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether no new series may be added any more."""
-        return self._budget <= 0
-
     def drop(self, reason: Drop, points: int = 1) -> None:
         """Count *points* as dropped."""
         self.dropped[reason] = self.dropped.get(reason, 0) + points
 
     def affords(self, size: int, family: Family) -> bool:
         """Tell whether series with about *size* bytes of labels may be added; take them in then."""
-        if self._budget <= 0 or not self.fits(size, family, samples=1):
+        room = self._max_bytes - len(family.metadata) - self._sample_bytes
+        if self.budget <= 0 or size > room:
             return False
-        self._budget -= size
+        self.budget -= size
         return True
 
     def fits(self, size: int, family: Family, samples: int) -> bool:
         """Tell whether *size* bytes of a family, and so many samples, have room in a request."""
-        each = remote_write_parts.SAMPLE_BYTES
-        if self._options.start_times:
-            each += remote_write_parts.START_BYTES
-        return size + samples * each + len(family.metadata) <= self._max_bytes
+        return size + samples * self._sample_bytes + len(family.metadata) <= self._max_bytes
 
     def moment(self, nanoseconds: int) -> tuple[int, bytes]:
         """Return a point's time as milliseconds and as a stamp."""

@@ -107,7 +107,7 @@ class Numbers:
     def _learn(self, run: bytes, place: Place) -> bytes | None:
         """Return the head for the encoded attributes in *run*; None if that is not all it holds."""
         book, origin, family = place
-        if self._account.exhausted:
+        if self._account.budget <= 0:
             return None
         head = book.layers[0].head_of_run(run, _ATTRIBUTES_TAG)
         if head is None or not self._account.affords(len(head), family):
@@ -150,7 +150,7 @@ def single_head(attributes: list[bytes], place: Place, account: Account) -> byte
     key = b"".join([protobuf.framed(_ATTRIBUTES, attribute) for attribute in attributes])
     head = book.singles.get(key)
     if head is None:
-        head = b"" if account.exhausted else book.layers[0].head(attributes)
+        head = b"" if account.budget <= 0 else book.layers[0].head(attributes)
         if not account.affords(len(head), family):
             return None
         origin.remember_single(book, key, head)

@@ -3,8 +3,10 @@
 Source: opentelemetry/proto/metrics/v1/metrics.proto. Serializers write the fields of a point in the
 order of their numbers, so its times, counts and values lie in front, eight bytes each, and what
 tells its series (attributes, bounds, flags) follows. A point written so is a *unit*: it is known by
-a key, a hash of everything but those numbers, and two units of one key differ in numbers only. A
-point with exemplars, which are never the same again, is no unit, unless it is a gauge's.
+a key, a hash of everything but those numbers, and two units of one key differ in numbers only.
+
+A histogram with exemplars is no unit: only some of its series could be told. A number with
+exemplars is one, its only series is none that a recipe could fill, and so it is never known.
 """
 
 from __future__ import annotations
@@ -25,8 +27,7 @@ START, TIME, AS_DOUBLE, AS_INT = 0x11, 0x19, 0x21, 0x31
 # ... for a histogram or a summary the count and the sum, and what follows them.
 COUNT, TOTAL, PACKED = 0x21, 0x29, 0x32
 MIN, MAX = 0x59, 0x61  # of a histogram; the only ones behind the attributes
-EXEMPLARS = 8  # of a histogram
-EXEMPLAR = 0x2A  # the tag of a number's; it follows the value if that is a double
+EXEMPLARS = 8  # the number of a histogram's
 QUANTILE, QUANTILE_VALUE = 0x09, 0x11  # inside of a ValueAtQuantile
 
 
@@ -81,13 +82,8 @@ def _summary_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
     return b"" if unit is None else unit.key
 
 
-def _sum_key(frame: bytes, at: int, end: int, seed: int) -> bytes:
-    tail = at + (27 if frame[at] == START else 18)
-    return b"" if tail < end and frame[tail] == EXEMPLAR else number_key(frame, at, end, seed)
-
-
 KEYS: Final = {  # by kind of metric; each gives nothing for a point that is no unit
-    GAUGE: number_key, SUM: _sum_key, HISTOGRAM: _histogram_key, SUMMARY: _summary_key,
+    GAUGE: number_key, SUM: number_key, HISTOGRAM: _histogram_key, SUMMARY: _summary_key,
 }  # fmt: skip
 
 

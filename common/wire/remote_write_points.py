@@ -233,7 +233,7 @@ class Conversion:
             self._account.drop(Drop.INVALID_POINT)
             return ()
         size = 0
-        if not self._account.exhausted:
+        if self._account.budget > 0:
             size = remote_write_composites.size(book.layers, attributes, len(bounds))
         if not self._account.affords(size, family):
             self._account.drop(Drop.TOO_LARGE)

@@ -16,7 +16,6 @@ from common.wire import protobuf, remote_write_places
 from common.wire.remote_write_places import (
     AS_DOUBLE,
     AS_INT,
-    EXEMPLAR,
     GAUGE,
     HISTOGRAM,
     START,
@@ -137,7 +136,7 @@ def _metric(frame: bytes, span: tuple[int, int], scope: bytes, seed: int, found:
     # Everything the points have in common: name, unit, description, metadata, temporality, scope.
     said = [scope, b"\0", frame[start:tag_at], bytes((kind,)), frame[end:stop], b"\0"]
     row = _row(frame, at, end) if kind in {GAUGE, SUM} else None
-    if row is not None and not (kind == SUM and row.has(EXEMPLAR, frame)):
+    if row is not None:
         spot.row = row
         said.append(frame[row.end : end])
         spot.seed = xxhash.xxh3_64_intdigest(b"".join(said), seed)
@@ -180,11 +179,6 @@ class Row:
     def starts(self) -> range:
         """Where each point starts, behind its tag and length."""
         return range(self.at + self.head, self.end, self.stride)
-
-    def has(self, tag: int, frame: bytes) -> bool:
-        """Say whether the value is followed by *tag* in any point."""
-        # Where nothing follows the value it is the tag of a point, and behind the last one nothing.
-        return tag in frame[self.at + self.tail : self.end : self.stride]
 
     def keys(self, frame: bytes, seed: int) -> list[bytes]:
         """Return the key of each point, as `remote_write_places.number_key` does."""
