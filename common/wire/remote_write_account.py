@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from common.wire import (
     remote_write_exemplars,
@@ -22,6 +21,12 @@ from common.wire.remote_write_terms import Drop, Options
 _MAX_GROWTH: Final = 32
 _MAX_GROWTH_REQUESTS: Final = 16
 _NS_PER_MS: Final = 1_000_000
+
+Exemplary: TypeAlias = (
+    remote_write_shape.NumberPoint
+    | remote_write_shape.HistogramPoint
+    | remote_write_shape.ExponentialPoint
+)
 
 _CUMULATIVE: Final = frozenset({Kind.COUNTER, Kind.HISTOGRAM, Kind.EXPONENTIAL, Kind.SUMMARY})
 """Kinds of points that count since a time."""
@@ -90,13 +95,19 @@ class Account:
         return remote_write_series.start(self.start_ms(nanoseconds, milliseconds, kind))
 
     def exemplars(
-        self, of: Iterable[remote_write_shape.Exemplar], milliseconds: int
+        self, point: Exemplary, milliseconds: int
     ) -> list[tuple[remote_write_shape.Exemplar, Spelt]]:
-        """Return the exemplars of a point at *milliseconds* that can be sent; count the others."""
+        """Return the exemplars of a point at *milliseconds* that can be sent; count the others.
+
+        Beside a stale marker none can be.
+        """
         if not self._options.exemplars:
             return []
+        if point.flags & remote_write_shape.NO_RECORDED_VALUE:
+            self.exemplars_dropped += len(point.exemplars)
+            return []
         found: list[tuple[remote_write_shape.Exemplar, Spelt]] = []
-        for exemplar in of:
+        for exemplar in point.exemplars:
             spelt = remote_write_exemplars.spell(exemplar, milliseconds, self._options.naming)
             if spelt is None:
                 self.exemplars_dropped += 1

@@ -120,8 +120,7 @@ class Numbers:
         book, _, family = place
         point = remote_write_shape.read_number(data)
         field = point.WhichOneof("value")
-        stale = point.flags & remote_write_shape.NO_RECORDED_VALUE
-        if stale:
+        if point.flags & remote_write_shape.NO_RECORDED_VALUE:
             value = remote_write_series.STALE
         elif field is None:
             self._account.drop(Drop.INVALID_POINT)
@@ -138,8 +137,8 @@ class Numbers:
             family.repeated.setdefault(head, []).append((milliseconds, value + start))
         else:
             family.singles[head] = value + stamp + start
-        if book.kind is Kind.COUNTER and not stale and point.exemplars:
-            spelt = [each for _, each in self._account.exemplars(point.exemplars, milliseconds)]
+        if book.kind is Kind.COUNTER and point.exemplars:
+            spelt = [each for _, each in self._account.exemplars(point, milliseconds)]
             if spelt:
                 family.exemplars.setdefault(head, []).extend(spelt)
 

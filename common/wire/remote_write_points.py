@@ -135,8 +135,8 @@ class Conversion:
             if heads:
                 at, start = self._times(point, Kind.HISTOGRAM)
                 exemplars = {}
-                if point.exemplars and not stale:
-                    exemplars = self._in_buckets(point.exemplars, at, bounds, heads)
+                if point.exemplars:
+                    exemplars = self._in_buckets(point, at, bounds, heads)
                 self._add(
                     remote_write_composites.histogram(point, heads, at, start, exemplars), place
                 )
@@ -158,7 +158,6 @@ class Conversion:
         _, _, family = place
         for data in points:
             point = remote_write_shape.read_exponential(data)
-            # Its time counts for target_info only if it is sent, so it is not taken before.
             histogram = remote_write_native.histogram(point)
             if isinstance(histogram, Drop):
                 self._account.drop(histogram)
@@ -172,8 +171,8 @@ class Conversion:
             at, _ = self._account.moment(point.time_unix_nano)
             start = self._account.start_ms(point.start_time_unix_nano, at, Kind.EXPONENTIAL)
             exemplars: list[Spelt] = []
-            if point.exemplars and not point.flags & remote_write_shape.NO_RECORDED_VALUE:
-                exemplars = [each for _, each in self._account.exemplars(point.exemplars, at)]
+            if point.exemplars:
+                exemplars = [each for _, each in self._account.exemplars(point, at)]
             native = Native(
                 milliseconds=at,
                 body=histogram + remote_write_native.times(at, start),
@@ -192,14 +191,14 @@ class Conversion:
 
     def _in_buckets(
         self,
-        exemplars: Iterable[remote_write_shape.Exemplar],
+        point: remote_write_shape.HistogramPoint,
         milliseconds: int,
         bounds: Sequence[float],
         heads: Sequence[bytes],
     ) -> dict[bytes, list[Spelt]]:
         """Return the exemplars of a histogram by the heads of their buckets, which come first."""
         found: dict[bytes, list[Spelt]] = {}
-        for exemplar, spelt in self._account.exemplars(exemplars, milliseconds):
+        for exemplar, spelt in self._account.exemplars(point, milliseconds):
             value = remote_write_exemplars.value(exemplar)
             at = None if value is None else remote_write_exemplars.bucket(value, bounds)
             if at is None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Exemplar,
     ExponentialHistogramDataPoint,
     HistogramDataPoint,
     Metric,
@@ -199,7 +200,7 @@ def exponential(name="spread", *points, temporality=2, **fields):
 def spread(positive=(1, 2), at=T, pairs=(), offset=0, negative=(), **fields):
     """Return an exponential point whose counts add up."""
     fields = {"sum": 1.5, "zero_count": 1} | fields
-    count = sum(positive) + sum(negative) + fields["zero_count"]
+    count = min(sum(positive) + sum(negative) + fields["zero_count"], 2**64 - 1)
     point = ExponentialHistogramDataPoint(
         time_unix_nano=at, attributes=attributes(pairs), **{"count": count} | fields
     )
@@ -699,6 +700,10 @@ def test_a_histogram_gives_way_to_a_gauge_called_like_one_of_its_series():
     [
         (sum_of(temporality=1), Drop.DELTA_UNSUPPORTED),
         (histogram("took", HistogramDataPoint(), temporality=1), Drop.DELTA_UNSUPPORTED),
+        (exponential("spread", spread(), temporality=1), Drop.DELTA_UNSUPPORTED),
+        (exponential("spread", spread(), temporality=0), Drop.INVALID_POINT),
+        (exponential("spread", spread(sum=None)), Drop.UNSUPPORTED_TYPE),
+        (exponential("spread", spread(pairs=[("a", "x" * 3_000_001)])), Drop.TOO_LARGE),
         (sum_of(temporality=0), Drop.INVALID_POINT),
         (gauge("日本"), Drop.UNNAMEABLE),
         (gauge("load", number(None)), Drop.INVALID_POINT),
@@ -712,6 +717,10 @@ def test_a_histogram_gives_way_to_a_gauge_called_like_one_of_its_series():
     ids=[
         "delta sum",
         "delta histogram",
+        "delta exponential histogram",
+        "exponential histogram without temporality",
+        "exponential histogram without a sum",
+        "exponential histogram with a label of 3 MB",
         "no temporality",
         "no name",
         "no value",
@@ -723,6 +732,151 @@ def test_a_histogram_gives_way_to_a_gauge_called_like_one_of_its_series():
 def test_what_cannot_be_carried_is_counted_with_a_reason(metric, reason):
     converted = convert(asked(metric))
     assert (converted.requests, converted.dropped) == ((), {reason: 1})
+
+
+def test_exemplars_go_with_counters_and_the_buckets_they_are_in_and_not_with_gauges():
+    given = [Exemplar(as_double=value, time_unix_nano=T) for value in (0.5, 1.0, 7.0, math.nan)]
+    plain = asked(
+        sum_of("hits", number(exemplars=given[:1])),
+        sum_of("level", number(exemplars=given[:1]), monotonic=False),
+        gauge("load", number(exemplars=given[:1])),
+        histogram("took", HistogramDataPoint(
+            time_unix_nano=T, count=3, bucket_counts=[1, 1, 1], explicit_bounds=[0.5, 5],
+            exemplars=given,
+        )),
+        exponential("spread", spread(exemplars=given[1:2])),
+        resource=(),
+    )  # fmt: skip
+    converter = remote_write.Converter(Options(), MIB)
+    converted = converter.convert(otlp.Encoded(plain.SerializeToString()), NOW)
+    found = exemplars(joined(converted))
+    assert {labels: [value for _, value, _ in told] for labels, told in found.items()} == {
+        (("__name__", "hits_total"),): [bits(0.5)],
+        (("__name__", "took_bucket"), ("le", "0.5")): [bits(0.5)],
+        (("__name__", "took_bucket"), ("le", "5")): [bits(1.0)],
+        (("__name__", "took_bucket"), ("le", "+Inf")): [bits(7.0)],
+        (("__name__", "spread"),): [bits(1.0)],
+    }
+    assert converter.exemplars_dropped == 1  # the one that is in no bucket
+    assert converted.dropped == {}
+
+
+def test_exemplars_change_nothing_about_samples_and_can_be_left_out():
+    def of(*exemplars):
+        return asked(sum_of("hits", number(2.5, pairs=[("a", "b")], exemplars=exemplars)))
+
+    one = Exemplar(as_int=1, time_unix_nano=T)
+    with_one, without = convert(of(one)), convert(of())
+    assert decoded(joined(with_one)) == decoded(joined(without))
+    assert with_one.requests[0].points == 1
+    assert joined(convert(of(one), Options(exemplars=False))) == joined(without)
+
+
+def test_an_exemplar_that_cannot_be_sent_is_counted_and_its_point_is_sent():
+    bare = [Exemplar(time_unix_nano=T)]
+    stale = number(None, flags=1, exemplars=[Exemplar(as_int=1)])
+    lone = HistogramDataPoint(time_unix_nano=T, count=1, exemplars=[Exemplar(as_int=1)])
+    request = asked(
+        sum_of("hits", number(exemplars=bare)), sum_of("misses", stale),
+        gauge("took.count", number()), histogram("took", lone), resource=(),
+    )  # fmt: skip
+    converter = remote_write.Converter(Options(), MIB)
+    converted = converter.convert(otlp.Encoded(request.SerializeToString()), NOW)
+    assert exemplars(joined(converted)) == {}
+    assert sum(r.points for r in converted.requests) == 3
+    assert converted.dropped == {Drop.DUPLICATE: 1}
+    assert converter.exemplars_dropped == 3
+
+
+def test_an_exponential_histogram_is_one_series_of_its_familys_name():
+    request = asked(
+        exponential("spread", spread([3, 1], at=T + 10**9), spread([2, 1]), unit="s"), resource=()
+    )
+    (converted,) = convert(request).requests
+    assert (converted.points, converted.samples) == (2, 2)
+    series, metadata = decoded(converted.body)
+    assert metadata == {"spread_seconds": (3, "", "seconds")}
+    (points,) = series.values()
+    assert [(at, count) for _, at, _, (count, _, _), _ in points] == [
+        (T // 10**6, 4),
+        (T // 10**6 + 1000, 5),
+    ]
+    assert [*series] == [(("__name__", "spread_seconds"),)]
+
+
+def test_no_series_has_samples_and_histograms_and_the_samples_stay():
+    took = HistogramDataPoint(time_unix_nano=T, count=2)
+    request = asked(
+        exponential("load", spread(), spread(pairs=[("a", "b")])), gauge("load"),
+        exponential("took.count", spread()), histogram("took", took), resource=(),
+    )  # fmt: skip
+    converted = convert(request)
+    assert converted.dropped == {Drop.DUPLICATE: 2}
+    series, _ = decoded(joined(converted))
+    assert {dict(labels)["__name__"]: len(points[0]) for labels, points in series.items()} == {
+        "load": 5,  # the one with the attribute
+        "took_bucket": 3,
+        "took_count": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("began", "said"),
+    [(T - 10**9, T // 10**6 - 1000), (T, T // 10**6), (0, 0), (T + 10**7, 0), (2**64 - 1, 0)],
+    ids=["before", "at once", "unknown", "later", "never"],
+)
+def test_what_counts_says_since_when_if_it_is_asked_to(began, said):
+    start = {"time_unix_nano": T, "start_time_unix_nano": began}
+    request = asked(
+        sum_of("hits", number(start_time_unix_nano=began)),
+        sum_of("level", number(start_time_unix_nano=began), monotonic=False),
+        gauge("load", number(start_time_unix_nano=began)),
+        histogram("took", HistogramDataPoint(count=1, sum=1, **start)),
+        summary("size", SummaryDataPoint(count=1, **start)),
+        exponential("spread", spread(start_time_unix_nano=began)),
+        resource=(),
+    )
+    series, _ = decoded(joined(convert(request, Options(start_times=True))))
+    found = {dict(labels)["__name__"]: point[2] for labels, (point,) in series.items()}
+    counting = ["hits_total", "took_bucket", "took_sum", "took_count", "size_sum", "size_count"]
+    assert found == dict.fromkeys([*counting, "spread"], said) | {"level": 0, "load": 0}
+    silent = prompb.WriteRequest.FromString(joined(convert(request)))
+    assert not any(s.start_timestamp for each in silent.timeseries for s in each.samples)
+
+
+def test_utf8_names_and_labels_are_kept():
+    request = asked(
+        sum_of("http.hits", number(pairs=[("http.path", "/"), ("日本", "x")]), unit="{hit}"),
+        resource=[("pod.name", "p"), ("service.name", "shop")],
+    )
+    for naming, name in ((Naming.UTF8, "http.hits"), (Naming.UTF8_SUFFIXES, "http.hits_total")):
+        (labels,) = series_of(request, Options(naming=naming, promote=("pod.name",)))
+        assert labels == (
+            ("__name__", name), ("http.path", "/"), ("job", "shop"), ("pod.name", "p"),
+            ("日本", "x"),
+        )  # fmt: skip
+
+
+def test_identity_is_job_and_instance_however_a_resource_is_spelled():
+    converter = remote_write.Converter(Options(), MIB)
+
+    def of(*pairs):
+        resource = asked(resource=pairs).resource_metrics[0].resource
+        return converter.identity(resource.SerializeToString())
+
+    shop = of(("service.name", "shop"), ("service.instance.id", "1"))
+    assert shop == of(("pod", "x"), ("service.instance.id", "1"), ("service.name", "shop"))
+    assert shop == of(("service.name", "shop"), ("service.instance.id", "1"))
+    others = [
+        of(("service.name", "shop"), ("service.instance.id", "2")),
+        of(("service.name", "shop")),
+        of(("service.instance.id", "shop")),
+        of(("service.namespace", "a"), ("service.name", "shop"), ("service.instance.id", "1")),
+        of(),
+    ]
+    assert len({shop, *others}) == 6
+    with pytest.raises(errors.Malformed):
+        converter.identity(b"\xff")
 
 
 def test_metadata_describe_every_family():
