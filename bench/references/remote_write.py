@@ -132,6 +132,8 @@ class Reference:
             temporality = getattr(metric, data).aggregation_temporality
             if temporality != 2:
                 reason = "delta_unsupported" if temporality == 1 else "invalid_point"
+            elif kind is Kind.EXPONENTIAL and not self.options.native_histograms:
+                reason = "unsupported_type"
         word = {Kind.SUM: "gauge", Kind.EXPONENTIAL: "histogram"}.get(kind, kind.value)
         for pair in metric.metadata:
             hint = pair.value.string_value

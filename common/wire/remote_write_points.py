@@ -47,11 +47,11 @@ def series_of_target_info(head: bytes, milliseconds: int) -> bytes:
 class Conversion:
     """One body on its way: the series gathered so far, and what was dropped."""
 
-    __slots__ = ("_account", "_max_bytes", "_numbers", "_sheaf")
+    __slots__ = ("_account", "_max_bytes", "_natives", "_numbers", "_sheaf")
 
     def __init__(self, options: Options, body_bytes: int, now_ms: int) -> None:
         self._sheaf = remote_write_requests.Sheaf()
-        self._max_bytes = options.max_bytes
+        self._max_bytes, self._natives = options.max_bytes, options.native_histograms
         self._account = Account(options, body_bytes, now_ms)
         self._numbers = remote_write_numbers.Numbers(self._account)
 
@@ -82,6 +82,8 @@ class Conversion:
             return
         points = getattr(metric, data)
         kind = remote_write_catalogue.kind(data, points)
+        if kind is Kind.EXPONENTIAL and not self._natives:
+            kind = Drop.UNSUPPORTED_TYPE
         if isinstance(kind, Drop):
             self._account.drop(kind, len(points.data_points))
             return

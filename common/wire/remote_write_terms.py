@@ -15,7 +15,8 @@ class Drop(StrEnum):
     DELTA_UNSUPPORTED = "delta_unsupported"
     """A Sum or a histogram of delta temporality: remote write has no deltas."""
     UNSUPPORTED_TYPE = "unsupported_type"
-    """An exponential histogram without a sum, or coarser than native histograms can be."""
+    """An exponential histogram that is not wanted, has no sum, or is too coarse for a native one.
+    """
     UNNAMEABLE = "unnameable"
     """The metric's name has no character that Prometheus could take."""
     INVALID_POINT = "invalid_point"
@@ -44,6 +45,8 @@ class Options:
     """Send the scope as ``otel_scope_name`` and ``otel_scope_version``."""
     exemplars: bool = True
     """Send the exemplars of monotonic sums and of histograms."""
+    native_histograms: bool = True
+    """Send exponential histograms; else they are dropped as of an unsupported type."""
     start_times: bool = False
     """Give each sample a field 3, ``start_timestamp``, as remote write 2.0 has it: milliseconds, or
     0 where there is none, as in gauges; native histograms their field 17 where there is one."""

@@ -402,6 +402,7 @@ options = st.builds(
     target_info=st.booleans(),
     scope_labels=st.booleans(),
     exemplars=st.booleans(),
+    native_histograms=st.sampled_from([True, True, True, False]),
     start_times=st.booleans(),
 )
 
@@ -802,6 +803,13 @@ def test_an_exponential_histogram_is_one_series_of_its_familys_name():
         (T // 10**6 + 1000, 5),
     ]
     assert [*series] == [(("__name__", "spread_seconds"),)]
+
+
+def test_exponential_histograms_that_are_not_wanted_are_dropped_and_counted():
+    request = asked(exponential("spread", spread(), spread()), gauge("load"))
+    converted = convert(request, Options(native_histograms=False))
+    assert converted.dropped == {Drop.UNSUPPORTED_TYPE: 2}
+    assert len(remote_write.read(joined(converted)).series) == 1
 
 
 def test_no_series_has_samples_and_histograms_and_the_samples_stay():
