@@ -43,24 +43,28 @@ class Arrivals:
         """Count the OTLP points that a prometheus.WriteRequest carries; raises Malformed.
 
         A histogram or summary is one point whose ``_count`` series stands for it, the family's type
-        is in the request's metadata; ``target_info`` is no point of anybody.
+        is in the request's metadata; a native histogram is one by itself; ``target_info`` is no
+        point of anybody.
         """
         request = remote_write.read(body)
         kinds = {m.family: m.kind for m in request.metadata}
         count = samples = 0
         for series in request.series:
-            samples += len(series.samples)
+            samples += len(series.samples) + len(series.histograms)
             labels = dict(series.labels)
             name = labels.pop("__name__")
+            count += len(series.histograms)
             count += len(series.samples) * stands_for_a_point(name, kinds)
-            _, value = series.samples[-1][::-1]
+            values = [*[each.count for each in series.histograms], *[v for v, _ in series.samples]]
+            if not values:
+                continue
             self.examples.append(
                 Example(
                     pipeline=pipeline,
                     metric=name,
                     resource=(),
                     labels=tuple(sorted(labels.items())),
-                    value=f"{value:g}",
+                    value=f"{values[-1]:g}",
                 )
             )
         self.points[pipeline] = self.points.get(pipeline, 0) + count

@@ -170,6 +170,9 @@ class RemoteWriteOutput(Section, frozen=True):
     """Send the scope as otel_scope_name and otel_scope_version."""
     exemplars: bool = True
     """Send exemplars."""
+    native_histograms: bool = True
+    """Send exponential histograms; a Prometheus that has them disabled takes nothing beside them.
+    """
     deltas: Literal["accumulate", "drop"] = "accumulate"
     """``accumulate``: deltas are added up to totals; ``drop``: they are dropped and counted."""
     series_state: SeriesState = SeriesState()

@@ -160,6 +160,8 @@ def _remote_write(
         promote=section.promote,
         target_info=section.target_info,
         scope_labels=section.scope_labels,
+        exemplars=section.exemplars,
+        native_histograms=section.native_histograms,
         max_bytes=_WRITE_BYTES,
     )
     encoder, memo_bytes = None, section.memo_bytes

@@ -88,6 +88,7 @@ class Recognition:
     evictions: int  # senders forgotten for lack of room
     size: int  # bytes remembered
     max_bytes: int
+    exemplars_dropped: int = 0  # that should have been sent with their points, and were not
 
 
 @final

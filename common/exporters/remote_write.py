@@ -74,7 +74,13 @@ class RemoteWriteExporter(Exporter):
             evictions=known.senders.evictions + (book.evictions if book else 0),
             size=known.senders.size + (book.size if book else 0),
             max_bytes=known.senders.max_bytes + (book.max_bytes if book else 0),
+            exemplars_dropped=self._converter.exemplars_dropped,
         )
+
+    @override
+    def identity(self, resource: bytes, /) -> bytes:
+        """Return job and instance, which tell the series of a Resource from those of others."""
+        return self._converter.identity(resource)
 
     @override
     def encode(self, batch: Batch) -> Encoding:

@@ -1,4 +1,4 @@
-"""OTLP metrics in, Prometheus remote write 1.0 requests out: gauges, sums, histograms, summaries.
+"""OTLP metrics in, Prometheus remote write 1.0 requests out: every kind of metric that has a form.
 
 Sources: remote write 1.0; OpenTelemetry's "Prometheus and OpenMetrics compatibility";
 opentelemetry/proto/metrics/v1/metrics.proto. This module is the front of its room and converts data
@@ -13,22 +13,23 @@ Law: the points of all requests plus the points dropped are the points of the bo
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Final, final
+from typing import Final
 
 from common.wire import (
     memo,
     otlp,
     protobuf,
+    remote_write_announcements,
     remote_write_catalogue,
+    remote_write_frames,
     remote_write_labels,
     remote_write_points,
     remote_write_shape,
     remote_write_weave,
 )
 from common.wire.prometheus_names import Naming
-from common.wire.remote_write_known import Found, Group, Known, Way
+from common.wire.remote_write_frames import Frame
+from common.wire.remote_write_known import Group, Known, Way
 from common.wire.remote_write_origins import Origin
 from common.wire.remote_write_requests import Converted, Request
 from common.wire.remote_write_terms import Drop, Options
@@ -45,24 +46,7 @@ __all__ = [
     "read",
 ]
 
-_TARGET_INFO_MS: Final = 60_000  # between two of one job and instance
-
-
-@final
-@dataclass(slots=True, eq=False)
-class _Frame:
-    """A ResourceMetrics of a body: where it is, and what is known of it.
-
-    Its Resource is one and comes first, if there is any, as `otlp.splice` sees to.
-    """
-
-    start: int
-    end: int
-    resource: bytes
-    found: Found | None
-    part: int = -1  # its place among the parts, if it has one and that is used
-    origin: Origin | None = None  # of what took the plain path
-    newest: int = -1  # milliseconds of its newest point
+_IDENTITY_BYTES: Final = 300  # of Python objects around a remembered identity
 
 
 class Converter:
@@ -74,23 +58,43 @@ class Converter:
     """
 
     __slots__ = (
-        "_announced", "_catalogue", "_labeller", "_max_origin", "_options", "_origins", "known",
+        "_announcements", "_catalogue", "_identities", "_labeller", "_max_origin", "_options",
+        "_origins", "exemplars_dropped", "known",
     )  # fmt: skip
 
     def __init__(self, options: Options, memo_bytes: int, seed: int = 0) -> None:
         self._options = options
-        self._labeller = remote_write_labels.Labeller(memo_bytes // 16)
+        self._labeller = remote_write_labels.Labeller(
+            memo_bytes // 16, options.naming, started=options.start_times
+        )
         self._catalogue = remote_write_catalogue.Catalogue(options.naming, memo_bytes // 32)
         self._max_origin = memo_bytes // 8  # one being filled may exceed the memo by this
         self._origins: memo.Memo[tuple[bytes, bytes], Origin] = memo.Memo(memo_bytes // 8)
-        self._announced: memo.Memo[tuple[str, str], int] = memo.Memo(memo_bytes // 32)
-        self.known = Known(memo_bytes * 3 // 4, options.max_bytes, seed)
+        self._identities: memo.Memo[bytes, bytes] = memo.Memo(memo_bytes // 64)
+        self._announcements = remote_write_announcements.Announcements(memo_bytes // 64)
+        self.exemplars_dropped = 0
+        """Exemplars of points that were sent or not, which should have been sent and were not."""
+        self.known = Known(
+            memo_bytes * 3 // 4, options.max_bytes, seed, started=options.start_times
+        )
         """The recipes, for their counters."""
 
     @property
     def origins(self) -> memo.Memo[tuple[bytes, bytes], Origin]:
         """The memo of what takes the plain path, for its counters."""
         return self._origins
+
+    def identity(self, resource: bytes) -> bytes:
+        """Return job and instance of an encoded Resource, which tell its series from others'.
+
+        What has one identity may have series in common, and must be sent in order. Raises
+        `errors.Malformed` if *resource* is none.
+        """
+        found = self._identities.get(resource)
+        if found is None:
+            found = "\0".join(self._origin(resource, b"").identity).encode()
+            self._identities.put(resource, found, _IDENTITY_BYTES + len(resource) + len(found))
+        return found
 
     def convert(self, body: otlp.Encoded, now_ms: int) -> Converted:
         """Convert a request; points without a timestamp get *now_ms*, milliseconds since 1970.
@@ -105,19 +109,36 @@ class Converter:
             weaver = remote_write_weave.Weaver(body, parts)
             self._choose(frames, weaver)
             conversion = self._conversion(body, frames, now_ms)
-            if overridden == self._labeller.overridden and not _entangled(
-                conversion, frames, weaver
+            if overridden == self._labeller.overridden and not (
+                conversion and remote_write_frames.entangled(conversion, frames, weaver)
             ):
                 return self._woven(conversion, frames, weaver, now_ms)
         # The obvious way, for a body in which nothing is known or where the parts do not go apart.
         for frame in frames:
             frame.found, frame.part = None, -1
         conversion = self._conversion(body, frames, now_ms)
+        if conversion is None:
+            return Converted(requests=(), dropped={})
         for frame in frames:
             self._announce_plain(conversion, frame, now_ms)
-        return Converted(requests=conversion.finish(), dropped=conversion.dropped)
+        return self._finished(conversion)
 
-    def _frames(self, body: bytes, now_ms: int) -> Iterator[_Frame]:
+    def _announce_plain(
+        self, conversion: remote_write_points.Conversion, frame: Frame, now_ms: int
+    ) -> None:
+        origin = frame.origin
+        if origin is not None:
+            info = origin.target_info
+            at = self._announcements.due(origin.identity, info, frame.newest, now_ms)
+            if at is not None:
+                conversion.announce(info, at)
+
+    def _finished(self, conversion: remote_write_points.Conversion) -> Converted:
+        requests = conversion.finish()
+        self.exemplars_dropped += conversion.exemplars_dropped
+        return Converted(requests=requests, dropped=conversion.dropped)
+
+    def _frames(self, body: bytes, now_ms: int) -> Iterator[Frame]:
         def convert(frame: bytes) -> tuple[tuple[Request, ...], Mapping[Drop, int]]:
             conversion = remote_write_points.Conversion(self._options, len(frame), now_ms)
             self._add(conversion, protobuf.framed(1, frame))
@@ -136,14 +157,14 @@ class Converter:
                     size, at = protobuf.read_varint(body, start + 1)
                     resource = body[at : at + size]
                 found = self.known.find(view[start:end], resource, start, way)
-            yield _Frame(start, end, resource, found)
+            yield Frame(start, end, resource, found)
 
     def _group(self, resource: bytes) -> Group:
         origin = self._origin(resource, b"")
         key = (origin.identity, tuple(origin.promoted.items()))
         return Group(key=key, identity=origin.identity, target_info=origin.target_info)
 
-    def _choose(self, frames: Sequence[_Frame], weaver: remote_write_weave.Weaver) -> None:
+    def _choose(self, frames: Sequence[Frame], weaver: remote_write_weave.Weaver) -> None:
         """Leave to the plain path what must go together there.
 
         Frames of one group may share series. Each after the other is fine if all of them are known
@@ -151,8 +172,8 @@ class Converter:
         freed from duplicates by the plain path.
         """
         at = -1
-        groups: dict[Hashable, list[_Frame]] = {}
-        strangers: list[_Frame] = []
+        groups: dict[Hashable, list[Frame]] = {}
+        strangers: list[Frame] = []
         for frame in frames:
             if frame.found is None:
                 strangers.append(frame)
@@ -168,7 +189,7 @@ class Converter:
             if members is not None:
                 members.append(frame)
         for members in groups.values():
-            if len(members) > 1 and not _in_order(members, weaver):
+            if len(members) > 1 and not remote_write_frames.in_order(members, weaver):
                 for frame in members:
                     frame.found, frame.part = None, -1
 
@@ -176,13 +197,15 @@ class Converter:
         return group.identity if self._labeller.overridden else group.key
 
     def _conversion(
-        self, body: bytes, frames: Sequence[_Frame], now_ms: int
-    ) -> remote_write_points.Conversion:
-        """Gather what takes the plain path."""
-        conversion = remote_write_points.Conversion(self._options, len(body), now_ms)
+        self, body: bytes, frames: Sequence[Frame], now_ms: int
+    ) -> remote_write_points.Conversion | None:
+        """Gather what takes the plain path, if anything does."""
+        conversion = None
         for frame in frames:
             plain = frame.found.rest if frame.found else body[frame.start : frame.end]
             if plain:
+                if conversion is None:
+                    conversion = remote_write_points.Conversion(self._options, len(body), now_ms)
                 frame.origin = self._add(conversion, protobuf.framed(1, plain))
                 frame.newest = max(frame.newest, conversion.newest)
         return conversion
@@ -202,8 +225,8 @@ class Converter:
 
     def _woven(
         self,
-        conversion: remote_write_points.Conversion,
-        frames: Sequence[_Frame],
+        conversion: remote_write_points.Conversion | None,
+        frames: Sequence[Frame],
         weaver: remote_write_weave.Weaver,
         now_ms: int,
     ) -> Converted:
@@ -211,27 +234,25 @@ class Converter:
         dropped: dict[Drop, int] = {}
         for frame in frames:
             if frame.found is None:
-                self._announce_plain(conversion, frame, now_ms)
+                if conversion is not None:
+                    self._announce_plain(conversion, frame, now_ms)
                 continue
             for reason, points in weaver.parts[frame.part].dropped:
                 dropped[reason] = dropped.get(reason, 0) + points
             group = frame.found.group
-            at = self._due(group.identity, group.target_info, frame.newest, now_ms)
+            at = self._announcements.due(group.identity, group.target_info, frame.newest, now_ms)
             if at is not None:
                 extras[frame.part] = remote_write_points.series_of_target_info(
                     group.target_info, at
                 )
         chosen = [frame.part for frame in frames if frame.part >= 0]
-        requests = conversion.finish()
-        for reason, points in conversion.dropped.items():
-            dropped[reason] = dropped.get(reason, 0) + points
-        return Converted(
-            requests=(
-                *requests,
-                *weaver.requests(chosen, extras, self._options.max_bytes),
-            ),
-            dropped=dropped,
-        )
+        requests = (*weaver.requests(chosen, extras, self._options.max_bytes),)
+        if conversion is not None:
+            plain = self._finished(conversion)
+            requests = (*plain.requests, *requests)
+            for reason, points in plain.dropped.items():
+                dropped[reason] = dropped.get(reason, 0) + points
+        return Converted(requests=requests, dropped=dropped)
 
     def _origin(self, resource: bytes, scope: bytes) -> Origin:
         origin = self._origins.get((resource, scope))
@@ -250,50 +271,3 @@ class Converter:
         if origin.cost != origin.accounted:  # new, or with new series
             self._origins.put(origin.key, origin, origin.cost)
             origin.accounted = origin.cost
-
-    def _announce_plain(
-        self, conversion: remote_write_points.Conversion, frame: _Frame, now_ms: int
-    ) -> None:
-        origin = frame.origin
-        if origin is not None:
-            at = self._due(origin.identity, origin.target_info, frame.newest, now_ms)
-            if at is not None:
-                conversion.announce(origin.target_info, at)
-
-    def _due(
-        self, identity: tuple[str, str], target_info: bytes, newest: int, now_ms: int
-    ) -> int | None:
-        """Return when the ``target_info`` of a resource that has points is to be sent, if it is.
-
-        Not if it was sent a moment ago. A time in the future counts as now: a client whose clock is
-        a year ahead would otherwise silence its target_info for a year, for time must not go
-        backwards in a series.
-        """
-        if not target_info or newest < 0:
-            return None
-        at = min(newest, now_ms)
-        last = self._announced.get(identity)
-        if last is not None and at < last + _TARGET_INFO_MS:
-            return None
-        self._announced.put(identity, at, 300 + sum(map(len, identity)))
-        return at
-
-
-def _in_order(members: Sequence[_Frame], weaver: remote_write_weave.Weaver) -> bool:
-    if any(frame.part < 0 or (frame.found and frame.found.rest) for frame in members):
-        return False
-    parts = sorted([frame.part for frame in members])
-    return all(weaver.newest[a] < weaver.oldest[b] for a, b in pairwise(parts))
-
-
-def _entangled(
-    conversion: remote_write_points.Conversion,
-    frames: Sequence[_Frame],
-    weaver: remote_write_weave.Weaver,
-) -> bool:
-    """Say whether the rest of a frame has series that its known part has too."""
-    rests = [frame.part for frame in frames if frame.found and frame.found.rest]
-    if not rests:
-        return False
-    heads = conversion.heads()
-    return any(not heads.isdisjoint(weaver.parts[part].heads()) for part in rests)

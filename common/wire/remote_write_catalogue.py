@@ -40,16 +40,18 @@ The slot of a sum and a count stays empty. They have one so that an attribute ca
 everywhere: otherwise points that differ in it alone would share their buckets.
 """
 
+_WORDS: Final = {Kind.SUM: "gauge", Kind.EXPONENTIAL: "histogram"}
+"""MetricTypes that are called otherwise than their kind."""
+
 _HINTS: Final = {
     Kind.GAUGE: frozenset({"unknown", "info", "stateset"}),
     Kind.SUM: frozenset({"unknown", "info", "stateset"}),
 }
 """What ``prometheus.type`` may say beyond the OTLP kind; a scraper notes there what it had read."""
 
-_ALWAYS: Final[Mapping[remote_write_shape.Data, Kind | Drop]] = {
+_ALWAYS: Final[Mapping[remote_write_shape.Data, Kind]] = {
     "gauge": Kind.GAUGE,
     "summary": Kind.SUMMARY,
-    "exponential_histogram": Drop.UNSUPPORTED_TYPE,
 }
 
 _OVERHEAD: Final = 1_500  # bytes of Python objects around an entry
@@ -105,6 +107,8 @@ def kind(data: remote_write_shape.Data, points: remote_write_shape.Content) -> K
     match points.aggregation_temporality:
         case remote_write_shape.CUMULATIVE if data == "histogram":
             return Kind.HISTOGRAM
+        case remote_write_shape.CUMULATIVE if data == "exponential_histogram":
+            return Kind.EXPONENTIAL
         case remote_write_shape.CUMULATIVE:
             return Kind.COUNTER if points.is_monotonic else Kind.SUM
         case remote_write_shape.DELTA:
@@ -115,7 +119,7 @@ def kind(data: remote_write_shape.Data, points: remote_write_shape.Content) -> K
 
 def _type(kind: Kind, hints: Sequence[bytes]) -> int:
     """Return the number of the MetricType."""
-    word = "gauge" if kind is Kind.SUM else kind.value
+    word = _WORDS.get(kind, kind.value)
     for hint in hints if kind in _HINTS else ():
         try:
             pair = common_pb2.KeyValue.FromString(hint)

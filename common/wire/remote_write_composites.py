@@ -8,13 +8,14 @@ Source: opentelemetry/proto/metrics/v1/metrics.proto and the compatibility speci
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
 from common.wire import remote_write_series, remote_write_shape, remote_write_text
+from common.wire.remote_write_exemplars import Spelt
 from common.wire.remote_write_labels import Layers
-from common.wire.remote_write_requests import Composite
+from common.wire.remote_write_parts import Composite
 
 _INFINITY: Final = float("inf")
 
@@ -61,11 +62,15 @@ def heads(
 
 
 def histogram(
-    point: remote_write_shape.HistogramPoint, heads: tuple[bytes, ...], milliseconds: int
+    point: remote_write_shape.HistogramPoint,
+    heads: tuple[bytes, ...],
+    milliseconds: int,
+    start: bytes,
+    exemplars: Mapping[bytes, Sequence[Spelt]],
 ) -> Composite:
     """Return the samples of a histogram: cumulative buckets, the sum if there is one, the count."""
     if point.flags & remote_write_shape.NO_RECORDED_VALUE:
-        return stale(heads, milliseconds)
+        return stale(heads, milliseconds, start)
     # Behind the buckets with a bound follow +Inf, which is the count whatever the buckets say, the
     # sum and the count.
     buckets = list(accumulate(point.bucket_counts))[: len(heads) - 3]
@@ -75,30 +80,43 @@ def histogram(
     else:
         heads = (*heads[:-2], heads[-1])
     values.append(point.count)
-    return _composite(heads, values, milliseconds)
+    return Composite(
+        milliseconds=milliseconds,
+        heads=heads,
+        values=_packed(values),
+        start=start,
+        exemplars=exemplars,
+    )
 
 
 def summary(
-    point: remote_write_shape.SummaryPoint, heads: tuple[bytes, ...], milliseconds: int
+    point: remote_write_shape.SummaryPoint,
+    heads: tuple[bytes, ...],
+    milliseconds: int,
+    start: bytes,
 ) -> Composite:
     """Return the samples of a summary: quantiles, the sum, the count."""
     if point.flags & remote_write_shape.NO_RECORDED_VALUE:
-        return stale(heads, milliseconds)
+        return stale(heads, milliseconds, start)
     values = [entry.value for entry in point.quantile_values]
-    return _composite(heads, [*values, point.sum, point.count], milliseconds)
+    return Composite(
+        milliseconds=milliseconds,
+        heads=heads,
+        values=_packed([*values, point.sum, point.count]),
+        start=start,
+    )
 
 
-def stale(heads: tuple[bytes, ...], milliseconds: int) -> Composite:
+def stale(heads: tuple[bytes, ...], milliseconds: int, start: bytes) -> Composite:
     """Return stale markers for every series, a ``_sum`` that may never have been included.
 
     A point without recorded values does not tell whether it would have had a sum; a marker too many
     harms nobody, one too few leaves a series that looks alive for five minutes.
     """
     values = (remote_write_series.STALE,) * len(heads)
-    return Composite(milliseconds=milliseconds, heads=heads, values=values)
+    return Composite(milliseconds=milliseconds, heads=heads, values=values, start=start)
 
 
-def _composite(heads: tuple[bytes, ...], values: Sequence[float], milliseconds: int) -> Composite:
+def _packed(values: Sequence[float]) -> tuple[bytes, ...]:
     packed = struct.pack(f"<{len(values)}d", *values)
-    split = tuple([packed[at : at + 8] for at in range(0, len(packed), 8)])
-    return Composite(milliseconds=milliseconds, heads=heads, values=split)
+    return tuple([packed[at : at + 8] for at in range(0, len(packed), 8)])

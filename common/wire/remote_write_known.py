@@ -95,14 +95,18 @@ class Found:
 class Known:
     """Up to *max_bytes* of recipes. *seed* is a secret number of 64 bits.
 
+    Samples have a start if *started*.
+
     ``recognised`` counts frames that had a known shape, ``rearranged`` those whose points were
     found one by one, ``learnt`` the recipes ever made.
     """
 
-    def __init__(self, max_bytes: int, max_template: int, seed: int) -> None:
+    def __init__(
+        self, max_bytes: int, max_template: int, seed: int, *, started: bool = False
+    ) -> None:
         self.senders: memo.Memo[bytes, Sender] = memo.Memo(max_bytes)
         self.recognised = self.rearranged = self.learnt = 0
-        self._max_template, self._seed = max_template, seed
+        self._max_template, self._seed, self._started = max_template, seed, started
         # Replicas have the same metrics. That they share what describes them saves memory, and the
         # time to look at it again in each frame.
         self._families: memo.Memo[Families, Families] = memo.Memo(max_bytes // 16)
@@ -182,7 +186,7 @@ class Known:
         way: Way,
     ) -> Recipe | None:
         lesson = remote_write_recipe.learn(
-            frame, walked, way.convert, self._max_template, self._seed
+            frame, walked, way.convert, self._max_template, self._seed, started=self._started
         )
         if lesson is None:
             return None

@@ -21,6 +21,7 @@ from common.wire import (
     remote_write_series,
     remote_write_text,
 )
+from common.wire.prometheus_names import Kind
 from common.wire.remote_write_catalogue import MetricKey
 from common.wire.remote_write_terms import Drop, Options
 
@@ -33,6 +34,7 @@ _ENTRY_BYTES: Final = 250  # of Python objects, for a series
 class Book:
     """What is known about one metric of an origin."""
 
+    kind: Kind
     reason: Drop | None
     """Why all of its points are dropped, if they are."""
     family: str
@@ -132,7 +134,13 @@ class Origin:
         # Labels and names are shared with all who have them; only references are this book's own.
         self._grow(_BOOK_BYTES * len(layers), None)
         reason = None if entry.family else Drop.UNNAMEABLE
-        book = Book(reason=reason, family=entry.family, metadata=entry.metadata, layers=layers)
+        book = Book(
+            kind=key[3],
+            reason=reason,
+            family=entry.family,
+            metadata=entry.metadata,
+            layers=layers,
+        )
         self.books[key] = book
         return book
 

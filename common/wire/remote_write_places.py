@@ -4,6 +4,9 @@ Source: opentelemetry/proto/metrics/v1/metrics.proto. Serializers write the fiel
 order of their numbers, so its times, counts and values lie in front, eight bytes each, and what
 tells its series (attributes, bounds, flags) follows. A point written so is a *unit*: it is known by
 a key, a hash of everything but those numbers, and two units of one key differ in numbers only.
+
+A histogram with exemplars is no unit: only some of its series could be told. A number with
+exemplars is one, its only series is none that a recipe could fill, and so it is never known.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ START, TIME, AS_DOUBLE, AS_INT = 0x11, 0x19, 0x21, 0x31
 # ... for a histogram or a summary the count and the sum, and what follows them.
 COUNT, TOTAL, PACKED = 0x21, 0x29, 0x32
 MIN, MAX = 0x59, 0x61  # of a histogram; the only ones behind the attributes
+EXEMPLARS = 8  # the number of a histogram's
 QUANTILE, QUANTILE_VALUE = 0x09, 0x11  # inside of a ValueAtQuantile
 
 
@@ -38,13 +42,15 @@ class Unit:
     """A point by its places, all relative to its first byte."""
 
     time: int
+    start: int | None
+    """Where the start time is, if there is one."""
     values: tuple[Role, ...]
     """Value, or count, sum and the values of quantiles."""
     buckets: int = 0
     """Where the bucket counts lie, eight bytes each."""
     bucket_count: int = 0
     idle: tuple[int, ...] = ()
-    """Eight bytes that may be anything and go nowhere: start time, minimum and maximum."""
+    """Eight bytes that may be anything and go nowhere: minimum and maximum."""
     key: bytes
     """What the point says apart from all these, hashed with 64 bits."""
 
@@ -84,9 +90,9 @@ KEYS: Final = {  # by kind of metric; each gives nothing for a point that is no 
 def number(frame: bytes, at: int, key: bytes) -> Unit:
     """Return the unit of a NumberDataPoint that has a *key*."""
     both = frame[at] == START
-    time, idle = (10, (1,)) if both else (1, ())
+    time, start = (10, 1) if both else (1, None)
     kind = DOUBLE if frame[at + time + 8] == AS_DOUBLE else INT
-    return Unit(time=time, values=((time + 9, kind),), idle=idle, key=key)
+    return Unit(time=time, start=start, values=((time + 9, kind),), key=key)
 
 
 def composite(frame: bytes, span: tuple[int, int], kind: int, seed: int) -> Unit | None:
@@ -115,10 +121,12 @@ def composite(frame: bytes, span: tuple[int, int], kind: int, seed: int) -> Unit
         if what in _READ:
             values += [(slot - at, _READ[what]) for slot in found]
     times, buckets = places[_What.TIME], places[_What.BUCKET]
+    starts = places[_What.START]
     if not times:
         return None
     return Unit(
         time=times[0],
+        start=starts[0] if starts else None,
         values=tuple(values),
         buckets=buckets[0] if buckets else 0,
         bucket_count=len(buckets),
@@ -130,6 +138,7 @@ def composite(frame: bytes, span: tuple[int, int], kind: int, seed: int) -> Unit
 class _What(Enum):
     """What eight bytes of a point are to us."""
 
+    START = auto()
     TIME = auto()
     IDLE = auto()
     COUNT = auto()
@@ -139,7 +148,7 @@ class _What(Enum):
 
 _READ: Final = {_What.COUNT: UNSIGNED, _What.DOUBLE: DOUBLE}
 _FIXED: Final = {
-    START: _What.IDLE, TIME: _What.TIME, COUNT: _What.COUNT, TOTAL: _What.DOUBLE,
+    START: _What.START, TIME: _What.TIME, COUNT: _What.COUNT, TOTAL: _What.DOUBLE,
     MIN: _What.IDLE, MAX: _What.IDLE,
 }  # fmt: skip
 
@@ -147,6 +156,8 @@ _FIXED: Final = {
 def _slots(frame: bytes, field: protobuf.Field, kind: int) -> tuple[Sequence[int], _What] | None:
     """Return where the eight bytes of a field lie, none if it has none; ``None`` if it is odd."""
     number, wire_type, tag_at, at, behind = field
+    if number == EXEMPLARS and kind == HISTOGRAM:
+        return None
     tag = frame[tag_at] if at - tag_at == 1 or wire_type == protobuf.BYTES else 0
     if tag in _FIXED and (kind == HISTOGRAM or number < SUMMARY):
         return (at,), _FIXED[tag]

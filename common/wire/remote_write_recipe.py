@@ -8,7 +8,6 @@ plain path would not, and what cannot be explained by its marks is left to the p
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, TypeAlias, final
@@ -16,7 +15,8 @@ from typing import ClassVar, Final, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from common.wire import protobuf, remote_write_series, remote_write_units
+from common.wire import remote_write_marks, remote_write_series, remote_write_units
+from common.wire.remote_write_marks import SUMS, Observed
 from common.wire.remote_write_places import DOUBLE, INT, UNSIGNED, Unit
 from common.wire.remote_write_requests import Request
 from common.wire.remote_write_terms import Drop
@@ -28,19 +28,11 @@ Families: TypeAlias = tuple[tuple[str, bytes], ...]
 Convert: TypeAlias = Callable[[bytes], tuple[tuple[Request, ...], Mapping[Drop, int]]]
 """The plain conversion of one ResourceMetrics, without its target_info."""
 
-SUMS: Final = 3  # the last of the kinds of samples: sums over buckets; see `Recipe.ends`
 GROWTH: Final = 32  # a template may have so many times the bytes of its frame, as the plain path's
 OVERHEAD: Final = 1_500  # bytes of Python objects around a recipe
 
-_NS_PER_MS: Final = 1_000_000
-_FIRST_MS: Final = 1 << 41  # in 2039; times marked so are varints of six bytes, and nobody's guess
-_MARK: Final = 1 << 32  # value of the first role; buckets count 1 each, sums over them stay below
-_SAMPLE: Final = b"\x12\x10\x09"  # in front of a value; 0x10 and six bytes of time follow it
-_SAMPLE_BYTES: Final = 18
 _MOST_FAMILIES: Final = 1 << 15
 _ANY_DROP: Final = frozenset({Drop.DUPLICATE, Drop.TOO_LARGE})  # depends on more than the shape
-_WORD: Final = struct.Struct("<Q")
-_FLOAT: Final = struct.Struct("<d")
 
 
 @final
@@ -50,6 +42,8 @@ class Template:
 
     series: bytes
     families: Families
+    started: bool
+    """Whether each sample has a start, see `remote_write_series`."""
 
 
 @final
@@ -69,13 +63,15 @@ class Recipe:
     """For each sample but the constant ones, where in the frame its value is."""
     times: Places
     """For each sample, where in the frame its time is, in nanoseconds."""
+    starts: Places
+    """For each sample, its start time's place less its time's; 0 if there is none."""
     units: Places
     """For each sample, the unit it belongs to."""
     ends: tuple[int, int, int, int]
     firsts: Places
     """For each sum, the position among the sums of its histogram's first."""
-    starts: Places
-    """Where each unit started in the frame that this was learnt from."""
+    begins: Places
+    """Where each unit began in the frame that this was learnt from."""
     keys: npt.NDArray[np.uint64]
     """The units' keys, sorted ..."""
     order: Places
@@ -90,7 +86,8 @@ class Recipe:
     dropped: tuple[tuple[Drop, int], ...]
 
     ARRAYS: ClassVar = (
-        "holes", "values", "times", "units", "firsts", "starts", "keys", "order", "spans", "kin",
+        "holes", "values", "times", "starts", "units", "firsts", "begins", "keys", "order", "spans",
+        "kin",
     )  # fmt: skip
 
     @property
@@ -114,7 +111,7 @@ def sharing(recipe: Recipe, template: Template) -> Recipe:
 
 
 def learn(
-    frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: int
+    frame: bytes, walked: Walk, convert: Convert, max_bytes: int, salt: int, *, started: bool
 ) -> tuple[Recipe, list[int]] | None:
     """Observe what *convert* makes of *frame*, whose units are *walked*.
 
@@ -122,114 +119,42 @@ def learn(
 
     ``None`` if there is no unit to speak of, if the series would not fit *max_bytes*, if units
     share a series, or if points were dropped for more than their shape. *salt*, a secret number,
-    keeps senders from guessing the marks.
+    keeps senders from guessing the marks. If *started*, samples have starts.
     """
     if not walked.starts or len(set(walked.keys)) != len(walked.keys):
         return None
     units = remote_write_units.units(frame, walked)
-    first_ms = _FIRST_MS + salt % (1 << 40)
-    requests, dropped = convert(_marked(frame, walked, units, first_ms))
+    first_ms = remote_write_marks.first_ms(salt)
+    requests, dropped = convert(remote_write_marks.mark(frame, walked, units, first_ms))
     if len(requests) != 1 or not _ANY_DROP.isdisjoint(dropped):
         return None
     request = requests[0]
     if len(request.body) > min(max_bytes, GROWTH * len(frame)):
         return None
-    found = _samples(request, walked, units, first_ms)
+    found = remote_write_marks.observe(request, walked, units, first_ms, started=started)
     if found is None or not found.series or len(found.families) > _MOST_FAMILIES:
         return None
-    recipe = _recipe(found, walked, units, dropped)
+    recipe = _recipe(found, walked, units, dropped, started=started)
     return None if recipe is None else (recipe, _slots(walked, units))
 
 
-def _marked(frame: bytes, walked: Walk, units: list[Unit], first_ms: int) -> bytes:
-    marked = bytearray(frame)
-    for index, (start, unit) in enumerate(zip(walked.starts, units, strict=True)):
-        _WORD.pack_into(marked, start + unit.time, (first_ms + index) * _NS_PER_MS)
-        for role, (place, kind) in enumerate(unit.values):
-            mark = _MARK + role
-            pack = _FLOAT.pack(mark) if kind == DOUBLE else _WORD.pack(mark)
-            marked[start + place : start + place + 8] = pack
-        one = _WORD.pack(1)
-        for n in range(unit.bucket_count):
-            place = start + unit.buckets + 8 * n
-            marked[place : place + 8] = one
-    return bytes(marked)
-
-
-@dataclass(slots=True)
-class _Found:
-    """What the plain conversion made: per unit its series, and how each sample's value is made."""
-
-    series: dict[int, list[tuple[bytes, int, int]]]  # unit: (TimeSeries, kind, place of the value)
-    families: list[tuple[str, bytes]]
-    family: dict[int, str]  # of each unit
-    strangers: int  # samples of points that are no units
-
-
-def _samples(request: Request, walked: Walk, units: list[Unit], first_ms: int) -> _Found | None:
-    body = bytes(request.body)
-    found = _Found({}, [], {}, 0)
-    seen = 0
-    fresh: list[int] = []  # units since the last metadata, which follow the series of their family
-    for number, _, tag_at, at, end in protobuf.fields(body):
-        if number == 3:  # WriteRequest.metadata; MetricMetadata.metric_family_name = 2
-            (name,) = [body[a:e] for n, _, _, a, e in protobuf.fields(body, at, end) if n == 2]
-            family = name.decode()
-            found.families.append((family, body[tag_at:end]))
-            found.family |= dict.fromkeys(fresh, family)
-            fresh = []
-            continue
-        seen += 1
-        sample = end - _SAMPLE_BYTES
-        if body[sample : sample + 3] != _SAMPLE:
-            found.strangers += 1  # a time that is no varint of six bytes is not one of our marks
-            continue
-        index = remote_write_series.read_stamp(body[end - 7 : end]) - first_ms
-        if not 0 <= index < len(units):
-            found.strangers += 1
-            continue
-        made = _made(body[sample + 3 : sample + 11], units[index], walked.starts[index])
-        if made is None:
-            return None
-        fresh.append(index)
-        found.series.setdefault(index, []).append((body[tag_at:end], *made))
-    return found if seen == request.samples else None  # else a series has several samples
-
-
-def _made(value: bytes, unit: Unit, start: int) -> tuple[int, int] | None:
-    """Return the kind of a sample and the place of its number in the frame; -1 if constant."""
-    if value == remote_write_series.STALE or not any(value):
-        return SUMS + 1, -1
-    (number,) = _FLOAT.unpack(value)
-    role = number - _MARK
-    if role in range(len(unit.values)):
-        place, kind = unit.values[int(role)]
-        return kind, start + place
-    if number in range(1, unit.bucket_count + 1):
-        return SUMS, start + unit.buckets + 8 * (int(number) - 1)
-    return None
-
-
 def _recipe(
-    found: _Found,
-    walked: Walk,
-    units: list[Unit],
-    dropped: Mapping[Drop, int],
+    found: Observed, walked: Walk, units: list[Unit], dropped: Mapping[Drop, int], *, started: bool
 ) -> Recipe | None:
     # In the order of their series: however a sender shuffles its points, the template is the same.
     ranked = sorted(found.series, key=lambda index: found.series[index][0][0])
     rank_of = {index: rank for rank, index in enumerate(ranked)}
     pieces: list[bytes] = []
-    samples: list[tuple[int, int, int, int, int]] = []  # kind, hole, value, time, unit
+    samples: list[tuple[int, int, int, int, int, int]] = []  # kind, hole, value, time, unit, lead
+    behind = remote_write_series.behind_head(started=started)
     spans = [0]
     size = 0
     for index in ranked:
         time = walked.starts[index] + units[index].time
-        for series, kind, place in found.series[index]:
+        for series, kind, place, lead in found.series[index]:
             size += len(series)
-            pieces.append(_blank(series))
-            hole = size - _SAMPLE_BYTES + len(_SAMPLE)
-            samples.append((kind, hole, place, time, rank_of[index]))
+            pieces.append(_blank(series, behind))
+            samples.append((kind, size - behind, place, time, rank_of[index], lead))
         spans.append(size)
     samples.sort(key=lambda sample: (sample[0], sample[4], sample[2]))
     buckets = [walked.starts[index] + units[index].buckets for index in ranked]
@@ -238,7 +163,7 @@ def _recipe(
         return None
     kinds = [sample[0] for sample in samples]
     ends = tuple([sum([kind <= most for kind in kinds]) for most in (DOUBLE, INT, UNSIGNED, SUMS)])
-    array = np.array(samples, np.int32).reshape(-1, 5)
+    array = np.array(samples, np.int32).reshape(-1, 6)
     keys = keys_of([walked.keys[index] for index in ranked])
     order = np.argsort(keys)
     silent = len(walked.starts) - len(ranked)
@@ -246,14 +171,15 @@ def _recipe(
     families = tuple(sorted([each for each in found.families if each[0] in told]))
     position = {name: n for n, (name, _) in enumerate(families)}
     return Recipe(
-        template=Template(b"".join(pieces), families),
+        template=Template(b"".join(pieces), families, started),
         holes=array[:, 1].copy(),
         values=array[: ends[-1], 2].copy(),
         times=array[:, 3].copy(),
+        starts=array[:, 5].copy(),
         units=array[:, 4].copy(),
         ends=(ends[0], ends[1], ends[2], ends[3]),
         firsts=np.array(firsts, np.int32),
-        starts=np.array([walked.starts[index] for index in ranked], np.int32),
+        begins=np.array([walked.starts[index] for index in ranked], np.int32),
         keys=keys[order],
         order=order.astype(np.int32),
         spans=np.array(spans, np.int32),
@@ -264,21 +190,24 @@ def _recipe(
     )
 
 
-def _blank(series: bytes) -> bytes:
+def _blank(series: bytes, behind: int) -> bytes:
     """Take the marks out again, so that equal series are equal bytes; constants stay."""
-    value = series[-15:-7]
+    size = remote_write_series.VALUE_BYTES
+    value = series[-behind:][:size]
     if value != remote_write_series.STALE and any(value):
-        value = bytes(8)
-    return b"".join((series[:-15], value, b"\x10", bytes(6)))
+        value = bytes(size)
+    return b"".join((series[:-behind], value, bytes(behind - size)))
 
 
-def _firsts(sums: list[tuple[int, int, int, int, int]], buckets: list[int]) -> list[int] | None:
+def _firsts(
+    sums: list[tuple[int, int, int, int, int, int]], buckets: list[int]
+) -> list[int] | None:
     """Return for each sum where those of its unit begin.
 
     ``None`` unless those of a unit are its buckets from the first on, one after the other.
     """
     firsts: list[int] = []
-    for n, (_, _, place, _, unit) in enumerate(sums):
+    for n, (_, _, place, _, unit, _) in enumerate(sums):
         begun = n and sums[n - 1][4] == unit
         if place != (sums[n - 1][2] + 8 if begun else buckets[unit]):
             return None
@@ -290,6 +219,7 @@ def _slots(walked: Walk, units: list[Unit]) -> list[int]:
     places: list[int] = []
     for start, unit in zip(walked.starts, units, strict=True):
         places.append(start + unit.time)
+        places += [start + unit.start] if unit.start is not None else []
         places += [start + place for place, _ in unit.values]
         places += [start + place for place in unit.idle]
         places += range(start + unit.buckets, start + unit.buckets + 8 * unit.bucket_count, 8)

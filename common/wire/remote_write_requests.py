@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TypeAlias, final
+from typing import Final, final
 
-from common.wire import remote_write_series
+from common.wire import remote_write_parts, remote_write_series
+from common.wire.remote_write_exemplars import Spelt
+from common.wire.remote_write_parts import Composite, Native, Part
 from common.wire.remote_write_series import Sample
 from common.wire.remote_write_terms import Drop
+
+_SUFFIXES: Final = ("_bucket", "_sum", "_count")  # of a histogram's or a summary's series
 
 
 @final
@@ -40,23 +44,6 @@ class Converted:
     """Points in no request, by reason; reasons without points are absent."""
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Composite:
-    """A point of several series, a histogram's or a summary's: for each its head and its value."""
-
-    milliseconds: int
-    heads: tuple[bytes, ...]
-    values: tuple[bytes, ...]
-
-
-_Part: TypeAlias = tuple[bytes, int, int]
-"""TimeSeries messages that stay together, the points they carry, their samples."""
-
-_FRAME_BYTES = 12  # at most, of a TimeSeries around its labels and samples
-SAMPLE_BYTES = 22  # at most, with tag and length
-
-
 @dataclass(slots=True)
 class Family:
     """Everything called by one name.
@@ -71,9 +58,13 @@ class Family:
     """Points of one series: what follows the head, value and stamp."""
     repeated: dict[bytes, list[Sample]] = field(default_factory=dict)
     """Further samples by head, in any order; and those whose stamp does not fit behind a head."""
+    exemplars: dict[bytes, list[Spelt]] = field(default_factory=dict)
+    """Of the points in *singles* and *repeated*, by head."""
     composites: dict[bytes, list[Composite]] = field(default_factory=dict)
     """By the head of ``_count``, which tells the labels that all their series share."""
-    extras: list[_Part] = field(default_factory=list)
+    natives: dict[bytes, list[Native]] = field(default_factory=dict)
+    """Native histograms by head."""
+    extras: list[Part] = field(default_factory=list)
 
     def composite_heads(self) -> set[bytes]:
         """Return the heads of all series of `composites`."""
@@ -84,12 +75,14 @@ class Family:
 class Sheaf:
     """The series of one body."""
 
-    __slots__ = ("_families", "duplicates")
+    __slots__ = ("_families", "duplicates", "exemplars_dropped")
 
     def __init__(self) -> None:
         self._families: dict[str, Family] = {}
         self.duplicates = 0
         """Points that `bind` left out: their series has a later point of the same millisecond."""
+        self.exemplars_dropped = 0
+        """Exemplars that `bind` left out: their point was, or they do not fit beside it."""
 
     def family(self, name: str, metadata: bytes) -> Family:
         """Return the family called *name*; the first *metadata* wins."""
@@ -102,7 +95,7 @@ class Sheaf:
         """Return the heads of all series gathered so far, but for those of ``extras``."""
         found: set[bytes] = set()
         for family in self._families.values():
-            found.update(family.singles, family.repeated, family.composite_heads())
+            found.update(family.singles, family.repeated, family.composite_heads(), family.natives)
         return found
 
     def bind(self, max_bytes: int) -> tuple[Request, ...]:
@@ -114,8 +107,10 @@ class Sheaf:
         for family in families:
             if family.composites:
                 self._settle_composites(family, max_bytes)
+            if family.natives:
+                self._settle_natives(family, max_bytes)
         for family in families:
-            if family.repeated:
+            if family.repeated or family.exemplars:
                 self._settle_repeated(family, max_bytes)
         filled = [family for family in families if family.singles or family.extras]
         if sum(map(_size, filled)) <= max_bytes:
@@ -126,7 +121,7 @@ class Sheaf:
         """Make parts of histograms and summaries."""
         # A gauge may be called like a histogram's series. Both in one request would make a
         # backend refuse all of it, and of the two the gauge is the one that is spelt out.
-        names = [f"{family.name}{suffix}" for suffix in ("_bucket", "_sum", "_count")]
+        names = [f"{family.name}{suffix}" for suffix in _SUFFIXES]
         rivals = [self._families[name] for name in names if name in self._families]
         taken: list[Collection[bytes]] = [
             heads
@@ -140,26 +135,58 @@ class Sheaf:
             if taken and any(head in d for p in points for head in p.heads for d in taken):
                 kept = {}
             self.duplicates += len(points) - len(kept)
+            given = sum([point.exemplar_count for point in points if point.exemplars])
+            self.exemplars_dropped += given
             if kept:
                 ordered = [kept[ms] for ms in sorted(kept)]
-                family.extras += _parts(ordered, max_bytes - len(family.metadata))
+                parts, left_out = remote_write_parts.of_composites(
+                    ordered, max_bytes - len(family.metadata)
+                )
+                family.extras += parts
+                if given:
+                    sent = sum([point.exemplar_count for point in ordered])
+                    self.exemplars_dropped += left_out - sent
+
+    def _settle_natives(self, family: Family, max_bytes: int) -> None:
+        """Make parts of native histograms."""
+        # No series may have both samples and histograms, and the samples are there already.
+        names = {family.name, *[family.name.removesuffix(end) for end in _SUFFIXES]}
+        rivals = [self._families[name] for name in names if name in self._families]
+        taken: list[Collection[bytes]] = [family.singles, family.repeated]
+        taken += [rival.composite_heads() for rival in rivals if rival.composites]
+        for head, points in family.natives.items():
+            kept = {point.milliseconds: point for point in points}
+            if any(head in heads for heads in taken):
+                kept = {}
+            ordered = [kept[ms] for ms in sorted(kept)]
+            self.duplicates += len(points) - len(kept)
+            self.exemplars_dropped += sum([len(point.exemplars) for point in points])
+            if kept:
+                parts, left_out = remote_write_parts.of_natives(
+                    head, ordered, max_bytes - len(family.metadata)
+                )
+                family.extras += parts
+                sent = sum([len(point.exemplars) for point in ordered])
+                self.exemplars_dropped += left_out - sent
 
     def _settle_repeated(self, family: Family, max_bytes: int) -> None:
-        """Make parts of the series that have several samples, or one at an unusual time."""
+        """Make parts of the series that have several samples, one at an unusual time, exemplars."""
+        for head in family.exemplars:
+            family.repeated.setdefault(head, [])
         for head, samples in family.repeated.items():
             first = family.singles.pop(head, None)
             if first is not None:
-                samples.insert(0, (remote_write_series.read_stamp(first[8:]), first[:8]))
+                samples.insert(0, remote_write_series.read_sample(first))
             kept = dict(samples)
             self.duplicates += len(samples) - len(kept)
-            labels = remote_write_series.labels_of(head)
-            room = max_bytes - len(family.metadata) - len(labels) - _FRAME_BYTES
-            step = max(1, room // SAMPLE_BYTES)
-            ordered = sorted(kept.items())
-            for at in range(0, len(ordered), step):
-                chunk = ordered[at : at + step]
-                series = remote_write_series.time_series(labels, chunk)
-                family.extras.append((series, len(chunk), len(chunk)))
+            parts, left_out = remote_write_parts.of_samples(
+                head,
+                sorted(kept.items()),
+                family.exemplars.get(head, ()),
+                max_bytes - len(family.metadata),
+            )
+            family.extras += parts
+            self.exemplars_dropped += left_out
 
 
 def _size(family: Family) -> int:
@@ -202,32 +229,3 @@ def _cut(families: Sequence[Family], max_bytes: int) -> Iterator[Request]:
             pieces.append(part)
             size, points, samples = size + grows, points + carried, samples + sampled
     yield Request(body=b"".join(pieces), points=points, samples=samples)
-
-
-def _parts(points: Sequence[Composite], max_bytes: int) -> list[_Part]:
-    """Encode points of one histogram or summary; halve them until each part fits."""
-    if len(points) == 1:  # as nearly always
-        return [_single_part(points[0])]
-    series: dict[bytes, list[Sample]] = {}
-    for point in points:
-        for head, value in zip(point.heads, point.values, strict=True):
-            series.setdefault(head, []).append((point.milliseconds, value))
-    body = b"".join([_series(head, samples) for head, samples in series.items()])
-    if len(body) <= max_bytes:
-        return [(body, len(points), sum(map(len, series.values())))]
-    middle = len(points) // 2
-    return _parts(points[:middle], max_bytes) + _parts(points[middle:], max_bytes)
-
-
-def _single_part(point: Composite) -> _Part:
-    stamp = remote_write_series.stamp(point.milliseconds)
-    both = zip(point.heads, point.values, strict=True)
-    if len(stamp) == remote_write_series.STAMP_BYTES:
-        series = [piece for head, value in both for piece in (head, value, stamp)]
-    else:
-        series = [_series(head, ((point.milliseconds, value),)) for head, value in both]
-    return b"".join(series), 1, len(point.heads)
-
-
-def _series(head: bytes, samples: Sequence[Sample]) -> bytes:
-    return remote_write_series.time_series(remote_write_series.labels_of(head), samples)

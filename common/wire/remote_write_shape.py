@@ -31,12 +31,28 @@ class Repeated(Protocol[Item_co]):
     def __len__(self) -> int: ...
 
 
-class NumberPoint(Protocol):
-    """A NumberDataPoint."""
+class Exemplar(Protocol):
+    """An Exemplar."""
 
     time_unix_nano: int
     as_double: float
     as_int: int
+    span_id: bytes
+    trace_id: bytes
+    filtered_attributes: Repeated[bytes]
+
+    def WhichOneof(self, name: str) -> str | None:  # noqa: N802 - protobuf's name
+        """Return ``as_double`` or ``as_int`` for the oneof ``value``."""
+
+
+class NumberPoint(Protocol):
+    """A NumberDataPoint."""
+
+    start_time_unix_nano: int
+    time_unix_nano: int
+    as_double: float
+    as_int: int
+    exemplars: Repeated[Exemplar]
     attributes: Repeated[bytes]
     flags: int
 
@@ -47,11 +63,40 @@ class NumberPoint(Protocol):
 class HistogramPoint(Protocol):
     """A HistogramDataPoint."""
 
+    start_time_unix_nano: int
     time_unix_nano: int
     count: int
     sum: float
     bucket_counts: Repeated[int]
     explicit_bounds: Repeated[float]
+    exemplars: Repeated[Exemplar]
+    attributes: Repeated[bytes]
+    flags: int
+
+    def HasField(self, name: str) -> bool:  # noqa: N802 - protobuf's name
+        """Tell whether ``sum`` is set."""
+
+
+class Buckets(Protocol):
+    """An ExponentialHistogramDataPoint.Buckets."""
+
+    offset: int
+    bucket_counts: Repeated[int]
+
+
+class ExponentialPoint(Protocol):
+    """An ExponentialHistogramDataPoint."""
+
+    start_time_unix_nano: int
+    time_unix_nano: int
+    count: int
+    sum: float
+    scale: int
+    zero_count: int
+    zero_threshold: float
+    positive: Buckets
+    negative: Buckets
+    exemplars: Repeated[Exemplar]
     attributes: Repeated[bytes]
     flags: int
 
@@ -69,6 +114,7 @@ class Quantile(Protocol):
 class SummaryPoint(Protocol):
     """A SummaryDataPoint."""
 
+    start_time_unix_nano: int
     time_unix_nano: int
     count: int
     sum: float
@@ -78,7 +124,7 @@ class SummaryPoint(Protocol):
 
 
 class Content(Protocol):
-    """A Sum or Histogram; a Gauge or Summary has `data_points` only."""
+    """A Sum or a histogram; a Gauge or Summary has `data_points` only."""
 
     aggregation_temporality: int
     is_monotonic: bool
@@ -131,12 +177,19 @@ _MESSAGES = {
     "Numbers": "1 data_points *bytes, 2 aggregation_temporality int32, 3 is_monotonic bool",
     "Histograms": "1 data_points *Histogram, 2 aggregation_temporality int32",
     "Summaries": "1 data_points *Summary",
-    "Number": "3 time_unix_nano fixed64, 4 as_double |double, 6 as_int |sfixed64, "
-    "7 attributes *bytes, 8 flags uint32",
-    "Histogram": "3 time_unix_nano fixed64, 4 count fixed64, 5 sum |double, "
-    "6 bucket_counts *fixed64, 7 explicit_bounds *double, 9 attributes *bytes, 10 flags uint32",
-    "Summary": "3 time_unix_nano fixed64, 4 count fixed64, 5 sum double, "
-    "6 quantile_values *Quantile, 7 attributes *bytes, 8 flags uint32",
+    "Number": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 as_double |double, "
+    "5 exemplars *Exemplar, 6 as_int |sfixed64, 7 attributes *bytes, 8 flags uint32",
+    "Histogram": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 count fixed64, "
+    "5 sum |double, 6 bucket_counts *fixed64, 7 explicit_bounds *double, 8 exemplars *Exemplar, "
+    "9 attributes *bytes, 10 flags uint32",
+    "Exponential": "1 attributes *bytes, 2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, "
+    "4 count fixed64, 5 sum |double, 6 scale sint32, 7 zero_count fixed64, 8 positive Buckets, "
+    "9 negative Buckets, 10 flags uint32, 11 exemplars *Exemplar, 14 zero_threshold double",
+    "Buckets": "1 offset sint32, 2 bucket_counts *uint64",
+    "Exemplar": "2 time_unix_nano fixed64, 3 as_double |double, 4 span_id bytes, 5 trace_id bytes, "
+    "6 as_int |sfixed64, 7 filtered_attributes *bytes",
+    "Summary": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 count fixed64, "
+    "5 sum double, 6 quantile_values *Quantile, 7 attributes *bytes, 8 flags uint32",
     "Quantile": "1 quantile double, 2 value double",
 }
 
@@ -168,6 +221,7 @@ _pool = descriptor_pool.DescriptorPool()
 _pool.Add(_schema())
 _Request = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Request"))
 _Number = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Number"))
+_Exponential = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Exponential"))
 
 
 def read(encoded: bytes) -> Request:
@@ -184,3 +238,11 @@ def read_number(point: bytes) -> NumberPoint:
         return cast("NumberPoint", _Number.FromString(point))
     except message.DecodeError as error:
         raise errors.Malformed(f"not a NumberDataPoint: {error}") from error
+
+
+def read_exponential(point: bytes) -> ExponentialPoint:
+    """Take an ExponentialHistogramDataPoint apart; raises `errors.Malformed` likewise."""
+    try:
+        return cast("ExponentialPoint", _Exponential.FromString(point))
+    except message.DecodeError as error:
+        raise errors.Malformed(f"not an ExponentialHistogramDataPoint: {error}") from error

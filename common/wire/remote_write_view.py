@@ -30,11 +30,34 @@ KINDS: Final = (
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    """An Exemplar: labels in wire order, milliseconds since 1970."""
+
+    labels: Labels
+    value: float
+    milliseconds: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """A native histogram of integer counts, in short: its buckets are left out."""
+
+    count: int
+    sum: float
+    schema: int
+    milliseconds: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """A TimeSeries: labels in wire order, samples as (value, milliseconds since 1970)."""
 
     labels: Labels
     samples: tuple[tuple[float, int], ...]
+    exemplars: tuple[Exemplar, ...] = ()
+    histograms: tuple[Histogram, ...] = ()
 
 
 @final
@@ -51,7 +74,7 @@ class Metadata:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRequestView:
-    """A WriteRequest; exemplars and native histograms are left out."""
+    """A WriteRequest."""
 
     series: tuple[Series, ...]
     metadata: tuple[Metadata, ...]
@@ -76,13 +99,17 @@ def read(body: bytes) -> WriteRequestView:
 
 
 def _series(data: bytes) -> Series:
-    # message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; }
+    # message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2;
+    #   repeated Exemplar exemplars = 3; repeated Histogram histograms = 4; }
     parts = list(_messages(data))
     labels = tuple(_label(part) for number, part in parts if number == 1)
     if not labels:
         raise errors.Malformed("a series without labels; send at least __name__")
     return Series(
-        labels=labels, samples=tuple(_sample(part) for number, part in parts if number == 2)
+        labels=labels,
+        samples=tuple(_sample(part) for number, part in parts if number == 2),
+        exemplars=tuple(_exemplar(part) for number, part in parts if number == 3),
+        histograms=tuple(_histogram(part) for number, part in parts if number == 4),
     )
 
 
@@ -96,13 +123,48 @@ def _label(data: bytes) -> tuple[str, str]:
 
 def _sample(data: bytes) -> tuple[float, int]:
     # message Sample { double value = 1; int64 timestamp = 2; }
-    value, milliseconds = 0.0, 0
-    for number, wire_type, _, at, _ in protobuf.fields(data):
-        if (number, wire_type) == (1, protobuf.FIXED64):
-            (value,) = struct.unpack_from("<d", data, at)
-        elif (number, wire_type) == (2, protobuf.VARINT):
-            milliseconds = _signed(protobuf.read_varint(data, at)[0])
-    return value, milliseconds
+    numbers = _numbers(data)
+    value = _double(numbers.get((1, protobuf.FIXED64), 0))
+    return value, _signed(numbers.get((2, protobuf.VARINT), 0))
+
+
+def _exemplar(data: bytes) -> Exemplar:
+    # message Exemplar { repeated Label labels = 1; double value = 2; int64 timestamp = 3; }
+    numbers = _numbers(data)
+    return Exemplar(
+        labels=tuple(_label(part) for number, part in _messages(data) if number == 1),
+        value=_double(numbers.get((2, protobuf.FIXED64), 0)),
+        milliseconds=_signed(numbers.get((3, protobuf.VARINT), 0)),
+    )
+
+
+def _histogram(data: bytes) -> Histogram:
+    # message Histogram { uint64 count_int = 1; double sum = 3; sint32 schema = 4;
+    #   int64 timestamp = 15; ... }
+    numbers = _numbers(data)
+    schema = numbers.get((4, protobuf.VARINT), 0) & 0xFFFF_FFFF
+    return Histogram(
+        count=numbers.get((1, protobuf.VARINT), 0),
+        sum=_double(numbers.get((3, protobuf.FIXED64), 0)),
+        schema=schema >> 1 ^ -(schema & 1),
+        milliseconds=_signed(numbers.get((15, protobuf.VARINT), 0)),
+    )
+
+
+def _numbers(data: bytes) -> dict[tuple[int, int], int]:
+    """Return the bits of each number by its field and wire type; of several the last."""
+    found: dict[tuple[int, int], int] = {}
+    for number, wire_type, _, at, end in protobuf.fields(data):
+        if wire_type == protobuf.VARINT:
+            found[number, wire_type] = protobuf.read_varint(data, at)[0]
+        elif wire_type == protobuf.FIXED64:
+            found[number, wire_type] = int.from_bytes(data[at:end], "little")
+    return found
+
+
+def _double(number: int) -> float:
+    (value,) = struct.unpack("<d", number.to_bytes(8, "little"))
+    return float(value)
 
 
 def _metadata(data: bytes) -> Metadata:

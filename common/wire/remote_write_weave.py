@@ -25,6 +25,8 @@ _LEAST_MS, _MOST_MS = 1 << 35, (1 << 42) - 1  # what a varint of six bytes holds
 _MOST_BUCKET: Final = 1 << 40  # a count in a bucket up to which sums over a whole body are exact
 _STAMP: Final = np.uint64(0x10 | 0x0A << 56 | 0x80_80_80_80_80 << 8)
 """A timestamp's tag, a varint of six bytes still empty, and the tag of the series behind it."""
+_STARTED: Final = np.uint64((0x18 ^ 0x0A) << 56)  # exchanges the latter for the tag of a start
+_START: Final = np.uint64(0x18 ^ 0x10)  # exchanges the former likewise
 
 
 @final
@@ -40,6 +42,8 @@ class Part:
     holes: Places
     values: Places
     times: Places
+    starts: Places
+    started: bool
     ends: tuple[int, int, int, int]
     firsts: Places
     points: int
@@ -50,7 +54,7 @@ class Part:
         at = 0
         for hole in sorted(self.holes.tolist()):
             yield self.series[at:hole]
-            at = hole + remote_write_series.BEHIND_HEAD
+            at = hole + remote_write_series.behind_head(started=self.started)
 
 
 def whole(recipe: Recipe, base: int) -> Part:
@@ -58,7 +62,8 @@ def whole(recipe: Recipe, base: int) -> Part:
     template = recipe.template
     return Part(
         template.series, template.families, recipe.holes, recipe.values + base,
-        recipe.times + base, recipe.ends, recipe.firsts, recipe.points, recipe.dropped,
+        recipe.times + base, recipe.starts, template.started, recipe.ends, recipe.firsts,
+        recipe.points, recipe.dropped,
     )  # fmt: skip
 
 
@@ -77,7 +82,7 @@ def rearranged(recipe: Recipe, walked: Walk, base: int) -> tuple[Part, frozenset
     kept = starts >= 0
     if not len(known) or int(kept.sum()) != len(known):
         return None
-    shift = starts - recipe.starts + base
+    shift = starts - recipe.begins + base
     if len(known) == count:
         moved = shift[recipe.units]
         return Part(
@@ -86,6 +91,8 @@ def rearranged(recipe: Recipe, walked: Walk, base: int) -> tuple[Part, frozenset
             holes=recipe.holes,
             values=recipe.values + moved[: recipe.ends[-1]],
             times=recipe.times + moved,
+            starts=recipe.starts,
+            started=recipe.template.started,
             ends=recipe.ends,
             firsts=recipe.firsts,
             points=count,
@@ -111,6 +118,8 @@ def _some(recipe: Recipe, kept: npt.NDArray[np.bool_], shift: Places) -> Part:
         holes=(recipe.holes[chosen] - recipe.spans[units] + begins[units]).astype(np.int32),
         values=recipe.values[valued] + shift[recipe.units[:bound][valued]],
         times=recipe.times[chosen] + shift[units],
+        starts=recipe.starts[chosen],
+        started=recipe.template.started,
         ends=(ends[0], ends[1], ends[2], ends[3]),
         # A unit's sums stay together, so each first only moves up by what is gone before it.
         firsts=(np.cumsum(sums) - 1)[recipe.firsts[sums]].astype(np.int32),
@@ -196,12 +205,25 @@ class Weaver:
             holes.append(part.holes + at)
             at += len(part.series)
         spans = [self._ms[self._bounds[index] : self._bounds[index + 1]] for index in group]
-        words[np.concatenate(holes) + 8] = _stamps(np.concatenate(spans))
+        places, ms = np.concatenate(holes), np.concatenate(spans)
+        stamps = _stamps(ms)
+        if parts[0].started:
+            # In front of its own eight bytes, since the last of these is the first of the start's.
+            words[places + 8] = stamps ^ _STARTED
+            words[places + 15] = _stamps(self._starts(parts, ms)) ^ _START
+        else:
+            words[places + 8] = stamps
         self._fill(words, parts, holes)
         del words  # which holds on to *out*
         del out[-1:]
         samples = sum(map(len, holes)) + len(added)
         return Request(body=out, points=sum([part.points for part in parts]), samples=samples)
+
+    def _starts(self, parts: Sequence[Part], ms: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Return the start of each sample in milliseconds; 0 if there is none, or a later one."""
+        leads = np.concatenate([part.starts for part in parts])
+        found = self._words[np.concatenate([part.times for part in parts]) + leads] // _NS_PER_MS
+        return np.where((leads != 0) & (found <= ms), found, np.uint64(0))
 
     def _fill(
         self, words: npt.NDArray[np.uint64], parts: Sequence[Part], holes: Sequence[Places]

@@ -89,10 +89,18 @@ class Prometheus:
         answer = await processes.get(f"{self.url}/api/v1/query?{urlencode({'query': promql})}")
         return answer["data"]["result"]
 
+    async def exemplars(self, selector: str, around: float) -> list[dict[str, Any]]:
+        """Return the series of *selector* that have exemplars within a minute of *around*."""
+        asked = urlencode({"query": selector, "start": around - 60, "end": around + 60})
+        answer = await processes.get(f"{self.url}/api/v1/query_exemplars?{asked}")
+        return answer["data"]
+
 
 @asynccontextmanager
 async def prometheus(
-    folder: Path, scrape_configs: list[dict[str, Any]] | None = None
+    folder: Path,
+    scrape_configs: list[dict[str, Any]] | None = None,
+    features: tuple[str, ...] = (),
 ) -> AsyncIterator[Prometheus]:
     """Run the real Prometheus with its remote-write receiver on a free port of loopback."""
     (port,) = processes.free_ports(1)
@@ -105,6 +113,7 @@ async def prometheus(
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-remote-write-receiver",
+            *[f"--enable-feature={feature}" for feature in features],
             stdout=log,
             stderr=log,
         )

@@ -4,6 +4,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from bench.references import prompb
 from cli.demo import arrivals
 from cli.demo.arrivals import Arrivals
 
@@ -33,6 +34,19 @@ def test_points_are_counted_and_examples_kept() -> None:
         ("h", "3 × ∑ 0.5"),
     ]
     assert seen.best_resource() == {"k8s.pod.name": "cart-1", "service.name": "cart"}
+
+
+def test_a_native_histogram_is_a_point_and_a_series_of_nothing_is_none() -> None:
+    written = prompb.WriteRequest()
+    for name in ("spread", "void"):
+        written.timeseries.add().labels.add(name="__name__", value=name)
+    for n in (3, 5):
+        written.timeseries[0].histograms.add(count_int=n, timestamp=n)
+    written.metadata.add(type=3, metric_family_name="spread")
+    seen = Arrivals()
+    assert seen.remote_write("p", written.SerializeToString()) == 2
+    assert (seen.points, seen.samples) == ({"p": 2}, {"p": 2})
+    assert [(e.metric, e.value) for e in seen.examples] == [("spread", "5")]
 
 
 def test_memory_is_bounded() -> None:

@@ -15,7 +15,7 @@ from common.exporters import build
 from common.exporters.outcomes import Batch, Delivered, Exporter, Prepared, Proofs, Refused
 from common.service.ledger import DropReason
 from common.service.settings import SettingsError
-from common.wire import compression, remote_write
+from common.wire import compression, otlp as wire, remote_write
 from tests.fakes import backends, points
 from tests.fakes.backends import Http, Rpc
 
@@ -93,6 +93,7 @@ async def test_remote_write_with_its_options() -> None:
             external_labels={"cluster": "c1"},
             promote=("service.name",),
             target_info=False,
+            naming="utf8",
         )
         async with exporting(output) as exporter:
             assert await send(exporter) == Delivered()
@@ -102,7 +103,20 @@ async def test_remote_write_with_its_options() -> None:
     assert received.headers["x-scope-orgid"] == "shop"
     (series,) = remote_write.read(compression.inflate(received.body, "snappy", 1 << 20)).series
     labels = dict(series.labels)
-    assert (labels["cluster"], labels["service_name"]) == ("c1", "shop")
+    assert (labels["cluster"], labels["service.name"]) == ("c1", "shop")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_exemplars_are_sent_if_they_are_wanted(wanted) -> None:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="hits")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 2
+    metric.sum.data_points.add(as_double=1.0).exemplars.add(as_double=0.5)
+    body = wire.Encoded(request.SerializeToString())
+    async with exporting(writing(url="http://127.0.0.1:9", exemplars=wanted)) as exporter:
+        (encoded,) = exporter.encode(Batch(body=body, points=1, oldest=0.0)).requests
+    (series,) = remote_write.read(compression.inflate(encoded.body, "snappy", 1 << 20)).series
+    assert [each.value for each in series.exemplars] == ([0.5] if wanted else [])
 
 
 def kinds(port: int, scheme: str = "http") -> dict[str, Callable[..., gateway.Output]]:

@@ -71,7 +71,9 @@ async def test_points_of_all_requests_and_drops_are_the_points_of_the_batch() ->
     delta = metrics.add(name="requests")
     delta.sum.aggregation_temporality = 1
     delta.sum.data_points.add(as_double=1)
-    metrics.add(name="latency").exponential_histogram.data_points.add(count=1)
+    latency = metrics.add(name="latency").exponential_histogram
+    latency.aggregation_temporality = 2
+    latency.data_points.add(count=1, zero_count=1)  # without a sum
     mixed = otlp.Encoded(message.SerializeToString() + points.request(range(40), width=100))
     distinct = [points.request([1.0], name=f"g{n}", width=100) for n in range(40)]
     body = otlp.Encoded(b"".join([mixed, *distinct]))
@@ -102,6 +104,32 @@ def test_a_refusal_shows_what_the_backend_says() -> None:
     why = sorted_as(400, b"x" * 100_000)
     assert isinstance(why, Refused)
     assert len(why.why) < 400
+
+
+def resource(name: str, pod: str) -> bytes:
+    request = ExportMetricsServiceRequest()
+    of = request.resource_metrics.add().resource
+    of.attributes.add(key="service.name").value.string_value = name
+    of.attributes.add(key="k8s.pod.name").value.string_value = pod
+    return of.SerializeToString()
+
+
+async def test_an_identity_is_job_and_instance() -> None:
+    async with exporting("http://127.0.0.1:9") as exporter:
+        shop = exporter.identity(resource("shop", "a"))
+        assert shop == exporter.identity(resource("shop", "b"))
+        assert shop != exporter.identity(resource("bank", "a"))
+
+
+async def test_exemplars_that_cannot_be_sent_are_counted_beside_the_shapes() -> None:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="hits")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 2
+    metric.sum.data_points.add(as_double=1.0).exemplars.add()
+    async with exporting("http://127.0.0.1:9") as exporter:
+        encoding = exporter.encode(batch(otlp.Encoded(request.SerializeToString()), 1))
+        assert [each.points for each in encoding.requests] == [1]
+        assert exporter.recognition().exemplars_dropped == 1
 
 
 @pytest.mark.parametrize("drop", list(remote_write.Drop))

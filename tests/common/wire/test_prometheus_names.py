@@ -62,7 +62,47 @@ def test_plain_names_are_only_escaped(name, expected):
     assert prometheus_names.metric_name(name, "s", Kind.COUNTER, Naming.PLAIN) == expected
 
 
-@given(st.text(), st.text(), st.sampled_from(Kind), st.sampled_from(Naming))
+@pytest.mark.parametrize(
+    ("name", "unit", "kind", "expected"),
+    [
+        ("http.server.duration", "s", Kind.HISTOGRAM, "http.server.duration_seconds"),
+        ("http.server.duration", "s", Kind.EXPONENTIAL, "http.server.duration_seconds"),
+        ("system.disk.io", "By", Kind.COUNTER, "system.disk.io_bytes_total"),
+        ("speed", "m/s", Kind.GAUGE, "speed_meters_per_second"),
+        ("speed.meters.per_second", "m/s", Kind.GAUGE, "speed_meters_per_second"),
+        ("io_bytes_total", "By", Kind.COUNTER, "io_bytes_total"),
+        ("io.total_bytes", "By", Kind.COUNTER, "io.total_bytes_total"),
+        ("cpu.utilization", "1", Kind.GAUGE, "cpu.utilization_ratio"),
+        ("cpu.utilization", "1", Kind.SUM, "cpu.utilization"),
+        ("packets", "{packet}", Kind.COUNTER, "packets_total"),
+        ("subtotal", "", Kind.COUNTER, "subtotal_total"),
+        ("delay_milliseconds", "s", Kind.GAUGE, "delay_milliseconds_seconds"),
+        ("total", "", Kind.COUNTER, "total_total"),
+        ("温度", "Cel", Kind.GAUGE, "温度_celsius"),
+        ("level", "°F", Kind.GAUGE, "level_°F"),
+        ("2xx codes", "", Kind.COUNTER, "2xx codes_total"),
+        ("", "s", Kind.COUNTER, ""),
+    ],
+)
+def test_utf8_names_get_suffixes_in_their_order_and_keep_their_characters(
+    name, unit, kind, expected
+):
+    assert prometheus_names.metric_name(name, unit, kind, Naming.UTF8_SUFFIXES) == expected
+
+
+@given(st.text(), st.sampled_from(["", "s", "By/s", "1", "/d"]), st.sampled_from(Kind))
+def test_utf8_names_are_what_came_or_begin_with_it(name, unit, kind):
+    assert prometheus_names.metric_name(name, unit, kind, Naming.UTF8) == name
+    once = prometheus_names.metric_name(name, unit, kind, Naming.UTF8_SUFFIXES)
+    assert once.startswith(name) or once[: len(name)].count("_") > name.count("_") or once == ""
+    again = prometheus_names.metric_name(once, unit, kind, Naming.UTF8_SUFFIXES)
+    assert again == once or len(name) < 2
+
+
+legacy = st.sampled_from([Naming.SUFFIXES, Naming.PLAIN])
+
+
+@given(st.text(), st.text(), st.sampled_from(Kind), legacy)
 def test_a_metric_name_is_valid_or_empty(name, unit, kind, naming):
     found = prometheus_names.metric_name(name, unit, kind, naming)
     assert not found or LEGACY_METRIC.fullmatch(found)
@@ -96,12 +136,20 @@ def test_suffixes_are_not_added_twice(name, unit, kind):
     ],
 )
 def test_labels_are_escaped(key, expected):
-    assert prometheus_names.label_name(key) == expected
+    assert prometheus_names.label_name(key, Naming.SUFFIXES) == expected
+    assert prometheus_names.label_name(key, Naming.PLAIN) == expected
 
 
-@given(st.text())
-def test_a_label_name_is_always_valid(key):
-    found = prometheus_names.label_name(key)
+@pytest.mark.parametrize("naming", [Naming.UTF8, Naming.UTF8_SUFFIXES])
+def test_labels_are_kept_as_they_came_where_names_are(naming):
+    for key in ("http.status-code", ".x", "1st", "日本", "__reserved__"):
+        assert prometheus_names.label_name(key, naming) == key
+    assert prometheus_names.label_name("", naming) == "key_"
+
+
+@given(st.text(), legacy)
+def test_a_label_name_is_always_valid(key, naming):
+    found = prometheus_names.label_name(key, naming)
     assert LEGACY_LABEL.fullmatch(found)
     assert found == key or not LEGACY_LABEL.fullmatch(key)
 

@@ -9,13 +9,15 @@ from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Exemplar,
+    ExponentialHistogramDataPoint,
     HistogramDataPoint,
     Metric,
     NumberDataPoint,
     SummaryDataPoint,
 )
 
-from bench.references import remote_write as reference
+from bench.references import prompb, remote_write as reference
 from common.wire import errors, otlp, protobuf, remote_write
 from common.wire.remote_write import Drop, Naming, Options
 
@@ -30,7 +32,7 @@ STALE_BITS = 0x7FF0000000000002
 
 def decoded(body):
     """Read requests with upb and the schema of Prometheus, strictly."""
-    request = reference.WriteRequest.FromString(body)
+    request = prompb.WriteRequest.FromString(body)
     assert not list(UnknownFields(request))
     series = {}
     for each in request.timeseries:
@@ -39,15 +41,59 @@ def decoded(body):
         assert names == sorted(set(names))
         assert all(name and value for name, value in labels)
         assert "__name__" in names
-        times = [sample.timestamp for sample in each.samples]
-        assert times
+        assert bool(each.samples) != bool(each.histograms)
+        times = [sample.timestamp for sample in [*each.samples, *each.histograms]]
         assert times == sorted(set(times))
         found = series.setdefault(labels, [])
         assert not found or found[-1][1] < times[0]
-        found += [(bits(sample.value), sample.timestamp) for sample in each.samples]
+        found += [
+            (bits(sample.value), sample.timestamp, sample.start_timestamp)
+            for sample in each.samples
+        ]
+        found += map(native, each.histograms)
     metadata = {m.metric_family_name: (m.type, m.help, m.unit) for m in request.metadata}
     metadata.pop("target_info", None)
     return series, metadata
+
+
+def native(histogram):
+    """Return what a Histogram says, its spans and deltas as counts by index."""
+    assert histogram.WhichOneof("count") == "count_int"
+    assert histogram.WhichOneof("zero_count") == "zero_count_int"
+    sides = []
+    for side in ("negative", "positive"):
+        spans, deltas = (getattr(histogram, f"{side}_{what}") for what in ("spans", "deltas"))
+        assert sum(span.length for span in spans) == len(deltas)
+        counts, index, count, left = {}, 0, 0, list(deltas)
+        for span in spans:
+            index += span.offset
+            for _ in range(span.length):
+                count += left.pop(0)
+                counts[index] = count
+                index += 1
+        assert all(count >= 0 for count in counts.values())
+        sides.append(tuple((index, count) for index, count in counts.items() if count))
+    return (
+        bits(histogram.sum),
+        histogram.timestamp,
+        histogram.start_timestamp,
+        (histogram.count_int, histogram.zero_count_int, histogram.schema),
+        (histogram.zero_threshold, histogram.reset_hint, *sides),
+    )
+
+
+def exemplars(body):
+    """Return the exemplars of each series that has any, each once and in the order of time."""
+    found = {}
+    for each in prompb.WriteRequest.FromString(body).timeseries:
+        labels = tuple((label.name, label.value) for label in each.labels)
+        told = [
+            (x.timestamp, bits(x.value), tuple((label.name, label.value) for label in x.labels))
+            for x in each.exemplars
+        ]
+        if told:
+            found.setdefault(labels, set()).update(told)
+    return {labels: sorted(told) for labels, told in found.items()}
 
 
 def UnknownFields(message):  # noqa: N802
@@ -56,6 +102,8 @@ def UnknownFields(message):  # noqa: N802
     yield from UnknownFieldSet(message)
     for series in message.timeseries:
         yield from UnknownFieldSet(series)
+        for each in [*series.samples, *series.exemplars, *series.histograms]:
+            yield from UnknownFieldSet(each)
 
 
 def bits(value):
@@ -142,6 +190,26 @@ def histogram(name="took", *points, temporality=2, **fields):
     return metric
 
 
+def exponential(name="spread", *points, temporality=2, **fields):
+    metric = Metric(name=name, **fields)
+    metric.exponential_histogram.data_points.extend(points)
+    metric.exponential_histogram.aggregation_temporality = temporality
+    return metric
+
+
+def spread(positive=(1, 2), at=T, pairs=(), offset=0, negative=(), **fields):
+    """Return an exponential point whose counts add up."""
+    fields = {"sum": 1.5, "zero_count": 1} | fields
+    count = min(sum(positive) + sum(negative) + fields["zero_count"], 2**64 - 1)
+    point = ExponentialHistogramDataPoint(
+        time_unix_nano=at, attributes=attributes(pairs), **{"count": count} | fields
+    )
+    point.positive.offset, point.negative.offset = offset, offset
+    point.positive.bucket_counts.extend(positive)
+    point.negative.bucket_counts.extend(negative)
+    return point
+
+
 def summary(name="size", *points, **fields):
     metric = Metric(name=name, **fields)
     metric.summary.data_points.extend(points)
@@ -163,6 +231,7 @@ keys = st.sampled_from(
 )
 pairs_of = st.lists(st.tuples(keys, values), max_size=4).map(attributes)
 times = st.sampled_from([0, 1, T, T, T, T + 1, T + 10**9, T - 10**9, 5 * 10**18, 2**64 - 1])
+starts = st.sampled_from([0, T - 10**12, T - 10**12, T - 5, 1, T + 10**12, 2**64 - 1])
 flags = st.sampled_from([0, 0, 0, 1, 2])
 doubles = st.floats().map(lambda value: struct.unpack("<d", struct.pack("<d", value))[0])
 
@@ -170,7 +239,7 @@ doubles = st.floats().map(lambda value: struct.unpack("<d", struct.pack("<d", va
 @st.composite
 def number_points(draw):
     point = NumberDataPoint(
-        start_time_unix_nano=draw(st.sampled_from([0, T - 10**12])),
+        start_time_unix_nano=draw(starts),
         time_unix_nano=draw(times),
         attributes=draw(pairs_of),
         flags=draw(flags),
@@ -182,9 +251,28 @@ def number_points(draw):
             point.as_int = draw(st.integers(-(2**63), 2**63 - 1))
         case _:
             point.ClearField("value")
-    if draw(st.integers(0, 5)) == 0:
-        point.exemplars.add(as_double=1, time_unix_nano=T)
+    add_exemplars(draw, point)
     return point
+
+
+def add_exemplars(draw, point):
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+        added = point.exemplars.add(
+            time_unix_nano=draw(st.sampled_from([0, T, T + 10**9, 2**64 - 1])),
+            trace_id=draw(st.sampled_from([b"", bytes(16), bytes(15), bytes(range(16))])),
+            span_id=draw(st.sampled_from([b"", bytes(8), b"12345678"])),
+            filtered_attributes=draw(pairs_of),
+        )
+        match draw(st.sampled_from(["double", "int", "none"])):
+            case "double":
+                added.as_double = draw(doubles)
+            case "int":
+                added.as_int = draw(st.integers(-(2**63), 2**63 - 1))
+            case _:
+                pass
+        if draw(st.integers(0, 4)) == 0:
+            long = "ä" * draw(st.integers(40, 130))
+            added.filtered_attributes.add(key="long").value.string_value = long
 
 
 @st.composite
@@ -206,12 +294,44 @@ def histogram_points(draw):
     )
     if draw(st.booleans()):
         point.sum = draw(doubles)
+    point.start_time_unix_nano = draw(starts)
+    add_exemplars(draw, point)
+    return point
+
+
+def buckets(draw):
+    counts = st.sampled_from([0, 0, 0, 0, 1, 2, 7, 2**40])
+    return {
+        "offset": draw(st.sampled_from([0, 1, -1, -7, 300, 2**31 - 5, 2**31 - 1, -(2**31)])),
+        "bucket_counts": draw(st.lists(counts, max_size=12)),
+    }
+
+
+@st.composite
+def exponential_points(draw):
+    point = ExponentialHistogramDataPoint(
+        start_time_unix_nano=draw(starts),
+        time_unix_nano=draw(times),
+        attributes=draw(pairs_of),
+        flags=draw(flags),
+        scale=draw(st.sampled_from([0, 3, 8, 9, 10, 20, 2**31 - 1, -4, -5])),
+        zero_count=draw(st.integers(0, 2)),
+        zero_threshold=draw(st.sampled_from([0, 0, 1e-9, -1, math.nan, math.inf])),
+        positive=buckets(draw),
+        negative=buckets(draw) if draw(st.booleans()) else None,
+    )
+    held = sum(point.positive.bucket_counts) + sum(point.negative.bucket_counts)
+    point.count = held + point.zero_count + draw(st.sampled_from([0, 0, 0, 0, 0, 1]))
+    if draw(st.integers(0, 5)):
+        point.sum = draw(doubles)
+    add_exemplars(draw, point)
     return point
 
 
 @st.composite
 def summary_points(draw):
     point = SummaryDataPoint(
+        start_time_unix_nano=draw(starts),
         time_unix_nano=draw(times),
         attributes=draw(pairs_of),
         flags=draw(flags),
@@ -247,7 +367,10 @@ def metrics(draw):
         case "summary":
             metric.summary.data_points.extend(draw(st.lists(summary_points(), max_size=3)))
         case "exponential":
-            metric.exponential_histogram.data_points.add(count=1)
+            metric.exponential_histogram.data_points.extend(
+                draw(st.lists(exponential_points(), max_size=3))
+            )
+            metric.exponential_histogram.aggregation_temporality = temporality
         case _:
             metric.ClearField("data")
     return metric
@@ -278,6 +401,9 @@ options = st.builds(
     promote=st.sampled_from([(), ("k8s.pod.name", "a.b", "service.name")]),
     target_info=st.booleans(),
     scope_labels=st.booleans(),
+    exemplars=st.booleans(),
+    native_histograms=st.sampled_from([True, True, True, False]),
+    start_times=st.booleans(),
 )
 
 
@@ -291,6 +417,7 @@ def test_it_agrees_with_the_obvious_implementation(bodies, chosen):
         converted = converter.convert(body, NOW)
         expected, points, dropped = obvious.convert(body, NOW)
         assert decoded(joined(converted)) == decoded(expected)
+        assert exemplars(joined(converted)) == exemplars(expected)
         assert sum(r.points for r in converted.requests) == points
         assert Counter({str(k): v for k, v in converted.dropped.items()}) == dropped
         assert points + sum(dropped.values()) == otlp.count(body)
@@ -311,7 +438,8 @@ def test_no_point_is_lost_however_small_requests_and_memory_are(request, max_byt
         assert series.items() <= everything.items() or Drop.TOO_LARGE in converted.dropped
         assert metadata.items() <= described.items() or Drop.TOO_LARGE in converted.dropped
         for each in converted.requests:
-            samples = sum(len(s.samples) for s in remote_write.read(each.body).series)
+            written = prompb.WriteRequest.FromString(each.body).timeseries
+            samples = sum(len(s.samples) + len(s.histograms) for s in written)
             assert samples == each.samples
             assert len(each.body) <= max_bytes or each.points <= 1
 
@@ -573,6 +701,10 @@ def test_a_histogram_gives_way_to_a_gauge_called_like_one_of_its_series():
     [
         (sum_of(temporality=1), Drop.DELTA_UNSUPPORTED),
         (histogram("took", HistogramDataPoint(), temporality=1), Drop.DELTA_UNSUPPORTED),
+        (exponential("spread", spread(), temporality=1), Drop.DELTA_UNSUPPORTED),
+        (exponential("spread", spread(), temporality=0), Drop.INVALID_POINT),
+        (exponential("spread", spread(sum=None)), Drop.UNSUPPORTED_TYPE),
+        (exponential("spread", spread(pairs=[("a", "x" * 3_000_001)])), Drop.TOO_LARGE),
         (sum_of(temporality=0), Drop.INVALID_POINT),
         (gauge("日本"), Drop.UNNAMEABLE),
         (gauge("load", number(None)), Drop.INVALID_POINT),
@@ -586,6 +718,10 @@ def test_a_histogram_gives_way_to_a_gauge_called_like_one_of_its_series():
     ids=[
         "delta sum",
         "delta histogram",
+        "delta exponential histogram",
+        "exponential histogram without temporality",
+        "exponential histogram without a sum",
+        "exponential histogram with a label of 3 MB",
         "no temporality",
         "no name",
         "no value",
@@ -599,10 +735,156 @@ def test_what_cannot_be_carried_is_counted_with_a_reason(metric, reason):
     assert (converted.requests, converted.dropped) == ((), {reason: 1})
 
 
-def test_an_exponential_histogram_is_not_supported():
-    metric = Metric(name="took")
-    metric.exponential_histogram.data_points.add()
-    assert convert(asked(metric)).dropped == {Drop.UNSUPPORTED_TYPE: 1}
+def test_exemplars_go_with_counters_and_the_buckets_they_are_in_and_not_with_gauges():
+    given = [Exemplar(as_double=value, time_unix_nano=T) for value in (0.5, 1.0, 7.0, math.nan)]
+    plain = asked(
+        sum_of("hits", number(exemplars=given[:1])),
+        sum_of("level", number(exemplars=given[:1]), monotonic=False),
+        gauge("load", number(exemplars=given[:1])),
+        histogram("took", HistogramDataPoint(
+            time_unix_nano=T, count=3, bucket_counts=[1, 1, 1], explicit_bounds=[0.5, 5],
+            exemplars=given,
+        )),
+        exponential("spread", spread(exemplars=given[1:2])),
+        resource=(),
+    )  # fmt: skip
+    converter = remote_write.Converter(Options(), MIB)
+    converted = converter.convert(otlp.Encoded(plain.SerializeToString()), NOW)
+    found = exemplars(joined(converted))
+    assert {labels: [value for _, value, _ in told] for labels, told in found.items()} == {
+        (("__name__", "hits_total"),): [bits(0.5)],
+        (("__name__", "took_bucket"), ("le", "0.5")): [bits(0.5)],
+        (("__name__", "took_bucket"), ("le", "5")): [bits(1.0)],
+        (("__name__", "took_bucket"), ("le", "+Inf")): [bits(7.0)],
+        (("__name__", "spread"),): [bits(1.0)],
+    }
+    assert converter.exemplars_dropped == 1  # the one that is in no bucket
+    assert converted.dropped == {}
+
+
+def test_exemplars_change_nothing_about_samples_and_can_be_left_out():
+    def of(*exemplars):
+        return asked(sum_of("hits", number(2.5, pairs=[("a", "b")], exemplars=exemplars)))
+
+    one = Exemplar(as_int=1, time_unix_nano=T)
+    with_one, without = convert(of(one)), convert(of())
+    assert decoded(joined(with_one)) == decoded(joined(without))
+    assert with_one.requests[0].points == 1
+    assert joined(convert(of(one), Options(exemplars=False))) == joined(without)
+
+
+def test_an_exemplar_that_cannot_be_sent_is_counted_and_its_point_is_sent():
+    bare = [Exemplar(time_unix_nano=T)]
+    stale = number(None, flags=1, exemplars=[Exemplar(as_int=1)])
+    lone = HistogramDataPoint(time_unix_nano=T, count=1, exemplars=[Exemplar(as_int=1)])
+    request = asked(
+        sum_of("hits", number(exemplars=bare)), sum_of("misses", stale),
+        gauge("took.count", number()), histogram("took", lone), resource=(),
+    )  # fmt: skip
+    converter = remote_write.Converter(Options(), MIB)
+    converted = converter.convert(otlp.Encoded(request.SerializeToString()), NOW)
+    assert exemplars(joined(converted)) == {}
+    assert sum(r.points for r in converted.requests) == 3
+    assert converted.dropped == {Drop.DUPLICATE: 1}
+    assert converter.exemplars_dropped == 3
+
+
+def test_an_exponential_histogram_is_one_series_of_its_familys_name():
+    request = asked(
+        exponential("spread", spread([3, 1], at=T + 10**9), spread([2, 1]), unit="s"), resource=()
+    )
+    (converted,) = convert(request).requests
+    assert (converted.points, converted.samples) == (2, 2)
+    series, metadata = decoded(converted.body)
+    assert metadata == {"spread_seconds": (3, "", "seconds")}
+    (points,) = series.values()
+    assert [(at, count) for _, at, _, (count, _, _), _ in points] == [
+        (T // 10**6, 4),
+        (T // 10**6 + 1000, 5),
+    ]
+    assert [*series] == [(("__name__", "spread_seconds"),)]
+
+
+def test_exponential_histograms_that_are_not_wanted_are_dropped_and_counted():
+    request = asked(exponential("spread", spread(), spread()), gauge("load"))
+    converted = convert(request, Options(native_histograms=False))
+    assert converted.dropped == {Drop.UNSUPPORTED_TYPE: 2}
+    assert len(remote_write.read(joined(converted)).series) == 1
+
+
+def test_no_series_has_samples_and_histograms_and_the_samples_stay():
+    took = HistogramDataPoint(time_unix_nano=T, count=2)
+    request = asked(
+        exponential("load", spread(), spread(pairs=[("a", "b")])), gauge("load"),
+        exponential("took.count", spread()), histogram("took", took), resource=(),
+    )  # fmt: skip
+    converted = convert(request)
+    assert converted.dropped == {Drop.DUPLICATE: 2}
+    series, _ = decoded(joined(converted))
+    assert {dict(labels)["__name__"]: len(points[0]) for labels, points in series.items()} == {
+        "load": 5,  # the one with the attribute
+        "took_bucket": 3,
+        "took_count": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("began", "said"),
+    [(T - 10**9, T // 10**6 - 1000), (T, T // 10**6), (0, 0), (T + 10**7, 0), (2**64 - 1, 0)],
+    ids=["before", "at once", "unknown", "later", "never"],
+)
+def test_what_counts_says_since_when_if_it_is_asked_to(began, said):
+    start = {"time_unix_nano": T, "start_time_unix_nano": began}
+    request = asked(
+        sum_of("hits", number(start_time_unix_nano=began)),
+        sum_of("level", number(start_time_unix_nano=began), monotonic=False),
+        gauge("load", number(start_time_unix_nano=began)),
+        histogram("took", HistogramDataPoint(count=1, sum=1, **start)),
+        summary("size", SummaryDataPoint(count=1, **start)),
+        exponential("spread", spread(start_time_unix_nano=began)),
+        resource=(),
+    )
+    series, _ = decoded(joined(convert(request, Options(start_times=True))))
+    found = {dict(labels)["__name__"]: point[2] for labels, (point,) in series.items()}
+    counting = ["hits_total", "took_bucket", "took_sum", "took_count", "size_sum", "size_count"]
+    assert found == dict.fromkeys([*counting, "spread"], said) | {"level": 0, "load": 0}
+    silent = prompb.WriteRequest.FromString(joined(convert(request)))
+    assert not any(s.start_timestamp for each in silent.timeseries for s in each.samples)
+
+
+def test_utf8_names_and_labels_are_kept():
+    request = asked(
+        sum_of("http.hits", number(pairs=[("http.path", "/"), ("日本", "x")]), unit="{hit}"),
+        resource=[("pod.name", "p"), ("service.name", "shop")],
+    )
+    for naming, name in ((Naming.UTF8, "http.hits"), (Naming.UTF8_SUFFIXES, "http.hits_total")):
+        (labels,) = series_of(request, Options(naming=naming, promote=("pod.name",)))
+        assert labels == (
+            ("__name__", name), ("http.path", "/"), ("job", "shop"), ("pod.name", "p"),
+            ("日本", "x"),
+        )  # fmt: skip
+
+
+def test_identity_is_job_and_instance_however_a_resource_is_spelled():
+    converter = remote_write.Converter(Options(), MIB)
+
+    def of(*pairs):
+        resource = asked(resource=pairs).resource_metrics[0].resource
+        return converter.identity(resource.SerializeToString())
+
+    shop = of(("service.name", "shop"), ("service.instance.id", "1"))
+    assert shop == of(("pod", "x"), ("service.instance.id", "1"), ("service.name", "shop"))
+    assert shop == of(("service.name", "shop"), ("service.instance.id", "1"))
+    others = [
+        of(("service.name", "shop"), ("service.instance.id", "2")),
+        of(("service.name", "shop")),
+        of(("service.instance.id", "shop")),
+        of(("service.namespace", "a"), ("service.name", "shop"), ("service.instance.id", "1")),
+        of(),
+    ]
+    assert len({shop, *others}) == 6
+    with pytest.raises(errors.Malformed):
+        converter.identity(b"\xff")
 
 
 def test_metadata_describe_every_family():

@@ -103,6 +103,7 @@ def alike(fast, obvious, body):
     """Convert *body* both ways and compare everything that can be told apart."""
     converted = fast.convert(body, NOW)
     expected, points, dropped = obvious.convert(body, NOW)
+    assert plain.exemplars(joined(converted)) == plain.exemplars(expected)
     series, metadata = decoded(joined(converted))
     expected_series, expected_metadata = decoded(expected)
     assert series == expected_series
@@ -345,3 +346,72 @@ def test_requests_are_cut_between_frames_and_each_tells_its_metadata():
         assert len(request.body) <= 4_000
         assert set(metadata) == {"load"}
         assert len(series) == request.points == request.samples
+
+
+def counting(later, *, exemplars=(), exponential=False, began=T - STEP, points=20):
+    """Return counters, gauges and a histogram of one sender; exemplars at the first of each."""
+    start = {"start_time_unix_nano": began}
+    hits = [
+        plain.number(float(n), at=T + later, pairs=[("n", str(n))], **start) for n in range(points)
+    ]
+    loads = [plain.number(n, at=T + later, pairs=[("n", str(n))], **start) for n in range(points)]
+    took = plain.HistogramDataPoint(
+        time_unix_nano=T + later, count=3, sum=1.5, explicit_bounds=[1, 2], bucket_counts=[1, 1, 1],
+        **start,
+    )  # fmt: skip
+    for point in (hits[0], loads[0], took):
+        point.exemplars.extend(exemplars)
+    metrics = [
+        plain.sum_of("hits", *hits), plain.gauge("load", *loads), plain.histogram("took", took),
+    ]  # fmt: skip
+    if exponential:
+        metrics.append(plain.exponential("spread", plain.spread(at=T + later)))
+    return plain.asked(*metrics, resource=(("service.name", "shop"),))
+
+
+@pytest.mark.parametrize("chosen", [Options(), Options(start_times=True)], ids=["bare", "started"])
+def test_only_points_with_exemplars_and_exponential_histograms_take_the_plain_path(
+    chosen, monkeypatch
+):
+    converter, obvious = remote_write.Converter(chosen, MIB, 1), reference.Reference(chosen)
+    for n in range(4):
+        alike(converter, obvious, encoded(counting(n * STEP)))
+    rests = []
+    add = remote_write.Converter._add
+
+    def noted(self, conversion, body):
+        rests.append(otlp.count(otlp.Encoded(body)))
+        return add(self, conversion, body)
+
+    monkeypatch.setattr(remote_write.Converter, "_add", noted)
+    one = plain.Exemplar(as_int=1, time_unix_nano=T)
+    for n in range(4, 8):  # an exemplar that stays the same makes no shape that is recognised
+        alike(converter, obvious, encoded(counting(n * STEP, exemplars=[one], exponential=True)))
+    # A counter, a histogram and an exponential histogram; of the gauge with its exemplar the first.
+    assert rests[0] == 4
+    assert set(rests[1:]) <= {4, 3}
+    assert converter.known.recognised == 2
+    assert converter.known.rearranged == 4
+
+
+def test_starts_of_known_shapes_are_those_of_the_plain_path():
+    chosen = Options(start_times=True)
+    converter, obvious = remote_write.Converter(chosen, MIB, 1), reference.Reference(chosen)
+    for n, began in enumerate(
+        [T - STEP, T, 1, T + 2 * STEP, T + 99 * STEP, 2**64 - 1, T + 6 * STEP]
+    ):
+        alike(converter, obvious, encoded(counting(n * STEP, began=began)))
+    assert converter.known.recognised == 5
+    for n, order in enumerate([7, 20, 3]):
+        later = (20 + n) * STEP
+        alike(converter, obvious, encoded(counting(later, points=order)))
+    assert converter.known.rearranged
+
+
+def test_points_without_a_start_are_known_like_others():
+    chosen = Options(start_times=True)
+    converter, obvious = remote_write.Converter(chosen, MIB, 1), reference.Reference(chosen)
+    for n in range(4):
+        (request,) = alike(converter, obvious, encoded(counting(n * STEP, began=0))).requests
+    assert converter.known.recognised == 2
+    assert not any(start for points in decoded(request.body)[0].values() for *_, start in points)

@@ -24,7 +24,7 @@ def _sized(frame):
 
 def learn(frame, convert=conversion, max_bytes=MIB):
     walked = remote_write_units.walk(frame, SEED)
-    lesson = remote_write_recipe.learn(frame, walked, convert, max_bytes, SEED)
+    lesson = remote_write_recipe.learn(frame, walked, convert, max_bytes, SEED, started=False)
     return None if lesson is None else lesson[0]
 
 

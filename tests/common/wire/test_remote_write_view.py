@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bench.references import remote_write as reference
+from bench.references import prompb
 from common.wire import errors, protobuf, remote_write_view
 
 texts = st.text(max_size=5)
@@ -15,7 +15,7 @@ metadata = st.lists(st.tuples(st.integers(0, 9), texts, texts, texts), max_size=
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(labels, samples), max_size=3), metadata)
 def test_what_prometheus_writes_is_read_back(series, described):
-    request = reference.WriteRequest()
+    request = prompb.WriteRequest()
     for pairs, points in series:
         added = request.timeseries.add()
         for name, value in pairs:
@@ -32,6 +32,27 @@ def test_what_prometheus_writes_is_read_back(series, described):
     ]
 
 
+@settings(max_examples=50, deadline=None)
+@given(labels, st.floats(allow_nan=False), st.integers(-(2**63), 2**63 - 1), st.integers(-5, 9))
+def test_exemplars_and_native_histograms_are_read_back(pairs, value, at, schema):
+    request = prompb.WriteRequest()
+    series = request.timeseries.add()
+    exemplar = series.exemplars.add(value=value, timestamp=at)
+    for name, text in pairs:
+        series.labels.add(name=name, value=text)
+        exemplar.labels.add(name=name, value=text)
+    series.histograms.add(count_int=2**64 - 1, sum=value, schema=schema, timestamp=at)
+    (found,) = remote_write_view.read(request.SerializeToString()).series
+    assert found == remote_write_view.Series(
+        labels=tuple(pairs),
+        samples=(),
+        exemplars=(remote_write_view.Exemplar(labels=tuple(pairs), value=value, milliseconds=at),),
+        histograms=(
+            remote_write_view.Histogram(count=2**64 - 1, sum=value, schema=schema, milliseconds=at),
+        ),
+    )
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_request_or_malformed(body):
@@ -39,7 +60,7 @@ def test_any_bytes_are_a_request_or_malformed(body):
         remote_write_view.read(body)
     except errors.Malformed:
         return
-    assert reference.WriteRequest.FromString(body) is not None
+    assert prompb.WriteRequest.FromString(body) is not None
 
 
 @pytest.mark.parametrize(
@@ -57,6 +78,6 @@ def test_a_series_that_no_receiver_would_take_is_malformed(series, why):
 
 def test_unknown_fields_are_skipped():
     label = protobuf.framed(1, protobuf.framed(1, b"a") + protobuf.framed(2, b"b"))
-    exemplar = protobuf.framed(3, b"x")
-    view = remote_write_view.read(protobuf.framed(1, label + exemplar) + protobuf.framed(9, b"y"))
+    other = protobuf.framed(7, b"x")
+    view = remote_write_view.read(protobuf.framed(1, label + other) + protobuf.framed(9, b"y"))
     assert view.series == (remote_write_view.Series(labels=(("a", "b"),), samples=()),)
