@@ -231,12 +231,19 @@ def samples(writes: Sequence[Write]) -> dict[Labels, list[tuple[int, int]]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes instead of an answer, and the connection is closed."""
+
+    data: bytes
+
+
 @dataclass(slots=True)
 class Receiver:
     """A running receiver, which answers as its script says, and then that all is well."""
 
     url: str
-    script: deque[backends.Answer]
+    script: deque[backends.Answer | Raw]
     delay: Callable[[], float]  # seconds before each answer
     writes: list[Write] = field(default_factory=list)
 
@@ -248,7 +255,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(
-    script: Sequence[backends.Answer] = (),
+    script: Sequence[backends.Answer | Raw] = (),
     *,
     port: int = 0,
     delay: Callable[[], float] = lambda: 0.0,
@@ -283,6 +290,8 @@ async def receiving(
                 if isinstance(answer, backends.BreakBody):
                     write.status = 200
                     request.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+                if isinstance(answer, Raw):
+                    request.transport.write(answer.data)
                 request.transport.close()
         return web.Response()
 
