@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import cramjam
@@ -101,11 +101,62 @@ ReadResponse = _MESSAGES["v1.ReadResponse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """A histogram as it is meant: buckets by index, without the empty ones."""
+
+    count: int
+    total: int  # bits of the sum
+    schema: int
+    zero_threshold: float
+    zero_count: int
+    negative: tuple[tuple[int, int], ...]
+    positive: tuple[tuple[int, int], ...]
+
+
+GONE = Native(
+    count=0, total=STALE, schema=0, zero_threshold=0.0, zero_count=0, negative=(), positive=()
+)
+"""What every histogram that is a stale marker is read as: nothing but its sum counts."""
+
+
+def ranges(of: Native) -> list[tuple[float, float, int]]:
+    """Return the buckets that are not empty with their bounds, as they rise."""
+
+    def bounds(index: int) -> tuple[float, float]:
+        return 2 ** ((index - 1) / 2**of.schema), 2 ** (index / 2**of.schema)
+
+    zero = [(-of.zero_threshold, of.zero_threshold, of.zero_count)] if of.zero_count else []
+    return [
+        *((-bounds(index)[1], -bounds(index)[0], count) for index, count in of.negative[::-1]),
+        *zero,
+        *((*bounds(index), count) for index, count in of.positive),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A histogram as Prometheus 2.42 shows it: by the bounds of its buckets."""
+
+    count: float
+    total: float
+    ranges: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    labels: Labels
+    milliseconds: int
+    value: int  # bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """One TimeSeries, in the order of the wire."""
 
     labels: tuple[tuple[str, str], ...]
     samples: tuple[tuple[int, int], ...]  # milliseconds, bits
+    histograms: tuple[tuple[int, Native], ...] = ()  # by milliseconds
+    exemplars: tuple[Exemplar, ...] = ()
 
     @property
     def key(self) -> Labels:
@@ -113,6 +164,24 @@ class Series:
 
     def get(self, label: str) -> str:
         return dict(self.labels).get(label, "")
+
+
+@dataclass(slots=True)
+class Held:
+    """What a store holds, by series."""
+
+    samples: dict[Labels, Samples] = field(default_factory=dict)
+    histograms: dict[Labels, dict[int, Native | Shown]] = field(default_factory=dict)
+    exemplars: dict[Labels, set[Exemplar]] = field(default_factory=dict)
+
+    def add(self, series: Series) -> None:
+        """Take in one TimeSeries."""
+        for part, found in ((self.samples, series.samples), (self.histograms, series.histograms)):
+            for at, what in found:
+                assert at not in part.setdefault(series.key, {}), "a sample comes twice"
+                part[series.key][at] = what
+        if series.exemplars:
+            self.exemplars.setdefault(series.key, set()).update(series.exemplars)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,9 +202,56 @@ class Write:
 def read(series: Any) -> Series:
     """Read a message of type TimeSeries."""
     return Series(
-        labels=tuple((label.name, label.value) for label in series.labels),
+        labels=_pairs(series.labels),
         samples=tuple((sample.timestamp, bits(sample.value)) for sample in series.samples),
+        histograms=tuple((each.timestamp, _native(each)) for each in series.histograms),
+        exemplars=tuple(
+            Exemplar(
+                labels=frozenset(_pairs(each.labels)),
+                milliseconds=each.timestamp,
+                value=bits(each.value),
+            )
+            for each in series.exemplars
+        ),
     )
+
+
+def _pairs(labels: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((label.name, label.value) for label in labels)
+
+
+def _native(histogram: Any) -> Native:
+    total = bits(histogram.sum)
+    if total == STALE:
+        return GONE
+    return Native(
+        count=histogram.count_int,
+        total=total,
+        schema=histogram.schema,
+        zero_threshold=histogram.zero_threshold,
+        zero_count=histogram.zero_count_int,
+        negative=_buckets(histogram.negative_spans, histogram.negative_deltas),
+        positive=_buckets(histogram.positive_spans, histogram.positive_deltas),
+    )
+
+
+def _buckets(spans: Any, deltas: Any) -> tuple[tuple[int, int], ...]:
+    indices = [
+        start + at
+        for start, length in _placed([(span.offset, span.length) for span in spans])
+        for at in range(length)
+    ]
+    found = zip(indices, accumulate(deltas), strict=True)
+    return tuple((index, count) for index, count in found if count)
+
+
+def _placed(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield where each span starts, and its length: an offset counts from the span before."""
+    at = 0
+    for offset, length in spans:
+        at += offset
+        yield at, length
+        at += length
 
 
 def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float) -> Write:
@@ -157,9 +273,9 @@ def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float)
         }
         if not series and not metadata:
             problems.append("body: it holds nothing")
-        for each, raw in zip(series, request.timeseries, strict=True):
+        for each in series:
             problems += _of_labels(each.labels)
-            problems += _of_times(each, [sample.timestamp for sample in raw.histograms])
+            problems += _of_times(each)
         # A series may come again in a request, as Prometheus itself sends it, but in order.
         problems += [
             f"samples: a series goes back in time: {sorted(labels)} {ordered}"
@@ -205,20 +321,24 @@ def _of_labels(labels: Sequence[tuple[str, str]]) -> Iterator[str]:
         yield f"labels: a name that is none: {names}"
 
 
-def _of_times(series: Series, histograms: Sequence[int]) -> Iterator[str]:
-    times = [at for at, _ in series.samples] or [*histograms]
+def _of_times(series: Series) -> Iterator[str]:
+    times = [at for at, _ in (*series.samples, *series.histograms)]
     if not times:
         yield f"samples: none of {series.labels}"
-    if series.samples and histograms:
+    if series.samples and series.histograms:
         yield f"samples: {series.labels} has histograms, too"
     if any(not earlier < later for earlier, later in pairwise(times)):
         yield f"samples: not in order: {series.labels} {times}"
+    stamps = [each.milliseconds for each in series.exemplars]
+    if stamps != sorted(stamps):
+        yield f"exemplars: not in order: {series.labels} {stamps}"
 
 
 def _times(series: Sequence[Series]) -> dict[Labels, list[int]]:
     found: dict[Labels, list[int]] = {}
     for each in series:
-        found.setdefault(each.key, []).extend([at for at, _ in each.samples])
+        times = [at for at, _ in (*each.samples, *each.histograms)]
+        found.setdefault(each.key, []).extend(times)
     return found
 
 

@@ -17,7 +17,7 @@ import cramjam
 
 from bench import processes
 from tests.fakes import remote_write_v1
-from tests.fakes.remote_write_v1 import STALE, Labels, Samples
+from tests.fakes.remote_write_v1 import STALE, Exemplar, Held, Labels, Native, Samples, Shown
 
 WITHIN = 15.0  # seconds until something that must happen has happened
 
@@ -95,19 +95,23 @@ class Prometheus:
     def write_url(self) -> str:
         return f"{self.url}/api/v1/write"
 
-    async def query(self, promql: str) -> list[dict[str, Any]]:
-        """Return the vector that *promql* gives now."""
-        answer = await processes.get(f"{self.url}/api/v1/query?{urlencode({'query': promql})}")
+    async def query(self, promql: str, at: float | None = None) -> list[dict[str, Any]]:
+        """Return the vector that *promql* gives *at* a time in seconds since 1970, or now."""
+        asked = {"query": promql, **({} if at is None else {"time": at})}
+        answer = await processes.get(f"{self.url}/api/v1/query?{urlencode(asked)}")
         return answer["data"]["result"]
 
-    async def held(self) -> dict[Labels, Samples]:
-        """Return every sample of every series, told in two ways that must agree.
+    async def held(self) -> Held:
+        """Return everything, and of every sample what two ways tell, which must agree.
 
         Remote read tells bit by bit and with stale markers, but all zeros are 0 there; queries know
-        the sign of zero, but neither stale markers nor which NaN it was.
+        the sign of zero, but neither stale markers nor which NaN it was. Of native histograms
+        remote read says nothing in 2.42, so there are no stale markers among them here.
         """
-        held, selected = await self._read(), await self._selected()
-        for labels, samples in held.items():
+        held, selection = await self._read(), await self.query('{__name__=~".+"}[1h]')
+        selected = _selected(selection)
+        held.histograms = _shown(selection)
+        for labels, samples in held.samples.items():
             shown = selected.pop(labels, {})
             for ms, bits in samples.items():
                 if bits == STALE:
@@ -120,17 +124,25 @@ class Prometheus:
                 assert nan or value == remote_write_v1.value(bits), (labels, ms)
             assert not shown, f"a query shows more than is held: {sorted(labels)} {shown}"
         assert not selected, f"a query shows more than is held: {selected}"
+        held.exemplars = await self._exemplars()
         return held
 
-    async def _selected(self) -> dict[Labels, dict[int, float]]:
+    async def _exemplars(self) -> dict[Labels, set[Exemplar]]:
+        query = urlencode({"query": '{__name__=~".+"}', "start": 0, "end": 1 << 33})
+        answer = await processes.get(f"{self.url}/api/v1/query_exemplars?{query}")
         return {
-            frozenset(series["metric"].items()): {
-                round(at * 1000): float(text) for at, text in series["values"]
+            frozenset(series["seriesLabels"].items()): {
+                Exemplar(
+                    labels=frozenset(each["labels"].items()),
+                    milliseconds=round(each["timestamp"] * 1000),
+                    value=remote_write_v1.bits(float(each["value"])),
+                )
+                for each in series["exemplars"]
             }
-            for series in await self.query('{__name__=~".+"}[1h]')
+            for series in answer["data"]
         }
 
-    async def _read(self) -> dict[Labels, Samples]:
+    async def _read(self) -> Held:
         request = remote_write_v1.ReadRequest()
         query = request.queries.add(end_timestamp_ms=2**62)
         query.matchers.add(type=2, name="__name__", value=".+")  # 2: by regular expression
@@ -139,14 +151,42 @@ class Prometheus:
             bytes(cramjam.snappy.decompress_raw(await _post(f"{self.url}/api/v1/read", body)))
         )
         (result,) = answer.results
-        series = [*map(remote_write_v1.read, result.timeseries)]
-        found = {each.key: dict(each.samples) for each in series}
-        assert len(found) == len(series), "a series comes twice"
-        return found
+        held = Held()
+        for series in result.timeseries:
+            held.add(remote_write_v1.read(series))
+        return held
 
     async def metrics(self) -> dict[str, float]:
         """Return Prometheus' own metrics by name with labels."""
         return numbers(await asyncio.to_thread(processes.fetch_text, f"{self.url}/metrics"))
+
+
+def _selected(selection: list[dict[str, Any]]) -> dict[Labels, dict[int, float]]:
+    return {
+        frozenset(series["metric"].items()): {
+            round(at * 1000): float(text) for at, text in series["values"]
+        }
+        for series in selection
+        if "values" in series
+    }
+
+
+def _shown(selection: list[dict[str, Any]]) -> dict[Labels, dict[int, Native | Shown]]:
+    return {
+        frozenset(series["metric"].items()): {
+            round(at * 1000): Shown(
+                count=float(shown["count"]),
+                total=float(shown["sum"]),
+                ranges=tuple(
+                    (float(lower), float(upper), float(count))
+                    for _, lower, upper, count in shown.get("buckets", ())
+                ),
+            )
+            for at, shown in series["histograms"]
+        }
+        for series in selection
+        if "histograms" in series
+    }
 
 
 @asynccontextmanager
@@ -182,7 +222,7 @@ class VictoriaMetrics:
     def write_url(self) -> str:
         return f"{self.url}/api/v1/write"
 
-    async def held(self) -> dict[Labels, Samples]:
+    async def held(self) -> Held:
         """Return every sample of every series; each NaN is a stale marker, for it keeps no other.
 
         Its values have twelve to fifteen decimal digits.
@@ -201,7 +241,7 @@ class VictoriaMetrics:
             key = frozenset(json.loads(parts["labels"]).items())
             assert key not in found, "a series comes twice"
             found[key] = dict(zip(times, bits, strict=True))
-        return found
+        return Held(samples=found)
 
     async def metrics(self) -> dict[str, float]:
         """Return VictoriaMetrics' own metrics by name with labels."""

@@ -23,7 +23,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Metric,
 )
 
-from tests.fakes.remote_write_v1 import STALE, Labels, bits
+from tests.fakes.remote_write_v1 import GONE as NO_HISTOGRAM, STALE, Exemplar, Held, Native, bits
 
 SENDS = 12
 PACE = 1000  # milliseconds between two samples of a series
@@ -108,14 +108,14 @@ def sources(who: str, count: int) -> list[Source]:
 class Expected:
     """What a receiver must hold, and what the ledger must say."""
 
-    samples: dict[Labels, dict[int, int]] = field(default_factory=dict)  # bits by milliseconds
+    held: Held = field(default_factory=Held)
     metadata: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     points: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
     def add(self, labels: dict[str, str], ms: int, value: float | None) -> None:
         """Expect a sample; a value of None is a stale marker."""
-        series = self.samples.setdefault(frozenset(labels.items()), {})
+        series = self.held.samples.setdefault(frozenset(labels.items()), {})
         assert ms not in series, f"the test expects a sample twice: {labels}"
         series[ms] = STALE if value is None else bits(value)
 
@@ -169,6 +169,8 @@ class _Frame:
         self._scope: Any = None
         self._labels: dict[str, str] = {}
         self._gone = n in GONE
+        # What comes and goes in a frame, or has no fixed width, keeps all of it from being known.
+        self._rich = at % 2 == 1
         self._times = [self._first, self._first + PACE // 2] if n in TWICE else [self._first]
 
     def fill(self) -> None:
@@ -176,6 +178,8 @@ class _Frame:
         self._numbers()
         self._start_scope("", "")
         self._composites()
+        if self._rich:
+            self._exponentials()
         if self._at == 0:
             self._start_scope("", "")
             self._lost()
@@ -256,7 +260,10 @@ class _Frame:
                 point.as_int = value
             else:
                 point.as_double = value
-            self._expect({"__name__": family, **(labels or {})}, ms, float(value))
+            named = {"__name__": family, **(labels or {})}
+            self._expect(named, ms, float(value))
+            if family.endswith("_total"):
+                self._exemplar(point, ms - 1, value, named)
 
     def _composites(self) -> None:
         n = self._n
@@ -296,6 +303,9 @@ class _Frame:
                 point.bucket_counts.extend(counts)
                 if total is not None:
                     point.sum = total
+            for le, value in (("1", 1.0), ("+Inf", 3e6)) if "1" in les else ():
+                named = {"__name__": f"{family}_bucket", "path": "/ä", "le": le}
+                self._exemplar(point, ms, value, named)
             for le, count in zip(les, [*accumulate(counts)] or [point.count], strict=True):
                 labels = {"__name__": f"{family}_bucket", "path": "/ä", "le": le}
                 self._expect(labels, ms, float(count))
@@ -303,14 +313,110 @@ class _Frame:
                 self._expect({"__name__": f"{family}_sum", "path": "/ä"}, ms, total or 0.0)
             self._expect({"__name__": f"{family}_count", "path": "/ä"}, ms, float(point.count))
 
+    def _exponentials(self) -> None:
+        n = self._n
+        self._exponential(
+            "size",
+            scale=3,
+            threshold=0.5,
+            zeros=2,
+            negative=(1, [3 * n]),
+            # A gap of four: a span of its own.
+            positive=(-2, [n + 1, 0, 2, 0, 0, 0, 0, 5, n]),
+            native={
+                "negative": [(2, 3 * n)],
+                "positive": [(-1, n + 1), (1, 2), (6, 5), (7, n)],
+                "zero_threshold": 0.5,
+            },
+        )
+        self._exponential(
+            "fine",  # finer than there is: four buckets become one
+            scale=10,
+            threshold=0.0,
+            zeros=0,
+            negative=(0, []),
+            positive=(-5, [1, 1, 1, 1, 1, n]),
+            native={
+                "negative": [],
+                "positive": [(-1, 1), (0, 4), (1, n)],
+                "zero_threshold": 1e-128,
+            },
+        )
+
+    def _exponential(
+        self,
+        name: str,
+        *,
+        scale: int,
+        threshold: float,
+        zeros: int,
+        negative: tuple[int, list[int]],
+        positive: tuple[int, list[int]],
+        native: dict[str, Any],
+    ) -> None:
+        family = f"{name}_bytes"
+        metric = self._metric(name, "By", family, "bytes", "histogram").exponential_histogram
+        metric.aggregation_temporality = CUMULATIVE
+        for ms in self._times:
+            point = self._point(metric, ms, [("path", "/ä")])
+            point.scale = scale
+            if self._gone:
+                point.flags = NO_RECORDED_VALUE
+            else:
+                point.zero_threshold, point.zero_count = threshold, zeros
+                point.negative.offset, point.positive.offset = negative[0], positive[0]
+                point.negative.bucket_counts.extend(negative[1])
+                point.positive.bucket_counts.extend(positive[1])
+                point.count = zeros + sum(negative[1]) + sum(positive[1])
+                point.sum = 1.25 * self._n
+            meant = Native(
+                count=point.count,
+                total=bits(point.sum),
+                schema=min(scale, 8),
+                zero_threshold=native["zero_threshold"],
+                zero_count=zeros,
+                negative=filled(native["negative"]),
+                positive=filled(native["positive"]),
+            )
+            labels = {**self._labels, "__name__": family, "path": "/ä"}
+            series = self._expected.held.histograms.setdefault(frozenset(labels.items()), {})
+            series[ms] = NO_HISTOGRAM if self._gone else meant
+
+    def _exemplar(self, point: Any, ms: int, value: float, labels: dict[str, str]) -> None:
+        """Attach an exemplar, and expect it on the series that has *labels*."""
+        if self._gone or not self._rich:
+            return
+        exemplar = point.exemplars.add(time_unix_nano=ms * NS_PER_MS)
+        if isinstance(value, int):
+            exemplar.as_int = value
+        else:
+            exemplar.as_double = value
+        told: dict[str, str] = {}
+        if self._n % 3 != 2:  # what is JSON would have to spell them otherwise
+            exemplar.trace_id, exemplar.span_id = bytes(15) + b"\x01", b"\xff" * 8
+            told = {"trace_id": "0" * 31 + "1", "span_id": "f" * 16}
+        if self._n % 4 == 3:  # does not fit into the 128 characters that there are
+            exemplar.filtered_attributes.append(pair("user.agent", "ü" * 128))
+        else:
+            exemplar.filtered_attributes.append(pair("user.id", "ü"))
+            told["user_id"] = "ü"
+        meant = Exemplar(labels=frozenset(told.items()), milliseconds=ms, value=bits(float(value)))
+        series = frozenset({**self._labels, **labels}.items())
+        self._expected.held.exemplars.setdefault(series, set()).add(meant)
+
     def _lost(self) -> None:
         """Add what remote write cannot carry: a point for each reason to drop one."""
         lost = {
             "delta_unsupported": self._scope.metrics.add(name="delta"),
             "unnameable": self._scope.metrics.add(name="!!!"),
             "invalid_point": self._scope.metrics.add(name="valueless"),
+            "unsupported_type": self._scope.metrics.add(name="coarse"),
             "duplicate": self._scope.metrics.add(name="echo", description="About echo."),
         }
+        coarse = lost["unsupported_type"].exponential_histogram
+        coarse.aggregation_temporality = CUMULATIVE
+        point = self._point(coarse, self._first, [])
+        point.scale, point.sum = -5, 0.0  # coarser than there is
         lost["delta_unsupported"].sum.aggregation_temporality = DELTA
         self._point(lost["delta_unsupported"].sum, self._first, []).as_int = 1
         self._point(lost["unnameable"].gauge, self._first, []).as_int = 1
@@ -332,6 +438,11 @@ class _Frame:
 
     def _expect(self, labels: dict[str, str], ms: int, value: float) -> None:
         self._expected.add({**self._labels, **labels}, ms, None if self._gone else value)
+
+
+def filled(buckets: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return the buckets that are not empty."""
+    return tuple((index, count) for index, count in buckets if count)
 
 
 def pair(key: str, value: Any) -> KeyValue:

@@ -6,11 +6,12 @@ of ours, which also sees the metadata that the other two throw away.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+import operator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import aiohttp
 import grpc
@@ -24,10 +25,13 @@ from common.service import clock
 from common.wire import compression
 from tests.fakes import remote_write_v1
 from tests.fakes.backends import METHOD
-from tests.fakes.remote_write_v1 import STALE, Labels, Samples
+from tests.fakes.remote_write_v1 import GONE, STALE, Held, Labels, Native, Samples, Shown
 from tests.flow import programs, read_back
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(120)]
+
+Natives: TypeAlias = dict[int, Native | Shown]
+"""Native histograms by milliseconds."""
 
 RESOURCES = 12  # of each sender, beside those that lack something
 WITHIN = 40.0  # seconds until everything is delivered
@@ -39,7 +43,7 @@ class Store(Protocol):
     @property
     def write_url(self) -> str: ...
 
-    async def held(self) -> dict[Labels, Samples]: ...
+    async def held(self) -> Held: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +56,16 @@ class Strict:
     def write_url(self) -> str:
         return self.receiver.url
 
-    async def held(self) -> dict[Labels, Samples]:
+    async def held(self) -> Held:
         problems = [problem for write in self.receiver.writes for problem in write.problems]
         assert problems == []
-        arrived = remote_write_v1.samples(self.receiver.taken)
-        for labels, samples in arrived.items():
-            times = [at for at, _ in samples]
-            assert times == sorted(set(times)), f"not in order of time: {labels} {times}"
-        return {labels: dict(samples) for labels, samples in arrived.items()}
+        held = Held()
+        for write in self.receiver.taken:
+            for series in write.series:
+                held.add(series)
+        for series in (*held.samples.values(), *held.histograms.values()):
+            assert [*series] == sorted(series), "not in order of time"
+        return held
 
     def metadata(self) -> dict[str, tuple[str, str, str]]:
         found: dict[str, tuple[str, str, str]] = {}
@@ -83,6 +89,25 @@ def nearly(held: int, sent: int) -> bool:
     return math.isclose(kept, meant, rel_tol=1e-11, abs_tol=1e-300)
 
 
+def as_shown(held: Shown, sent: Native) -> bool:
+    """Tell whether a histogram is shown as another is meant."""
+    meant = remote_write_v1.ranges(sent)
+    return (
+        (held.count, held.total) == (sent.count, remote_write_v1.value(sent.total))
+        and len(held.ranges) == len(meant)
+        and all(
+            math.isclose(shown, there, rel_tol=1e-12)
+            for pair in zip(held.ranges, meant, strict=True)
+            for shown, there in zip(*pair, strict=True)
+        )
+    )
+
+
+def without_gone(natives: Natives) -> Natives:
+    """Leave out stale markers."""
+    return {ms: native for ms, native in natives.items() if native != GONE}
+
+
 def without_nan(samples: Samples) -> Samples:
     """Leave out every NaN but stale markers."""
     return {
@@ -98,17 +123,34 @@ class Referee:
 
     store: Callable[[Path], AbstractAsyncContextManager[Store]]
     keeps: Callable[[Samples], Samples] = dict
-    same: Callable[[int, int], bool] = int.__eq__
+    same: Callable[[Any, Any], bool] = operator.eq
+    natives: Callable[[Natives], Natives] | None = dict  # None: it has no such histograms
+    same_native: Callable[[Any, Any], bool] = operator.eq
+    exemplars: bool = True
 
 
 REFEREES = [
     pytest.param(Referee(store=strict), id="strict"),
     pytest.param(
-        Referee(store=programs.prometheus), id="prometheus", marks=pytest.mark.needs_prometheus
+        Referee(
+            store=lambda folder: programs.prometheus(
+                folder, features=("native-histograms", "exemplar-storage")
+            ),
+            natives=without_gone,
+            same_native=as_shown,
+        ),
+        id="prometheus",
+        marks=pytest.mark.needs_prometheus,
     ),
     pytest.param(
         # It has no NaN, and about twelve significant digits.
-        Referee(store=programs.victoria_metrics, keeps=without_nan, same=nearly),
+        Referee(
+            store=programs.victoria_metrics,
+            keeps=without_nan,
+            same=nearly,
+            natives=None,
+            exemplars=False,
+        ),
         id="victoria_metrics",
         marks=pytest.mark.needs_victoria_metrics,
     ),
@@ -178,13 +220,29 @@ async def test_a_receiver_holds_what_was_pushed_and_nothing_else(
             ledger = await gateway.ledger("p")
             own = await programs.metrics(gateway)
         held = await store.held()
+        if isinstance(store, programs.Prometheus):
+            # Of native histograms it shows markers by showing nothing, five minutes back or not.
+            before, gone = ((begin + n * read_back.PACE) / 1000 for n in (9, 10))
+            assert await store.query("size_bytes", before) != []
+            assert await store.query("size_bytes", gone) == []
     assert ledger["received"] == expected.points
     assert ledger["dropped_by"] == expected.dropped
     assert ledger["delivered"] == expected.points - expected.dropped.total()
     assert ledger["balance"] == 0
     frames = 'headgate_gateway_conversion_frames_total{how="recognised",pipeline="p"}'
     assert own[frames] > RESOURCES, own  # the fast path was on the way, too
-    compare(held, expected.samples, referee)
+    compare(
+        held.samples,
+        {labels: referee.keeps(samples) for labels, samples in expected.held.samples.items()},
+        referee.same,
+    )
+    natives = expected.held.histograms if referee.natives else {}
+    compare(
+        held.histograms,
+        {labels: referee.natives(each) for labels, each in natives.items() if referee.natives},
+        referee.same_native,
+    )
+    assert held.exemplars == (expected.held.exemplars if referee.exemplars else {})
     if isinstance(store, Strict):
         assert store.metadata() == expected.metadata
 
@@ -202,22 +260,27 @@ async def settled(gateway: programs.Gateway, expected: read_back.Expected) -> No
     await programs.until(all_of_it, "everything is delivered or dropped", WITHIN)
 
 
-def compare(held: dict[Labels, Samples], sent: dict[Labels, Samples], referee: Referee) -> None:
+def compare(
+    held: Mapping[Labels, Mapping[int, Any]],
+    sent: Mapping[Labels, Mapping[int, Any]],
+    same: Callable[[Any, Any], bool],
+) -> None:
     """Compare series by series and sample by sample; say what is different, and how often."""
-    kept = {labels: referee.keeps(samples) for labels, samples in sent.items()}
-    wanted = {labels: samples for labels, samples in kept.items() if samples}
+    wanted = {labels: samples for labels, samples in sent.items() if samples}
     missing = sorted(map(sorted, wanted.keys() - held.keys()))
     strange = sorted(map(sorted, held.keys() - wanted.keys()))
     assert (len(missing), len(strange)) == (0, 0), f"missing {missing[:2]}, strange {strange[:2]}"
     different = [
         (sorted(labels), {ms: (held[labels].get(ms), samples.get(ms)) for ms in off})
         for labels, samples in wanted.items()
-        if (off := unlike(held[labels], samples, referee.same))
+        if (off := unlike(held[labels], samples, same))
     ]
     assert not different, f"{len(different)} series differ (held, sent): {different[:2]}"
 
 
-def unlike(held: Samples, sent: Samples, same: Callable[[int, int], bool]) -> set[int]:
+def unlike(
+    held: Mapping[int, Any], sent: Mapping[int, Any], same: Callable[[Any, Any], bool]
+) -> set[int]:
     """Return the times at which two series differ."""
     shared = held.keys() & sent.keys()
     return (held.keys() ^ sent.keys()) | {ms for ms in shared if not same(held[ms], sent[ms])}
