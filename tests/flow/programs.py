@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,14 +194,16 @@ async def prometheus(
     folder: Path,
     scrape_configs: list[dict[str, Any]] | None = None,
     features: Sequence[str] = (),
+    storage: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Prometheus]:
     """Run the real Prometheus with its remote-write receiver on a free port of loopback.
 
-    What it holds stays in *folder*: run there again, it goes on with that.
+    *storage* is that section of its configuration. What it holds stays in *folder*: run there again, it goes on with that.
     """
     (port,) = processes.free_ports(1)
     config = folder / "prometheus.yml"
-    config.write_text(json.dumps({"scrape_configs": scrape_configs or []}))
+    document = {"scrape_configs": scrape_configs or [], "storage": storage or {}}
+    config.write_text(json.dumps(document))
     found = Prometheus(url=f"http://127.0.0.1:{port}")
     arguments = (
         f"--config.file={config}",
