@@ -198,7 +198,8 @@ async def prometheus(
 ) -> AsyncIterator[Prometheus]:
     """Run the real Prometheus with its remote-write receiver on a free port of loopback.
 
-    *storage* is that section of its configuration. What it holds stays in *folder*: run there again, it goes on with that.
+    *storage* is that section of its configuration. What it holds stays in *folder*: run there
+    again, it goes on with that.
     """
     (port,) = processes.free_ports(1)
     config = folder / "prometheus.yml"
