@@ -22,7 +22,7 @@ $(READY): pyproject.toml locks/dev.txt
 demo: $(READY)  ## watch real metrics travel the whole way; Ctrl-C stops it
 	$(BIN)/headgate demo $(ARGS)
 
-packages:  # the real Prometheus and node_exporter, where apt and root allow it; tests say what they miss
+packages:  # the real Prometheus, node_exporter and VictoriaMetrics, where apt and root allow it; tests say what they miss
 	@sh tests/packages.sh
 
 test: $(READY) packages  ## run all the tests

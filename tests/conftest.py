@@ -46,11 +46,12 @@ def clock() -> Callable[[], float]:
 PROGRAMS = {
     "needs_prometheus": "prometheus",
     "needs_prometheus_node_exporter": "prometheus-node-exporter",
+    "needs_victoria_metrics": "victoria-metrics",
     "needs_kubectl": "kubectl",
     "needs_node": "npm",
     "needs_go": "go",
 }
-ALWAYS_IN_CI = {"needs_prometheus", "needs_prometheus_node_exporter"}
+ALWAYS_IN_CI = {"needs_prometheus", "needs_prometheus_node_exporter", "needs_victoria_metrics"}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

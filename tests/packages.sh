@@ -1,9 +1,12 @@
 #!/bin/sh
-# Install the real Prometheus and node_exporter where that is possible; say what is left out where it is not.
+# Install the real Prometheus, node_exporter and VictoriaMetrics where that is possible; say what is left out where it is not.
 set -u
+# Debian names each package after its program.
+programs="prometheus prometheus-node-exporter victoria-metrics"
 missing=""
-command -v prometheus >/dev/null 2>&1 || missing="prometheus"
-command -v prometheus-node-exporter >/dev/null 2>&1 || missing="$missing prometheus-node-exporter"
+for program in $programs; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+done
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "installing Debian packages:$missing"
@@ -19,7 +22,7 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || echo "apt-get could not install:$missing"
 fi
-for program in prometheus prometheus-node-exporter; do
+for program in $programs; do
     command -v "$program" >/dev/null 2>&1 && continue
     if [ "${CI:-}" = true ]; then
         echo "error: $program is missing, and in CI the tests against it must run" >&2

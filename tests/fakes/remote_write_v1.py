@@ -1,0 +1,429 @@
+"""A strict receiver of remote write 1.0: a schema of its own, and every rule of the protocol.
+
+Source: "Prometheus Remote-Write 1.0 specification", and prometheus/prompb/remote.proto and
+types.proto for the messages. Nothing of the product is used to read what it sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import struct
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any, TypeAlias
+
+import cramjam
+from aiohttp import web
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from tests.fakes import backends
+
+Labels: TypeAlias = frozenset[tuple[str, str]]
+Samples: TypeAlias = dict[int, int]
+"""The bits of values by milliseconds."""
+
+STALE = 0x7FF0000000000002
+TYPES = (
+    "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",
+)  # fmt: skip
+HEADERS = {
+    "content-encoding": "snappy",
+    "content-type": "application/x-protobuf",
+    "x-prometheus-remote-write-version": "0.1.0",
+}
+_USER_AGENT = re.compile(r"[^\s/]+/\S+")
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_FRAMED = b"\xff\x06\x00\x00sNaPpY"  # how snappy's other format, that of streams, begins
+
+
+def bits(value: float) -> int:
+    """Return a double as its 64 bits: NaN is not equal to itself, and 0 is equal to -0."""
+    return struct.unpack("<Q", struct.pack("<d", value))[0]
+
+
+def value(of: int) -> float:
+    """Return the double that 64 bits are."""
+    return struct.unpack("<d", struct.pack("<Q", of))[0]
+
+
+def _schema() -> dict[str, Any]:
+    """Build the message classes; a type of one word is a scalar, or a message if capitalised."""
+    kind = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="v1.proto", package="v1", syntax="proto3")
+    for name, fields in {
+        "Label": "string name 1, string value 2",
+        "Sample": "double value 1, int64 timestamp 2",
+        "Exemplar": "Label* labels 1, double value 2, int64 timestamp 3",
+        "Span": "sint32 offset 1, uint32 length 2",
+        "Histogram": (
+            "uint64 count_int 1, double count_float 2, double sum 3, sint32 schema 4,"
+            "double zero_threshold 5, uint64 zero_count_int 6, double zero_count_float 7,"
+            "Span* negative_spans 8, sint64* negative_deltas 9, double* negative_counts 10,"
+            "Span* positive_spans 11, sint64* positive_deltas 12, double* positive_counts 13,"
+            "int32 reset_hint 14, int64 timestamp 15, double* custom_values 16"
+        ),
+        "TimeSeries": "Label* labels 1, Sample* samples 2, Exemplar* exemplars 3,"
+        "Histogram* histograms 4",
+        "Metadata": "int32 type 1, string metric_family_name 2, string help 4, string unit 5",
+        "WriteRequest": "TimeSeries* timeseries 1, Metadata* metadata 3",
+        # Remote read, by which the real Prometheus tells what it holds, bit by bit.
+        "Matcher": "int32 type 1, string name 2, string value 3",
+        "Query": "int64 start_timestamp_ms 1, int64 end_timestamp_ms 2, Matcher* matchers 3",
+        "ReadRequest": "Query* queries 1",
+        "QueryResult": "TimeSeries* timeseries 1",
+        "ReadResponse": "QueryResult* results 1",
+    }.items():
+        described = file.message_type.add(name=name)
+        for each in fields.split(","):
+            word, called, number = each.split()
+            of = word.rstrip("*")
+            label = kind.LABEL_REPEATED if word.endswith("*") else kind.LABEL_OPTIONAL
+            added = described.field.add(name=called, number=int(number), label=label)
+            if of[0].isupper():
+                added.type, added.type_name = kind.TYPE_MESSAGE, f".v1.{of}"
+            else:
+                added.type = kind.Type.Value(f"TYPE_{of.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClassesForFiles([file.name], pool)
+
+
+_MESSAGES = _schema()
+WriteRequest = _MESSAGES["v1.WriteRequest"]
+ReadRequest = _MESSAGES["v1.ReadRequest"]
+ReadResponse = _MESSAGES["v1.ReadResponse"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """A histogram as it is meant: buckets by index, without the empty ones."""
+
+    count: int
+    total: int  # bits of the sum
+    schema: int
+    zero_threshold: float
+    zero_count: int
+    negative: tuple[tuple[int, int], ...]
+    positive: tuple[tuple[int, int], ...]
+
+
+GONE = Native(
+    count=0, total=STALE, schema=0, zero_threshold=0.0, zero_count=0, negative=(), positive=()
+)
+"""What every histogram that is a stale marker is read as: nothing but its sum counts."""
+
+
+def ranges(of: Native) -> list[tuple[float, float, int]]:
+    """Return the buckets that are not empty with their bounds, as they rise."""
+
+    def bounds(index: int) -> tuple[float, float]:
+        return 2 ** ((index - 1) / 2**of.schema), 2 ** (index / 2**of.schema)
+
+    zero = [(-of.zero_threshold, of.zero_threshold, of.zero_count)] if of.zero_count else []
+    return [
+        *((-bounds(index)[1], -bounds(index)[0], count) for index, count in of.negative[::-1]),
+        *zero,
+        *((*bounds(index), count) for index, count in of.positive),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A histogram as Prometheus 2.42 shows it: by the bounds of its buckets."""
+
+    count: float
+    total: float
+    ranges: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemplar:
+    labels: Labels
+    milliseconds: int
+    value: int  # bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One TimeSeries, in the order of the wire."""
+
+    labels: tuple[tuple[str, str], ...]
+    samples: tuple[tuple[int, int], ...]  # milliseconds, bits
+    histograms: tuple[tuple[int, Native], ...] = ()  # by milliseconds
+    exemplars: tuple[Exemplar, ...] = ()
+
+    @property
+    def key(self) -> Labels:
+        return frozenset(self.labels)
+
+    def get(self, label: str) -> str:
+        return dict(self.labels).get(label, "")
+
+
+@dataclass(slots=True)
+class Held:
+    """What a store holds, by series."""
+
+    samples: dict[Labels, Samples] = field(default_factory=dict)
+    histograms: dict[Labels, dict[int, Native | Shown]] = field(default_factory=dict)
+    exemplars: dict[Labels, set[Exemplar]] = field(default_factory=dict)
+
+    def add(self, series: Series) -> None:
+        """Take in one TimeSeries."""
+        for part, found in ((self.samples, series.samples), (self.histograms, series.histograms)):
+            for at, what in found:
+                assert at not in part.setdefault(series.key, {}), "a sample comes twice"
+                part[series.key][at] = what
+        if series.exemplars:
+            self.exemplars.setdefault(series.key, set()).update(series.exemplars)
+
+
+@dataclass(slots=True, kw_only=True)
+class Write:
+    """One request: what it said, what was wrong with it, and how it fared."""
+
+    method: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes  # as on the wire
+    series: Sequence[Series]
+    metadata: Mapping[str, tuple[str, str, str]]  # type, help, unit by name of the family
+    problems: Sequence[str]
+    arrived: float  # of the loop's clock
+    answered: float = float("inf")
+    status: int = 0  # 0: none was sent
+
+
+def read(series: Any) -> Series:
+    """Read a message of type TimeSeries."""
+    return Series(
+        labels=_pairs(series.labels),
+        samples=tuple((sample.timestamp, bits(sample.value)) for sample in series.samples),
+        histograms=tuple((each.timestamp, _native(each)) for each in series.histograms),
+        exemplars=tuple(
+            Exemplar(
+                labels=frozenset(_pairs(each.labels)),
+                milliseconds=each.timestamp,
+                value=bits(each.value),
+            )
+            for each in series.exemplars
+        ),
+    )
+
+
+def _pairs(labels: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((label.name, label.value) for label in labels)
+
+
+def _native(histogram: Any) -> Native:
+    total = bits(histogram.sum)
+    if total == STALE:
+        return GONE
+    return Native(
+        count=histogram.count_int,
+        total=total,
+        schema=histogram.schema,
+        zero_threshold=histogram.zero_threshold,
+        zero_count=histogram.zero_count_int,
+        negative=_buckets(histogram.negative_spans, histogram.negative_deltas),
+        positive=_buckets(histogram.positive_spans, histogram.positive_deltas),
+    )
+
+
+def _buckets(spans: Any, deltas: Any) -> tuple[tuple[int, int], ...]:
+    indices = [
+        start + at
+        for start, length in _placed([(span.offset, span.length) for span in spans])
+        for at in range(length)
+    ]
+    found = zip(indices, accumulate(deltas), strict=True)
+    return tuple((index, count) for index, count in found if count)
+
+
+def _placed(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield where each span starts, and its length: an offset counts from the span before."""
+    at = 0
+    for offset, length in spans:
+        at += offset
+        yield at, length
+        at += length
+
+
+def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float) -> Write:
+    """Read a request, noting every rule that it breaks."""
+    problems = [*_of_head(method, headers)]
+    series: list[Series] = []
+    metadata: dict[str, tuple[str, str, str]] = {}
+    try:
+        request = WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(body)))
+    except (cramjam.DecompressionError, message.DecodeError) as error:
+        framed = " (it is snappy's format of streams)" if body.startswith(_FRAMED) else ""
+        problems.append(f"body: {error}{framed}")
+    else:
+        problems += _strangers(request)
+        series = [*map(read, request.timeseries)]
+        metadata = {
+            each.metric_family_name: (TYPES[each.type], each.help, each.unit)
+            for each in request.metadata
+        }
+        if not series and not metadata:
+            problems.append("body: it holds nothing")
+        for each in series:
+            problems += _of_labels(each.labels)
+            problems += _of_times(each)
+        # A series may come again in a request, as Prometheus itself sends it, but in order.
+        problems += [
+            f"samples: a series goes back in time: {sorted(labels)} {ordered}"
+            for labels, ordered in _times(series).items()
+            if ordered != sorted(set(ordered))
+        ]
+    return Write(
+        method=method, headers=headers, body=body, series=series, metadata=metadata,
+        problems=problems, arrived=arrived,
+    )  # fmt: skip
+
+
+def _of_head(method: str, headers: Mapping[str, str]) -> Iterator[str]:
+    if method != "POST":
+        yield f"method: {method}"
+    for name, value in HEADERS.items():
+        if headers.get(name) != value:
+            yield f"header {name}: {headers.get(name)!r} is not {value!r}"
+    if not _USER_AGENT.match(headers.get("user-agent", "")):
+        yield f"header user-agent: {headers.get('user-agent')!r} is not name/version"
+
+
+def _strangers(of: message.Message) -> Iterator[str]:
+    for unknown in UnknownFieldSet(of):
+        yield f"{type(of).__name__}: there is no field {unknown.field_number}"
+    for described, value in of.ListFields():
+        if described.message_type is not None:
+            for each in value:
+                yield from _strangers(each)
+
+
+def _of_labels(labels: Sequence[tuple[str, str]]) -> Iterator[str]:
+    names = [name for name, _ in labels]
+    if names != sorted(names, key=str.encode):
+        yield f"labels: not in order: {names}"
+    if len(set(names)) < len(names):
+        yield f"labels: a name is repeated: {names}"
+    if not all(name and value for name, value in labels):
+        yield f"labels: an empty name or value: {labels}"
+    if not _METRIC.fullmatch(dict(labels).get("__name__", "")):
+        yield f"labels: no __name__ that is a name: {labels}"
+    if not all(map(_LABEL.fullmatch, names)):
+        yield f"labels: a name that is none: {names}"
+
+
+def _of_times(series: Series) -> Iterator[str]:
+    times = [at for at, _ in (*series.samples, *series.histograms)]
+    if not times:
+        yield f"samples: none of {series.labels}"
+    if series.samples and series.histograms:
+        yield f"samples: {series.labels} has histograms, too"
+    if any(not earlier < later for earlier, later in pairwise(times)):
+        yield f"samples: not in order: {series.labels} {times}"
+    stamps = [each.milliseconds for each in series.exemplars]
+    if stamps != sorted(stamps):
+        yield f"exemplars: not in order: {series.labels} {stamps}"
+
+
+def _times(series: Sequence[Series]) -> dict[Labels, list[int]]:
+    found: dict[Labels, list[int]] = {}
+    for each in series:
+        times = [at for at, _ in (*each.samples, *each.histograms)]
+        found.setdefault(each.key, []).extend(times)
+    return found
+
+
+def samples(writes: Sequence[Write]) -> dict[Labels, list[tuple[int, int]]]:
+    """Return the samples of all *writes* by series, in the order in which they arrived."""
+    found: dict[Labels, list[tuple[int, int]]] = {}
+    for write in writes:
+        for series in write.series:
+            found.setdefault(series.key, []).extend(series.samples)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes instead of an answer, and the connection is closed."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A running receiver, which answers as its script says, and then that all is well."""
+
+    url: str
+    script: deque[backends.Answer | Raw]
+    delay: Callable[[], float]  # seconds before each answer
+    writes: list[Write] = field(default_factory=list)
+
+    @property
+    def taken(self) -> list[Write]:
+        """The requests that were answered with 2xx."""
+        return [write for write in self.writes if 200 <= write.status < 300]
+
+
+@asynccontextmanager
+async def receiving(
+    script: Sequence[backends.Answer | Raw] = (),
+    *,
+    port: int = 0,
+    delay: Callable[[], float] = lambda: 0.0,
+) -> AsyncIterator[Receiver]:
+    """Serve on *port* of loopback, 0 for any that is free."""
+    receiver = Receiver("", deque(script), delay)
+    clock = asyncio.get_running_loop().time
+
+    async def take(request: web.BaseRequest) -> web.StreamResponse:
+        arrived = clock()
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        write = judged(request.method, headers, await request.read(), arrived)
+        receiver.writes.append(write)
+        answer = receiver.script.popleft() if receiver.script else backends.Http(status=204)
+        if wait := receiver.delay():
+            await asyncio.sleep(wait)
+        write.answered = clock()
+        match answer:
+            case backends.Http():
+                write.status = answer.status
+                return web.Response(
+                    status=answer.status,
+                    reason="As told",  # aiohttp has no words of its own for 999
+                    body=answer.body,
+                    headers=dict(answer.headers),
+                )
+            case backends.Hang():
+                write.answered = float("inf")
+                await asyncio.Event().wait()
+            case _:
+                assert request.transport is not None
+                if isinstance(answer, backends.BreakBody):
+                    write.status = 200
+                    request.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+                if isinstance(answer, Raw):
+                    request.transport.write(answer.data)
+                request.transport.close()
+        return web.Response()
+
+    runner = web.ServerRunner(
+        web.Server(take, access_log=None, auto_decompress=False),
+        handle_signals=False,
+        shutdown_timeout=0.01,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/write"
+        yield receiver
+    finally:
+        await runner.cleanup()
