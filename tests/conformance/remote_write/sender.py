@@ -132,7 +132,7 @@ async def drafted(*series: bytes, metadata: bytes = b"") -> strict.Write:
 
     async with (
         strict.receiving() as receiver,
-        exporting(receiver.url) as exporter,
+        exporting(receiver.url, deltas="drop") as exporter,  # which has nothing around it
     ):
         assert isinstance(exporter, client.RemoteWriteExporter)
         exporter._converter = Converter(remote_write.Options(), 1 << 20)
