@@ -162,6 +162,7 @@ def _remote_write(
         scope_labels=section.scope_labels,
         exemplars=section.exemplars,
         native_histograms=section.native_histograms,
+        start_times=section.protocol == "2.0",
         max_bytes=_WRITE_BYTES,
     )
     encoder, memo_bytes = None, section.memo_bytes
