@@ -135,6 +135,7 @@ def _recognition(converting: Mapping[str, Recognition]) -> Iterable[Reading]:
     for name, words, field in (
         ("learnt", "Shapes learnt.", "learnt"),
         ("memo_evictions", "Senders forgotten for lack of room.", "evictions"),
+        ("exemplars_dropped", "Exemplars that were not sent with points.", "exemplars_dropped"),
     ):
         counts = tuple(({"pipeline": p}, float(getattr(r, field))) for p, r in converting.items())
         yield Reading("counter", f"headgate_gateway_conversion_{name}_total", words, counts)

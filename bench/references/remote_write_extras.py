@@ -19,7 +19,8 @@ def exemplars(point: Any, at: int, join: Join) -> list[Any]:
     found: list[Any] = []
     for each in [] if point.flags & 1 else point.exemplars:
         field = each.WhichOneof("value")
-        if field is None:
+        timestamp = each.time_unix_nano // 1_000_000 or at
+        if field is None or not timestamp:
             continue
         labels: dict[str, str] = {}
         for name, size in (("trace_id", 16), ("span_id", 8)):
@@ -29,9 +30,7 @@ def exemplars(point: Any, at: int, join: Join) -> list[Any]:
         more = join(each.filtered_attributes) | labels
         if len("".join([*more, *more.values()])) <= 128:
             labels = more
-        added = prompb.Exemplar(
-            value=getattr(each, field), timestamp=each.time_unix_nano // 1_000_000 or at
-        )
+        added = prompb.Exemplar(value=getattr(each, field), timestamp=timestamp)
         for name in sorted(labels):
             added.labels.add(name=name, value=labels[name])
         found.append(added)

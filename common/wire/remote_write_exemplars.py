@@ -27,7 +27,7 @@ _DOUBLE: Final = struct.Struct("<d")
 
 
 def spell(exemplar: remote_write_shape.Exemplar, milliseconds: int, naming: Naming) -> Spelt | None:
-    """Encode an exemplar of a point at *milliseconds*; ``None`` if it has no value.
+    """Encode an exemplar of a point at *milliseconds*; ``None`` if it has no value or no time.
 
     Ids of the trace and the span come first: attributes are added if all of them fit beside, and
     not one if they do not. Without a time of its own an exemplar gets its point's. Raises
@@ -35,7 +35,8 @@ def spell(exemplar: remote_write_shape.Exemplar, milliseconds: int, naming: Nami
     """
     # message Exemplar { repeated Label labels = 1; double value = 2; int64 timestamp = 3; }
     number = value(exemplar)
-    if number is None:
+    at = exemplar.time_unix_nano // _NS_PER_MS or milliseconds
+    if number is None or not at:
         return None
     ids: dict[str, str] = {}
     for name, size in _IDS:
@@ -45,7 +46,6 @@ def spell(exemplar: remote_write_shape.Exemplar, milliseconds: int, naming: Nami
     labels = remote_write_labels.texts(exemplar.filtered_attributes, naming) | ids
     if sum(len(name) + len(text) for name, text in labels.items()) > MAX_LABELS:
         labels = ids
-    at = exemplar.time_unix_nano // _NS_PER_MS or milliseconds
     pieces = [remote_write_series.label(name, labels[name]) for name in sorted(labels)]
     pieces += (b"\x11", _DOUBLE.pack(number), b"\x18", protobuf.varint(at))
     return at, protobuf.framed(3, b"".join(pieces))

@@ -18,6 +18,7 @@ from common.service.settings import SettingsError
 from common.wire import compression, otlp as wire, remote_write
 from tests.fakes import backends, points
 from tests.fakes.backends import Http, Rpc
+from tests.fakes.remote_write_v2 import V1, V2
 
 BODY = points.request([1.0])
 KINDS = ("grpc", "grpcio", "http", "remote_write")
@@ -251,6 +252,24 @@ async def test_otlp_as_it_came() -> None:
         assert exporter.series() is None
         batch = sum_of(5, 10, temporality=2)
         assert exporter.prepare(batch) == Prepared(batch=batch)
+
+
+@pytest.mark.parametrize(("protocol", "start"), [("1.0", 0), ("2.0", 10)])
+async def test_start_times_are_for_remote_write_2_0(protocol, start) -> None:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="hits")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 2
+    metric.sum.data_points.add(
+        as_double=1.0, start_time_unix_nano=10 * 10**6, time_unix_nano=10**18
+    )
+    body = wire.Encoded(request.SerializeToString())
+    async with exporting(writing(url="http://127.0.0.1:1", protocol=protocol)) as exporter:
+        (encoded,) = exporter.encode(Batch(body=body, points=1, oldest=0.0)).requests
+    sent = compression.inflate(encoded.body, "snappy", 1 << 20)
+    schema = V2["Request"] if protocol == "2.0" else V1["WriteRequest"]
+    (series,) = schema.FromString(sent).timeseries
+    (sample,) = series.samples
+    assert getattr(sample, "start_timestamp", 0) == start
 
 
 async def test_remote_write_adds_deltas_up() -> None:

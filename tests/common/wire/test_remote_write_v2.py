@@ -7,8 +7,10 @@ from google.protobuf import message
 from hypothesis import given, settings, strategies as st
 
 from bench.references import remote_write_v2 as reference
-from common.wire import errors, protobuf, remote_write_series, remote_write_v2
+from common.wire import errors, otlp, protobuf, remote_write_series, remote_write_v2
+from common.wire.remote_write import Converter, Naming, Options
 from common.wire.remote_write_v2 import Counts, Encoder
+from tests.common.wire import test_remote_write as plain
 from tests.conformance.remote_write import sender
 from tests.fakes import remote_write_rules as rules, remote_write_schema as schema
 from tests.fakes.remote_write_v2 import V1, V2, read_v1, read_v2
@@ -124,6 +126,25 @@ def test_what_is_encoded_reads_as_the_draft_and_obeys_the_rules(draft) -> None:
 def test_the_reference_encodes_the_same(draft) -> None:
     ours, obvious = encoded(draft), V2["Request"].FromString(reference.encode(draft))
     assert comparable(read_v2(ours)) == comparable(read_v2(obvious))
+
+
+@settings(deadline=None, max_examples=40)
+@given(plain.requests(), st.sampled_from(list(Naming)))
+def test_whatever_is_converted_can_be_told_in_both_versions(request, naming) -> None:
+    encoder = Encoder(1 << 20)
+    drafting, bare = (
+        Converter(Options(naming=naming, start_times=started), 1 << 20) for started in (True, False)
+    )
+    body = otlp.Encoded(request.SerializeToString())
+    for _ in range(3):  # what is new, learnt, and known
+        draft = plain.joined(drafting.convert(body, NOW))
+        wanted = plain.joined(bare.convert(body, NOW))
+        found = read_v2(V2["Request"].FromString(encoder.encode(draft).body))
+        # Several requests are joined here, and each is in order, so order is no matter now.
+        said = [why for one in found for why in rules.of_series(one, utf8=True)]
+        assert [why for why in said if not why.startswith(("timestamps", "histogram"))] == []
+        assert plain.decoded(encoder.downgrade(draft)) == plain.decoded(wanted)
+        assert plain.exemplars(encoder.downgrade(draft)) == plain.exemplars(wanted)
 
 
 @settings(deadline=None, max_examples=50)
