@@ -10,7 +10,7 @@ import grpc
 from aiohttp import web
 
 from bench import loads
-from bench.references.remote_write import WriteRequest
+from bench.references.prompb import WriteRequest
 from bench.sending import METHOD
 from cli.demo import sink
 from cli.demo.arrivals import Arrivals

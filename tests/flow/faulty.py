@@ -17,7 +17,7 @@ from email.utils import formatdate
 from typing import Any, Literal, TypeAlias
 
 from bench import processes
-from bench.references.remote_write import WriteRequest
+from bench.references.prompb import WriteRequest
 from common.wire import compression, http2
 from tests.fakes import backends
 from tests.flow import numbered
