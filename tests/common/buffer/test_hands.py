@@ -20,7 +20,7 @@ async def test_the_writer_works_when_woken_and_stops_when_told() -> None:
         hands.post(heard.set)
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(hands.write(work, stopped.is_set))
+        tasks.create_task(hands.write(work, stopped.is_set, lambda: 0.0))
         for count in (1, 2, 3):
             await heard.wait()
             heard.clear()
@@ -43,8 +43,35 @@ async def test_it_comes_again_after_the_pause_it_asked_for() -> None:
         return 0.01
 
     async with asyncio.timeout(10):
-        await hands.write(work, lambda: len(times) > 2)
+        await hands.write(work, lambda: len(times) > 2, lambda: 0.0)
     assert len(times) == 3
+    hands.close()
+
+
+@pytest.mark.wallclock
+async def test_once_woken_it_waits_for_company() -> None:
+    hands = Threads()
+    rounds: list[float] = []
+    loop = asyncio.get_running_loop()
+    stopped = threading.Event()
+
+    def work() -> None:
+        rounds.append(loop.time())
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(hands.write(work, stopped.is_set, lambda: 0.05))
+        while not rounds:
+            await asyncio.sleep(0.001)
+        woken = loop.time()
+        for _ in range(10):
+            hands.wake()
+            await asyncio.sleep(0.001)
+        while len(rounds) < 2:
+            await asyncio.sleep(0.001)
+        stopped.set()
+        hands.wake()
+    assert rounds[1] >= woken + 0.05
+    assert len(rounds) <= 3
     hands.close()
 
 
