@@ -266,7 +266,7 @@ async def test_under_fire_no_resource_carries_an_attribute_of_another_pod(tmp_pa
     assert judge.wrong == []
     assert ledger["pipelines"]["p"] | {"filtered_by": {}, "dropped_by": {}} == {
         "received": sent, "filtered": 0, "delivered": sent, "dropped": 0, "held": 0, "balance": 0,
-        "filtered_by": {}, "dropped_by": {},
+        "recovered": 0, "stored": 0, "filtered_by": {}, "dropped_by": {},
     }  # fmt: skip
     assert (ledger["fresh_pods"]["held"], ledger["fresh_pods"]["balance"]) == (0, 0)
     assert ledger["mismatches"] == 0
