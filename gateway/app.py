@@ -31,6 +31,7 @@ from gateway import (
     shelves,
 )
 from gateway.accounts import Accounts
+from gateway.handover import Handover
 from gateway.intake import Intake
 from gateway.place import Alone, Place, Told
 from gateway.receivers import door, grpc_lean, otlp_http
@@ -143,7 +144,9 @@ async def _run(
         async with (
             shelves.keeping(*place.seat) as kept,
             pipelines.running(
-                partial(destinations.entering, shelves=kept), accounts, intake
+                partial(destinations.entering, shelves=kept, handover=Handover()),
+                accounts,
+                intake,
             ) as running,
         ):
             await running.apply(config.pipelines)

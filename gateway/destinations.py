@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final, TypeAlias
 
 import msgspec
@@ -17,6 +18,7 @@ from common.service.ledger import Ledger
 from common.service.settings import SettingsError
 from common.service.telemetry import Reading, Whole
 from common.wire import temporality
+from gateway.handover import Handover, wait
 from gateway.pipelines import Running
 from gateway.shelves import Shelves
 
@@ -29,7 +31,7 @@ OTLP_LANES: Final = 4
 
 @asynccontextmanager
 async def entering(
-    pipeline: gateway.Pipeline, ledger: Ledger, *, shelves: Shelves
+    pipeline: gateway.Pipeline, ledger: Ledger, *, shelves: Shelves, handover: Handover
 ) -> AsyncIterator[delivery.Destination]:
     """Run the destination of *pipeline*; leaving normally drains it, by an exception abandons it.
 
@@ -48,6 +50,10 @@ async def entering(
             ledger.recover(lease.recovered)
             # What is on disk may take as long as it is kept there.
             retrying = msgspec.structs.replace(retrying, max_age=pipeline.buffer.max_age)
+        before = None
+        write = pipeline.output.remote_write
+        if write is not None and lease is None:  # a lease is a turn, too
+            before = stack.enter_context(handover.turn(pipeline.name, write.url))
         yield await stack.enter_async_context(
             delivery.delivering(
                 pipeline.name,
@@ -60,6 +66,7 @@ async def entering(
                 random=random.random,
                 lease=lease,
                 buffer=pipeline.buffer,
+                turn=partial(wait, before),
             )
         )
 

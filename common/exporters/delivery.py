@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import final
@@ -181,8 +181,9 @@ class Destination:
         self._sending_bytes = 0
         self._reporter.close()
 
-    async def work(self, lane: int) -> None:
-        """Send loads, one after the other, until closed and empty."""
+    async def work(self, lane: int, turn: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the *turn*, then send loads, one after the other, until closed and empty."""
+        await turn()
         while (load := await self._next(lane)) is not None:
             self._begin(lane, load)
             await self._sender.send(load)
@@ -302,6 +303,10 @@ class Destination:
                 self._keep(Piece(record.body, record.points, self._now()), record.spans)
 
 
+async def _at_once() -> None:
+    """Wait for nobody."""
+
+
 @asynccontextmanager
 async def delivering(
     name: str,
@@ -315,6 +320,7 @@ async def delivering(
     random: Callable[[], float],
     lease: Lease | None = None,
     buffer: outputs.Buffer | None = None,
+    turn: Callable[[], Awaitable[None]] = _at_once,
 ) -> AsyncIterator[Destination]:
     """Run a destination called *name*, for logs, with a request in flight in each of its *lanes*.
 
@@ -323,6 +329,7 @@ async def delivering(
     Points offered are booked in *ledger* where their fate becomes certain; a ledger may be shared
     by several destinations. *queue_bytes* bounds all that is in memory. *random* answers numbers in
     [0, 1). With a *lease* everything goes to disk as well, as *buffer* says.
+    Nothing is sent before *turn* has returned.
 
     Leaving normally takes no more and delivers what is held, retrying as long as the outer deadline
     allows, or until another destination wants the lease; leaving by an exception or a cancellation
@@ -346,7 +353,7 @@ async def delivering(
     try:
         async with asyncio.TaskGroup() as tasks:
             senders = [
-                tasks.create_task(destination.work(lane), name=f"deliver {name} {lane}")
+                tasks.create_task(destination.work(lane, turn), name=f"deliver {name} {lane}")
                 for lane in range(most)
             ]
             beside = [tasks.create_task(destination.feed(), name=f"feed {name}")]

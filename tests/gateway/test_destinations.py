@@ -10,6 +10,7 @@ from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from common.wire import otlp
 from gateway import destinations, shelves
+from gateway.handover import Handover
 from gateway.pipelines import Running
 from gateway.receivers import door, otlp_grpc
 from tests.gateway import samples
@@ -27,7 +28,7 @@ OUTPUTS = {
 async def entering(config: gateway.Pipeline, ledger: Ledger):
     async with (
         shelves.keeping(0, 0) as kept,
-        destinations.entering(config, ledger, shelves=kept) as destination,
+        destinations.entering(config, ledger, shelves=kept, handover=Handover()) as destination,
     ):
         yield destination
 
@@ -46,7 +47,9 @@ async def test_certificates_that_are_not_there_are_the_users_to_mend() -> None:
     config = gateway.Pipeline(name="a", output=output)
     async with shelves.keeping(0, 0) as kept:
         with pytest.raises(SettingsError, match=r"output\.otlp\.tls"):
-            async with destinations.entering(config, Ledger("a"), shelves=kept):
+            async with destinations.entering(
+                config, Ledger("a"), shelves=kept, handover=Handover()
+            ):
                 pytest.fail("entered")
 
 

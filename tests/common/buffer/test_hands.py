@@ -51,23 +51,24 @@ async def test_it_comes_again_after_the_pause_it_asked_for() -> None:
 @pytest.mark.wallclock
 async def test_once_woken_it_waits_for_company() -> None:
     hands = Threads()
-    rounds: list[float] = []
     loop = asyncio.get_running_loop()
+    rounds: list[float] = []
+    heard = asyncio.Event()
     stopped = threading.Event()
 
     def work() -> None:
         rounds.append(loop.time())
+        hands.post(heard.set)
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(hands.write(work, stopped.is_set, lambda: 0.05))
-        while not rounds:
-            await asyncio.sleep(0.001)
+        await heard.wait()
+        heard.clear()
         woken = loop.time()
         for _ in range(10):
             hands.wake()
             await asyncio.sleep(0.001)
-        while len(rounds) < 2:
-            await asyncio.sleep(0.001)
+        await heard.wait()
         stopped.set()
         hands.wake()
     assert rounds[1] >= woken + 0.05
