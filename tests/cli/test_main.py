@@ -9,7 +9,6 @@ from click.testing import CliRunner
 
 from cli.main import main
 
-
 COMMANDS = (
     "agent", "buffer", "demo", "gateway", "ledger", "reference", "validate", "version",
 )  # fmt: skip
