@@ -21,6 +21,7 @@ from common.wire import otlp
 from tests.agent.exposer import Exposer, exposing, page
 from tests.fakes import backends, kubernetes
 from tests.fakes.kubernetes import Answer, events
+from tests.flow import programs
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow]
 GOOD = page(b"# TYPE a gauge\na 1\n")
@@ -173,6 +174,7 @@ async def test_it_discovers_scrapes_pushes_explains_and_stops_cleanly(tmp_path: 
             compatible = await get(client, "/api/v1/targets?state=active")
             account = await get(client, "/debug/ledger")
             metrics = await get(client, "/metrics")
+            told = await programs.ledger(str(client._base_url))
             assert await agent.stop() == 0
     assert failing["level"] == "warning"
     assert failing["msg"].startswith(f"target {broken.url} fails: line 2, ")
@@ -188,6 +190,7 @@ async def test_it_discovers_scrapes_pushes_explains_and_stops_cleanly(tmp_path: 
     assert ready["checks"]["gateway"].endswith(("takes data", "nothing was sent yet"))
     assert [t["health"] for t in compatible["data"]["activeTargets"]] == ["down", "up"]
     assert account["pipelines"]["gateway"]["balance"] == 0
+    assert (told[0], told[1]["balanced"], list(told[1]["pipelines"])) == (0, True, ["gateway"])
     assert 'headgate_agent_scrapes_total{outcome="malformed"}' in metrics
     last = agent.lines[-1]
     assert last["msg"] == "stopped"

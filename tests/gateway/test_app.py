@@ -21,6 +21,7 @@ from common.wire import otlp
 from gateway import app
 from gateway.accounts import Accounts
 from gateway.receivers import door, otlp_grpc
+from tests.flow import programs
 from tests.gateway import samples
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow]
@@ -171,6 +172,8 @@ async def test_a_gateway_from_start_to_sigterm(tmp_path: Path, grpc_door: str) -
             assert page["balance"] == page["mismatches"] == 0
             assert page["pipelines"]["a"]["received"] == 15
             assert page["pipelines"]["b"]["received"] == 3
+            code, told = await programs.ledger(admin)
+            assert (code, told["balanced"], set(told["pipelines"])) == (0, True, {"a", "b"})
             page = json.loads((await get(session, f"{admin}/debug/pipelines"))[1])
             assert set(page["destinations"]) == {"a", "b"}
             shown = (await get(session, f"{admin}/metrics"))[1]
