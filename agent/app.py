@@ -79,6 +79,7 @@ async def _run(
             pages={path: functools.partial(_answer, answers, path) for path in PAGES},
         ) as bound,
         _pushing(document.gateway, token) as exporter,
+        audited.watching(),  # until the push is drained
         delivery.delivering(
             ledger.pipeline,
             exporter,
@@ -102,7 +103,6 @@ async def _run(
                 reached,
                 loop.update,
             ) as found,
-            audited.watching(),
         ):
             answers |= _pages(document, loop, found, audited)
             # Neither makes the agent unready: it scrapes what it knows, and keeps what it scraped.

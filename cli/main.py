@@ -52,8 +52,9 @@ def main() -> None:
       headgate gateway --config gateway.yaml   receive OTLP, enrich, filter, deliver
       headgate agent --config agent.yaml       scrape this node, push to the gateway
       headgate ledger http://127.0.0.1:8888    what became of every data point
-      headgate validate gateway.yaml           say what is wrong with a configuration
       headgate buffer ls /var/lib/headgate     what is on disk, waiting to be delivered
+      headgate validate gateway.yaml           say what is wrong with a configuration
+      headgate reference gateway               every setting, its default and what it means
     """
 
 

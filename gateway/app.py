@@ -142,6 +142,7 @@ async def _run(
         )
         trust, clients = Trust(loaded.tokens), Trust(loaded.client_tokens)
         async with (
+            _beside(_audit(accounts, known)),  # until the last destination is empty
             shelves.keeping(*place.seat) as kept,
             pipelines.running(
                 partial(destinations.entering, shelves=kept, handover=Handover()),
@@ -188,7 +189,7 @@ async def _run(
                 telemetry.add(source)
             async with (
                 fresh_pods.keeping(doorstep, known, intake.pass_on),
-                _beside(reload.follow(), _audit(accounts, known), scarcity.follow()),
+                _beside(reload.follow(), scarcity.follow()),
                 _grpc_door(config.listen)(config.listen.grpc, terms, traffic[0]) as grpc,
                 otlp_http.serving(config.listen.http, terms, traffic[1]) as http,
             ):

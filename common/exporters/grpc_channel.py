@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from typing import Final, final
 from common.exporters import grpc_answers, tls as certificates
 from common.exporters.grpc_answers import Answer
 from common.exporters.grpc_link import Link
+from common.exporters.lookup import Lookup
 from common.service import address
 
 RESOLVE_AGAIN: Final = 30.0  # seconds; new replicas of a backend shall get their share
@@ -61,6 +61,7 @@ class Channel:
         self._group, self._where, self._tls, self._name = tasks, where, tls, name
         self._running: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
+        self._lookup = Lookup()
         self._places: list[_Place] = []
         self._turn = 0
         self._resolving = False
@@ -148,9 +149,7 @@ class Channel:
     async def _resolve(self) -> None:
         try:
             async with asyncio.timeout(CONNECT):
-                found = await self._loop.getaddrinfo(
-                    self._where.host, self._where.port, type=socket.SOCK_STREAM
-                )
+                found = await self._lookup.find(self._where.host, self._where.port)
         except (OSError, UnicodeError, TimeoutError) as error:
             self._error = str(error) or "its name was not found in time"
             self._stale = self._loop.time() + BACKOFF_FIRST

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from common.config import shared
-from common.exporters import answers, credentials, tls as certificates
+from common.exporters import answers, credentials, lookup, tls as certificates
 from common.exporters.outcomes import Proofs, Retry
 from common.wire import compression, errors
 
@@ -204,6 +204,8 @@ async def posting(
     secure = url.startswith("https:")
     trusted = certificates.Certificates(tls, now=loop.time()) if secure else None
 
+    names = resolver or lookup.Resolver(lookup.Lookup())
+
     def connect(context: ssl.SSLContext | None) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -211,7 +213,7 @@ async def posting(
                 keepalive_timeout=MAX_AGE,
                 ssl=True if context is None else context,
                 use_dns_cache=False,  # connections are rare, and a name that moved is followed
-                resolver=resolver,
+                resolver=names,
             ),
             # We ask for plain answers, and inflate others ourselves, within a limit.
             headers={"accept-encoding": "identity", **headers},

@@ -6,6 +6,7 @@ Source: the OTLP specification, "OTLP/gRPC"; opentelemetry/proto/collector/metri
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -40,12 +41,16 @@ class _Channel:
     channel: grpc.aio.Channel
     export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
     context: ssl.SSLContext | None
+    worn: float  # seconds on the loop's clock
     users: int = 0
 
 
 @final
 class _Channels:
-    """The channel of now: another one follows when the files of certificates changed."""
+    """The channel of now: another follows when it is a minute old, or certificates changed.
+
+    grpcio would look a name up again only when it loses a connection.
+    """
 
     def __init__(
         self,
@@ -59,21 +64,22 @@ class _Channels:
         now = self._now()
         self._trusted = certificates.Certificates(tls, now=now) if secure else None
         context = None if self._trusted is None else self._trusted.context(now)
-        self._present = self._opened(_credentials(tls) if secure else None, context)
+        self._present = self._opened(context)
         self._former: list[_Channel] = []  # with calls that are not through yet
 
     @asynccontextmanager
     async def using(self) -> AsyncIterator[_Channel]:
         """Give the channel for a new call; calls end on the channel that they began on."""
         channel, idle = self._present, None
-        if self._trusted is not None:
-            context = self._trusted.context(self._now())
-            if context is not channel.context and (fresh := self._again(context)) is not None:
-                if channel.users:
-                    self._former.append(channel)
-                else:
-                    idle = channel
-                self._present = channel = fresh
+        now = self._now()
+        context = None if self._trusted is None else self._trusted.context(now)
+        worn = context is not channel.context or now >= channel.worn
+        if worn and (fresh := self._again(context)) is not None:
+            if channel.users:
+                self._former.append(channel)
+            else:
+                idle = channel
+            self._present = channel = fresh
         channel.users += 1
         try:
             if idle is not None:
@@ -94,17 +100,18 @@ class _Channels:
         for each in (self._present, *self._former):
             await each.channel.close()
 
-    def _again(self, context: ssl.SSLContext) -> _Channel | None:
+    def _again(self, context: ssl.SSLContext | None) -> _Channel | None:
         try:
-            return self._opened(_credentials(self._tls), context)
+            return self._opened(context)
         except OSError:
             return None  # gone since they were looked at: at the next request again
 
-    def _opened(
-        self, proofs: grpc.ChannelCredentials | None, context: ssl.SSLContext | None
-    ) -> _Channel:
-        channel = self._connect(proofs)
-        return _Channel(channel, channel.unary_unary(otlp_grpc.METHOD), context)
+    def _opened(self, context: ssl.SSLContext | None) -> _Channel:
+        channel = self._connect(None if context is None else _credentials(self._tls))
+        # A tenth more or less, lest all destinations and all gateways do it at once.
+        age = grpc_channel.MAX_AGE * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+        worn = self._now() + age
+        return _Channel(channel, channel.unary_unary(otlp_grpc.METHOD), context, worn)
 
 
 @final

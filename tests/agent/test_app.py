@@ -15,11 +15,13 @@ import aiohttp
 import pytest
 
 from agent import app
+from common.service.ledger import Ledger
 from common.service.settings import SettingsError
 from common.wire import otlp
 from tests.agent.exposer import Exposer, exposing, page
 from tests.fakes import backends, kubernetes
 from tests.fakes.kubernetes import Answer, events
+from tests.flow import programs
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow]
 GOOD = page(b"# TYPE a gauge\na 1\n")
@@ -172,6 +174,7 @@ async def test_it_discovers_scrapes_pushes_explains_and_stops_cleanly(tmp_path: 
             compatible = await get(client, "/api/v1/targets?state=active")
             account = await get(client, "/debug/ledger")
             metrics = await get(client, "/metrics")
+            told = await programs.ledger(str(client._base_url))
             assert await agent.stop() == 0
     assert failing["level"] == "warning"
     assert failing["msg"].startswith(f"target {broken.url} fails: line 2, ")
@@ -187,6 +190,7 @@ async def test_it_discovers_scrapes_pushes_explains_and_stops_cleanly(tmp_path: 
     assert ready["checks"]["gateway"].endswith(("takes data", "nothing was sent yet"))
     assert [t["health"] for t in compatible["data"]["activeTargets"]] == ["down", "up"]
     assert account["pipelines"]["gateway"]["balance"] == 0
+    assert (told[0], told[1]["balanced"], list(told[1]["pipelines"])) == (0, True, ["gateway"])
     assert 'headgate_agent_scrapes_total{outcome="malformed"}' in metrics
     last = agent.lines[-1]
     assert last["msg"] == "stopped"
@@ -227,6 +231,44 @@ async def test_static_targets_need_no_cluster_and_a_gateway_that_is_away_costs_n
     (stopped,) = [line for line in agent.lines if line["msg"] == "stopped"]
     assert stopped["lost"] == {"shutdown": stopped["scraped"]}
     assert "the grace period is over" in agent.lines[-1]["msg"]
+
+
+async def test_an_account_that_is_off_is_told_again_and_again_until_all_is_drained(
+    tmp_path: Path, monkeypatch, caplog
+) -> None:
+    assert app.AUDIT == 1.0
+    monkeypatch.setattr(app, "AUDIT", 0.05)
+    ledger = Ledger("gateway")
+    monkeypatch.setattr(app, "Ledger", lambda _: ledger)
+    file = tmp_path / "agent.yaml"
+    async with asyncio.TaskGroup() as tasks, exposing(GOOD) as good:
+        document = {
+            "admin": {"health": "127.0.0.1:0", "metrics": "127.0.0.1:0"},
+            "kubernetes": {"source": "none"},
+            "gateway": {"endpoint": "http://127.0.0.1:1"},
+            "scraping": {"interval": 0.2, "timeout": 0.2},
+            "static_targets": [{"url": good.url, "job": "mine"}],
+            "grace": 0.6,
+        }
+        file.write_text(json.dumps(document), encoding="utf-8")
+
+        async def serve() -> None:
+            with pytest.raises(TimeoutError):
+                await app.serve(file, environ={})
+
+        serving = tasks.create_task(serve())
+        async with asyncio.timeout(10):
+            while not ledger.held:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        ledger.received += 3
+        bug = "BUG: pipeline gateway: the ledger is off by 3 points"
+        async with asyncio.timeout(10):
+            while caplog.text.count(bug) < 3:  # noqa: ASYNC110 - it tells the log only
+                await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    said = [line.getMessage() for line in caplog.records]
+    assert said[said.index("stopping") :].count(bug) > 3
 
 
 async def test_an_api_server_that_is_away_is_said_and_waited_for(tmp_path: Path) -> None:

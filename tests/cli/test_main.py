@@ -9,18 +9,32 @@ from click.testing import CliRunner
 
 from cli.main import main
 
+COMMANDS = (
+    "agent", "buffer", "demo", "gateway", "ledger", "reference", "validate", "version",
+)  # fmt: skip
+BUFFER = ("ls", "purge", "replay", "verify")
+
 
 def test_help_lists_every_command_with_examples() -> None:
-    said = CliRunner().invoke(main, ["--help"]).output
-    assert [
-        name in said for name in ("agent", "demo", "gateway", "validate", "version", "Examples:")
-    ] == [True] * 6
+    examples, listed = CliRunner().invoke(main, ["--help"]).output.split("Commands:")
+    assert tuple(line.split()[0] for line in listed.splitlines() if line[:3].strip()) == COMMANDS
+    shown = {line.split()[1] for line in examples.splitlines() if line.startswith("    headgate ")}
+    assert shown == {*COMMANDS} - {"version"}
 
 
-@pytest.mark.parametrize("command", ["agent", "demo", "gateway", "validate", "version"])
-def test_every_command_has_help(command: str) -> None:
-    done = CliRunner().invoke(main, [command, "--help"])
+@pytest.mark.parametrize(
+    "command", [*[(name,) for name in COMMANDS], *[("buffer", name) for name in BUFFER]]
+)
+def test_every_command_has_help_with_examples(command: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, [*command, "--help"])
     assert (done.exit_code, "Usage:" in done.output) == (0, True)
+    assert ("Examples:" in done.output) == (command != ("version",))
+    assert f"headgate {' '.join(command)}" in done.output or command == ("version",)
+
+
+def test_buffer_has_the_commands_that_the_handbook_names() -> None:
+    listed = CliRunner().invoke(main, ["buffer", "--help"]).output.partition("Commands:")[2]
+    assert tuple(line.split()[0] for line in listed.splitlines() if line[:3].strip()) == BUFFER
 
 
 BARE = """

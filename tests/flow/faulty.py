@@ -77,6 +77,7 @@ class CutAnswer:
 Act: TypeAlias = Agree | Say | Hang | CutRequest | CutAnswer
 UNAVAILABLE = Say(status=503, code=14)
 INVALID = Say(status=400, code=3)
+TOO_LARGE = Say(status=413, code=8)
 
 
 def always(act: Act) -> Callable[[int], Act]:
@@ -102,6 +103,10 @@ class Backend:
     order: dict[str, list[int]] = field(default_factory=dict)  # numbers as taken, by sender
     attempts: dict[int, list[float]] = field(default_factory=dict)
     """When requests came in full, on the loop's clock, by the first of their numbers."""
+    max_points: int = (
+        1 << 30
+    )  # of a request; one that has more is too large, whatever the rule says
+    too_large: int = 0  # requests that were
     requests: int = 0
     connections: int = 0  # made so far
     _server: asyncio.Server | None = None
@@ -125,9 +130,15 @@ class Backend:
         self.requests += 1
         return self.rule(self.requests - 1)
 
-    def book(self, act: Act, body: bytes) -> None:
-        """Remember a request, and its points as far as *act* takes or refuses them for good."""
+    def book(self, act: Act, body: bytes) -> Act:
+        """Remember a request, and its points as far as *act* takes or refuses them for good.
+
+        Returns what is done with it, now that its size is known.
+        """
         read = self._read(body)
+        if sum([len(found) for _, found in read]) > self.max_points:
+            self.too_large += 1
+            act = TOO_LARGE
         now = asyncio.get_running_loop().time()
         self.attempts.setdefault(min(found[0] for _, found in read), []).append(now)
         for sender, found in read:
@@ -136,6 +147,7 @@ class Backend:
                 self.order.setdefault(sender, []).extend(found)
             elif act == INVALID:
                 self.refused.update(found)
+        return act
 
     def _read(self, body: bytes) -> list[tuple[str, list[int]]]:
         if self.kind != "remote_write":
@@ -234,8 +246,7 @@ class _Http(_Link):
             del self.buffer[: end + size]
             act, self.act = self.act, None
             coding = fields.get("content-encoding", "identity")
-            self.backend.book(act, compression.inflate(body, coding, 1 << 30))
-            self.answer(act)
+            self.answer(self.backend.book(act, compression.inflate(body, coding, 1 << 30)))
 
     def answer(self, act: Act) -> None:
         kind = b"content-type: application/x-protobuf\r\n"
@@ -287,8 +298,7 @@ class _Grpc(_Link):
                         return
                     if ended:
                         del self.calls[stream]
-                        self.backend.book(act, bytes(body[5:]))
-                        self.answer(stream, act)
+                        self.answer(stream, self.backend.book(act, bytes(body[5:])))
                 case _:
                     pass
         self.flush()

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import sys
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +31,15 @@ class Gateway:
 
     async def ledger(self, pipeline: str) -> dict[str, Any]:
         return (await processes.get(f"{self.admin}/debug/ledger"))["pipelines"][pipeline]
+
+
+async def ledger(url: str) -> tuple[int, dict[str, Any]]:
+    """Return the exit code of ``headgate ledger --json`` for what runs at *url*, and its words."""
+    asking = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.main", "ledger", url, "--json", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await asking.communicate()
+    return await asking.wait(), json.loads(said)
 
 
 async def metrics(gateway: Gateway) -> dict[str, float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bench import processes
 from tests.flow import faulty, numbered, programs, victims
 from tests.flow.faulty import Agree, Backend, Hang
 from tests.flow.victims import Places
@@ -43,6 +46,43 @@ async def test_the_end_under_load_loses_nothing_when_the_backend_is_only_slow(
     assert said["received"] == said["delivered"] >= len(account.acknowledged)
     assert (said["lost"], said["held"]) == ({}, 0)
     victims.compare(account, set(backend.taken))
+
+
+async def test_the_doors_close_first_and_what_is_held_is_sent_after_that(tmp_path) -> None:
+    async with faulty.serving("grpc") as backend:
+        backend.rule = faulty.always(faulty.UNAVAILABLE)
+        places = Places.free()
+        document = places.document(pipeline("p", backend))
+        async with victims.running(tmp_path, places, document) as victim:
+            load = numbered.Load(places.doors, numbered.Account())
+            async with load.sending():
+                await programs.until(sent(load.account, 20), "there was load")
+            victim.child.send_signal(signal.SIGTERM)
+
+            async def closed() -> bool:
+                return all([await refuses(port) for port in places.doors.values()])
+
+            await programs.until(closed, "both doors are closed")
+            page: Any = await processes.get(f"{places.pages}/readyz")
+            assert not page["ready"]
+            ledger = (await victim.ledgers())["p"]
+            assert ledger["received"] == ledger["held"] == len(load.account.acknowledged)
+            backend.rule = faulty.FINE
+            async with asyncio.timeout(programs.WITHIN):
+                assert await victim.child.wait() == 0
+            assert victim.last_words()["delivered"] == ledger["received"]
+    victims.compare(load.account, set(backend.taken))
+
+
+async def refuses(port: int) -> bool:
+    """Say whether nobody listens on *port* of loopback."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    await writer.wait_closed()
+    return False
 
 
 async def test_what_is_not_sent_when_the_grace_ends_is_counted_by_pipeline(tmp_path) -> None:

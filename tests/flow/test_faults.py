@@ -148,6 +148,16 @@ async def test_what_is_refused_for_good_is_lost_alone_and_counted(tmp_path) -> N
         assert backend.refused
 
 
+async def test_what_is_too_large_is_halved_until_it_is_taken(tmp_path) -> None:
+    async with scene(tmp_path, batch={"linger": 0.2}) as found:
+        for backend in found.backends.values():
+            backend.max_points = 20
+        await asyncio.sleep(1.5)
+    for backend in found.backends.values():
+        assert backend.too_large
+        assert backend.duplicates == 0
+
+
 @pytest.mark.parametrize("act", [CutRequest(), CutAnswer()], ids=["request", "answer"])
 async def test_connections_that_break_in_the_middle_cost_nothing(tmp_path, act) -> None:
     """Duplicates are what it costs where the backend had taken the request."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import statistics
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -151,3 +153,48 @@ async def test_a_required_pipeline_without_room_closes_the_doors_until_it_has_so
                 assert ledger["received"] == ledger["delivered"] == len(account.acknowledged)
             assert set(healthy.taken) == set(sick.taken) == set(account.acknowledged)
             assert await victim.end() == 0
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None,
+    reason="a name server of its own takes root and unshare; in CI both are there",
+)
+async def test_names_that_nobody_answers_for_delay_no_other_pipeline(tmp_path) -> None:
+    """The gateway has name servers of its own, in a mount namespace: one that is silent."""
+    hosts, servers = tmp_path / "hosts", tmp_path / "resolv.conf"
+    hosts.write_text("127.0.0.1 backend.test\n127.0.0.1 localhost\n")
+    servers.write_text("nameserver 127.0.0.9\noptions timeout:20 attempts:2\n")
+    mounts = f'mount --bind "{hosts}" /etc/hosts && mount --bind "{servers}" /etc/resolv.conf'
+    inside = (
+        "unshare", "--mount", "--propagation", "private", "sh", "-c",
+        f'{mounts} && exec "$@"', "sh",
+    )  # fmt: skip
+    silent, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.9", 53)
+    )
+    async with AsyncExitStack() as stack:
+        stack.callback(silent.close)
+        healthy = {
+            kind: await stack.enter_async_context(faulty.serving(kind, name="backend.test"))
+            for kind in faulty.KINDS
+        }
+        lost = [Backend(kind, 9, name=f"lost{n}.test") for n in range(2) for kind in faulty.KINDS]
+        sick = [pipeline(f"sick{n}", each) for n, each in enumerate(lost)]
+        well = [pipeline(kind.replace("_", "-"), each) for kind, each in healthy.items()]
+        places = Places.free()
+        document = places.document(*sick, *well, grace=0.5)
+        victim = await stack.enter_async_context(
+            victims.running(tmp_path, places, document, inside=inside)
+        )
+        load = numbered.Load(places.doors, numbered.Account(), lanes=1, pause=0.02)
+        async with load.sending():
+
+            async def arrived() -> bool:
+                return all(len(each.taken) > 100 for each in healthy.values())
+
+            await programs.until(arrived, "what can be looked up gets its points")
+        assert set(load.account.outcomes) == {"OK", "200"}
+        ledgers = await victim.ledgers()
+        for number in range(len(sick)):
+            ledger = ledgers[f"sick{number}"]
+            assert ledger["held"] == ledger["received"] > 0

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from common.config.gateway import Pipeline
 from common.exporters.delivery import Destination
+from common.exporters.lookup import Found, Lookup
 from common.service.ledger import Ledger
 from common.wire import otlp
 from gateway import destinations, shelves
@@ -181,13 +182,12 @@ async def test_a_name_that_leads_elsewhere_is_followed_though_the_old_place_stil
     kind, monkeypatch
 ) -> None:
     names = {NAME: "127.0.0.1"}
-    loop = asyncio.get_running_loop()
 
-    async def resolve(host: str, port: int, **_: object) -> list[tuple[Any, ...]]:
+    async def resolve(_: Lookup, host: str, port: int, *__: int) -> Found:
         where = (names.get(host, host), port)
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where)]
 
-    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    monkeypatch.setattr(Lookup, "find", resolve)
     async with faulty.serving(kind, name=NAME) as old:
         new = Backend(kind, old.port, host="127.0.0.2", name=NAME)
         await new.open()

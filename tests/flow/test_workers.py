@@ -181,6 +181,8 @@ async def test_both_take_connections_and_the_metrics_are_those_of_the_whole(tmp_
         await programs.until(settled, "all was delivered")
         page = await whole.page("/debug/ledger")
         assert (page["balance"], page["mismatches"]) == (0, 0)
+        code, shown = await programs.ledger(whole.admin)
+        assert (code, shown["balanced"], shown["pipelines"]["p"]["delivered"]) == (0, True, sent)
         parts = [received(page, "1"), received(page, "2")]
         assert sum(parts) == sent
         assert min(parts) > 0, "one worker got no connection"

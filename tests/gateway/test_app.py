@@ -19,7 +19,9 @@ import pytest
 from common.service.settings import SettingsError
 from common.wire import otlp
 from gateway import app
+from gateway.accounts import Accounts
 from gateway.receivers import door, otlp_grpc
+from tests.flow import programs
 from tests.gateway import samples
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow]
@@ -170,6 +172,8 @@ async def test_a_gateway_from_start_to_sigterm(tmp_path: Path, grpc_door: str) -
             assert page["balance"] == page["mismatches"] == 0
             assert page["pipelines"]["a"]["received"] == 15
             assert page["pipelines"]["b"]["received"] == 3
+            code, told = await programs.ledger(admin)
+            assert (code, told["balanced"], set(told["pipelines"])) == (0, True, {"a", "b"})
             page = json.loads((await get(session, f"{admin}/debug/pipelines"))[1])
             assert set(page["destinations"]) == {"a", "b"}
             shown = (await get(session, f"{admin}/metrics"))[1]
@@ -238,6 +242,41 @@ async def test_what_a_dead_backend_never_took_is_told_in_the_last_line(tmp_path:
         assert await gateway.stop() == 1
     last = [line for line in gateway.lines if line["msg"] == "stopped"]
     assert last[0]["lost"] == {"shutdown": 7}
+
+
+async def test_an_account_that_is_off_is_told_again_and_again_until_all_is_drained(
+    tmp_path: Path, listening: asyncio.Future[logging.LogRecord], monkeypatch, caplog
+) -> None:
+    assert app.AUDIT == 1.0
+    monkeypatch.setattr(app, "AUDIT", 0.05)
+    accounts = Accounts()
+    monkeypatch.setattr(app, "Accounts", lambda: accounts)
+    file = tmp_path / "gateway.json"
+    file.write_text(document(("a", "http://127.0.0.1:1"), grace=0.6))
+    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as session:
+
+        async def serve() -> None:
+            with pytest.raises(TimeoutError):
+                await app.serve(file, environ={})
+
+        serving = tasks.create_task(serve())
+        bound = await listening
+        async with grpc.aio.insecure_channel(str(bound.grpc)) as channel:
+            await channel.unary_unary(otlp_grpc.EXPORT)(samples.request(points=7))
+        accounts.of("a").received += 3
+        async with asyncio.timeout(10):
+            while accounts.mismatches < 3:  # noqa: ASYNC110 - it tells the log only
+                await asyncio.sleep(0.01)
+        page = json.loads((await get(session, f"http://{bound.admin}/debug/ledger"))[1])
+        assert (page["pipelines"]["a"]["balance"], page["balance"]) == (3, 3)
+        assert page["mismatches"] >= 3
+        shown = (await get(session, f"http://{bound.admin}/metrics"))[1]
+        assert "\nheadgate_ledger_mismatch_total 0.0" not in shown
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    said = [line.getMessage() for line in caplog.records]
+    bug = "BUG: pipeline a: the ledger is off by 3 points"
+    assert said[said.index("stopping") :].count(bug) > 3
 
 
 async def test_a_cluster_that_is_away_does_not_keep_it_from_being_ready(

@@ -3,9 +3,10 @@
 from contextlib import asynccontextmanager
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from common.config import gateway
-from common.service.ledger import Ledger
+from common.service.ledger import DropReason, Ledger
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry
 from common.wire import otlp
@@ -13,7 +14,10 @@ from gateway import destinations, shelves
 from gateway.handover import Handover
 from gateway.pipelines import Running
 from gateway.receivers import door, otlp_grpc
+from tests.fakes import backends
 from tests.gateway import samples
+
+DELTA, CUMULATIVE = 1, 2
 
 OUTPUTS = {
     "otlp": gateway.Output(otlp=gateway.OtlpOutput(endpoint="http://127.0.0.1:1")),
@@ -102,3 +106,56 @@ async def test_what_is_remembered_of_series_is_seen_from_outside() -> None:
         shown = telemetry.render().decode()
     assert 'headgate_gateway_series{pipeline="a"} 0.0' in shown
     assert 'headgate_gateway_series_forgotten_total{pipeline="a",why="expired"} 0.0' in shown
+
+
+def total(value: int, at: int) -> otlp.Encoded:
+    """Return a request with the total of a counter that began at second 5 of 1970."""
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="sold")
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, CUMULATIVE
+    second = 10**9
+    metric.sum.data_points.add(
+        as_int=value, time_unix_nano=at * second, start_time_unix_nano=5 * second
+    )
+    return otlp.Encoded(request.SerializeToString())
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("temporality", ["preserve", "delta"])
+async def test_totals_arrive_as_the_backend_wants_them(protocol: str, temporality: str) -> None:
+    ledger = Ledger("a")
+    serving = backends.otlp_grpc if protocol == "grpc" else backends.http
+    async with serving() as backend:
+        config = gateway.Pipeline(
+            name="a",
+            output=gateway.Output(
+                otlp=gateway.OtlpOutput(
+                    endpoint=backend.url,
+                    protocol=protocol,
+                    temporality=temporality,
+                    compression="none",
+                )
+            ),
+            batch=gateway.shared.Batching(linger=0.01),
+        )
+        async with entering(config, ledger) as destination:
+            for at, value in ((10, 5), (20, 7), (30, 3)):  # the last was reset
+                ledger.receive(1, {})
+                assert destination.offer(total(value, at), 1)
+            assert ledger.balance() == 0
+    arrived = [
+        (point.as_int, metric.sum.aggregation_temporality)
+        for each in backend.received
+        for frame in ExportMetricsServiceRequest.FromString(each.body).resource_metrics
+        for scope in frame.scope_metrics
+        for metric in scope.metrics
+        for point in metric.sum.data_points
+    ]
+    if temporality == "delta":
+        assert arrived == [(2, DELTA), (3, DELTA)]
+        assert (ledger.delivered, ledger.dropped[DropReason.BASELINE]) == (2, 1)
+    else:
+        assert arrived == [(5, CUMULATIVE), (7, CUMULATIVE), (3, CUMULATIVE)]
+        assert (ledger.delivered, sum(ledger.dropped.values())) == (3, 0)
+    assert (ledger.held, ledger.balance()) == (0, 0)

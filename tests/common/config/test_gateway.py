@@ -18,6 +18,17 @@ def test_an_empty_document_is_a_gateway_without_pipelines() -> None:
     assert settings.load("", Gateway, environ={}, read=lambda _: "").pipelines == ()
 
 
+def test_what_a_pipeline_does_that_says_nothing_but_where() -> None:
+    config = settings.load(f"pipelines: [{GOOD}]", Gateway, environ={}, read=lambda _: "")
+    (pipeline,) = config.pipelines
+    assert not pipeline.required, "a backend that is away must not close the doors"
+    assert pipeline.buffer is None
+    assert pipeline.queue_bytes == 64 << 20
+    assert pipeline.output.otlp.temporality == "preserve"
+    assert not pipeline.output.otlp.auth.given
+    assert config.admin.otelcol_metrics, "alerts that exist fire without being asked to"
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [

@@ -271,7 +271,7 @@ async def test_a_refusal_is_final_and_counted(caplog) -> None:
     assert caplog.records[1].why == "HTTP 401: who are you"
 
 
-async def test_a_partial_success_is_believed_but_never_beyond_what_was_sent() -> None:
+async def test_a_partial_success_is_believed_but_never_beyond_what_was_sent(caplog) -> None:
     exporter, ledger = Scripted([Delivered(2, "too new"), Delivered(99, "liar")]), Watched("p")
     small = Batching(max_bytes=1 << 20, linger=0.0)
     async with running(exporter, ledger, batching=small) as destination:
@@ -280,6 +280,24 @@ async def test_a_partial_success_is_believed_but_never_beyond_what_was_sent() ->
         give(destination, ledger, 4.0)
     assert fate(ledger) == {"delivered": 1, "held": 0, DropReason.REJECTED_BY_BACKEND: 3}
     assert len(exporter.attempts) == 2
+    assert [(line.getMessage(), line.points, line.why) for line in caplog.records] == [
+        ("points lost: rejected_by_backend", 2, "too new"),
+        ("points lost: rejected_by_backend, until the end", 1, "liar"),
+    ]
+
+
+async def test_a_backend_that_rejects_again_and_again_is_quoted_every_eleven_seconds(
+    caplog,
+) -> None:
+    ledger, small = Watched("p"), Batching(max_bytes=1 << 20, linger=0.0)
+    script = [Delivered(1, f"old by {number} s") for number in range(30)]
+    async with running(Scripted(script), ledger, batching=small) as destination:
+        for number in range(30):
+            give(destination, ledger, float(number))
+            await asyncio.sleep(1)
+    told = [(line.points, line.why) for line in caplog.records if line.levelname == "ERROR"]
+    assert told == [(1, "old by 0 s"), (11, "old by 11 s"), (11, "old by 22 s"), (7, "old by 29 s")]
+    assert fate(ledger) == {"delivered": 0, "held": 0, DropReason.REJECTED_BY_BACKEND: 30}
 
 
 async def test_a_batch_that_is_too_big_is_halved_until_it_fits() -> None:

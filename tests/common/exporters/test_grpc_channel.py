@@ -1,6 +1,7 @@
 """A channel finds a server, keeps to it, and tells what became of each call."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +10,7 @@ import pytest
 
 from common.config.shared import Tls
 from common.exporters import grpc_answers, grpc_channel, grpc_link
+from common.exporters.lookup import Found, Lookup
 from common.exporters.tls import Certificates
 from common.service import address
 from common.wire import http2
@@ -82,6 +84,11 @@ async def calling(port: int, host: str = "127.0.0.1", tls: Certificates | None =
         yield lambda message=b"hello": channel.call(
             BLOCK, b"\0" + len(message).to_bytes(4), message
         )
+
+
+def places(*ports: int) -> Found:
+    """Return addresses as a name leads to them: loopback, with one of *ports* each."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
 
 
 async def test_calls_share_a_connection_and_bodies_of_any_size_arrive() -> None:
@@ -188,14 +195,11 @@ async def test_replicas_are_called_in_turn(monkeypatch) -> None:
     async with AsyncExitStack() as stack:
         seen, port = await stack.enter_async_context(serving())
         others, other = await stack.enter_async_context(serving())
-        loop = asyncio.get_running_loop()
-        resolve = loop.getaddrinfo
 
-        async def two(host, port, **options):
-            ports = (port, other) if host == "backend.test" else (port,)
-            return [(await resolve("127.0.0.1", each, **options))[0] for each in ports]
+        async def two(_, host, port):
+            return places(port, other) if host == "backend.test" else places(port)
 
-        monkeypatch.setattr(loop, "getaddrinfo", two)
+        monkeypatch.setattr(Lookup, "find", two)
         call = await stack.enter_async_context(calling(port, host="backend.test"))
         async with asyncio.timeout(5):
             while not (seen and others and seen[0].requests > 2 and others[0].requests > 2):
@@ -268,14 +272,12 @@ async def test_new_addresses_get_traffic_and_those_that_are_gone_are_left(monkey
     async with AsyncExitStack() as stack:
         first, port = await stack.enter_async_context(serving())
         second, other = await stack.enter_async_context(serving())
-        loop = asyncio.get_running_loop()
-        resolve, ports = loop.getaddrinfo, [port]
+        ports = [port]
 
-        async def moving(host, _, **options):
-            there = ports if host == "backend.test" else [port]
-            return [(await resolve("127.0.0.1", each, **options))[0] for each in there]
+        async def moving(_, host, __):
+            return places(*ports) if host == "backend.test" else places(port)
 
-        monkeypatch.setattr(loop, "getaddrinfo", moving)
+        monkeypatch.setattr(Lookup, "find", moving)
         call = await stack.enter_async_context(calling(port, host="backend.test"))
         async with asyncio.timeout(5):
             assert (await call()).body == b"ok"
@@ -296,14 +298,11 @@ async def test_an_address_where_nobody_answers_does_not_stop_the_others(monkeypa
         seen, port = await stack.enter_async_context(serving())
         async with serving() as (_, dead):
             pass
-        loop = asyncio.get_running_loop()
-        resolve = loop.getaddrinfo
 
-        async def both(host, _, **options):
-            ports = (dead, port) if host == "backend.test" else (port,)
-            return [(await resolve("127.0.0.1", each, **options))[0] for each in ports]
+        async def both(_, host, __):
+            return places(dead, port) if host == "backend.test" else places(port)
 
-        monkeypatch.setattr(loop, "getaddrinfo", both)
+        monkeypatch.setattr(Lookup, "find", both)
         call = await stack.enter_async_context(calling(port, host="backend.test"))
         assert [(await call()).body for _ in range(5)] == [b"ok"] * 5
     assert seen[0].requests == 5
@@ -313,7 +312,7 @@ async def test_a_name_that_does_not_exist_is_unavailable_in_words(monkeypatch) -
     async def nothing(*_: object, **__: object) -> object:
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nothing)
+    monkeypatch.setattr(Lookup, "find", nothing)
     async with calling(4317, host="nowhere.test") as call:
         answer = await call()
     assert answer.code == grpc_answers.UNAVAILABLE

@@ -11,6 +11,7 @@ from common.config.shared import Tls
 from common.exporters import (
     credentials,
     grpc_answers,
+    grpc_channel,
     otlp_grpc,
     otlp_grpcio,
     tls as certificates_of_now,
@@ -261,6 +262,17 @@ async def test_tls_verifies_the_backend_and_shows_a_certificate_of_its_own(
         assert isinstance(await send(stranger), Retry)
 
 
+async def test_the_lean_client_may_be_told_not_to_verify(tmp_path) -> None:
+    files = certificates.write(tmp_path, "backend.test")
+    theirs = grpc.ssl_server_credentials([(files.key.read_bytes(), files.certificate.read_bytes())])
+    for tls, outcome in ((Tls(), Retry), (Tls(insecure_skip_verify=True), Delivered)):
+        async with (
+            backends.otlp_grpc(credentials=theirs) as backend,
+            exporting("lean", backend.url, tls=tls) as exporter,
+        ):
+            assert type(await send(exporter)) is outcome
+
+
 async def test_a_certificate_file_that_is_none_is_an_error_before_anything_is_sent(
     client,
     tmp_path,
@@ -300,3 +312,19 @@ async def test_calls_under_way_end_on_grpcio_s_former_channel(tmp_path, monkeypa
         assert verdict.why.startswith("DEADLINE_EXCEEDED")  # it was not cut off
         assert exporter._channels._former == []
     assert exporter.proofs().reloads == 1
+
+
+async def test_grpcio_connects_anew_every_minute_so_that_new_replicas_get_traffic() -> None:
+    async with backends.otlp_grpc() as backend, exporting("grpcio", backend.url) as exporter:
+        now = asyncio.get_running_loop().time
+        begun = now()
+        former = exporter._channels._present
+        assert 0.8 * grpc_channel.MAX_AGE < former.worn - begun < 1.2 * grpc_channel.MAX_AGE
+        for _ in range(2):
+            assert await send(exporter) == Delivered()
+        assert exporter._channels._present is former
+        former.worn = now()
+        assert await send(exporter) == Delivered()
+        assert exporter._channels._present is not former
+        assert not exporter._channels._former
+        assert former.channel.get_state() == grpc.ChannelConnectivity.SHUTDOWN
