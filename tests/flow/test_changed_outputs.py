@@ -32,10 +32,9 @@ def document(places: Places, backend: Backend, folder: Path) -> dict[str, Any]:
     return places.document(pipeline, enrichment=enrichment)
 
 
-async def backlog(victim: Victim, account: numbered.Account, dead: Backend, folder: Path) -> None:
-    """Wait until there is one for *dead*, and look at it."""
-    places = victim.places
-    async with numbered.asking("http", places.http) as ask:
+async def backlog(victim: Victim, account: numbered.Account, dead: Backend) -> None:
+    """Push what is filtered away, too, and wait until there is a backlog for *dead*."""
+    async with numbered.asking("http", victim.places.http) as ask:
         assert (await ask(points.request(range(NOISES), name=NOISE))).fine
 
     async def enough() -> bool:
@@ -75,7 +74,7 @@ async def test_a_backlog_is_delivered_in_the_protocol_that_came_later(
         old, new = (document(places, backend, folder) for backend in (dead, alive))
         async with victims.running(tmp_path, places, {**old, "grace": 1.0}) as victim:
             async with load.sending():
-                await backlog(victim, account, dead, folder)
+                await backlog(victim, account, dead)
                 if how == "reload":
                     victim.write({**new, "grace": 1.0})
 
