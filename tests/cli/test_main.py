@@ -17,9 +17,9 @@ def test_help_lists_every_command_with_examples() -> None:
     ] == [True] * 6
 
 
-@pytest.mark.parametrize("command", [
-        "agent", "buffer", "demo", "gateway", "ledger", "validate", "version",
-    ])  # fmt: skip
+@pytest.mark.parametrize(
+    "command", ["agent", "buffer", "demo", "gateway", "ledger", "validate", "version"]
+)
 def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(main, [command, "--help"])
     assert (done.exit_code, "Usage:" in done.output) == (0, True)
