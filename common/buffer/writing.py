@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, final
 
 from common.buffer import cursor, events, folders
-from common.buffer.disk import Disk, write_all
+from common.buffer.active import Active, begin
+from common.buffer.disk import Disk
 from common.buffer.events import Event, Pending
 from common.buffer.index import doomed
 from common.buffer.upkeep import Upkeep
@@ -26,21 +25,6 @@ _MOST_DIRTY: Final = 8 << 20  # bytes after which to synchronise early: short st
 _SPAN: Final = 16  # a segment is closed after max_age / 16, so that age is kept to within that
 
 Order: TypeAlias = tuple[Callable[[], None], Callable[[], None]]
-
-
-@final
-@dataclass(slots=True)
-class _Active:
-    """The segment that is being written."""
-
-    descriptor: int
-    first: int
-    salt: int
-    anchor: float
-    capacity: int
-    born: float
-    end: int = 0
-    told: int = 0  # offset up to which records were told of
 
 
 @final
@@ -73,10 +57,8 @@ class Writer:
         self._now, self._tell_loop = now, tell
         self._paths = {first: self._path(first, salt) for first, salt, _ in segments}
         self._sizes = {first: size for first, _, size in segments}  # in order
-        self._active: _Active | None = None
+        self._active: Active | None = None
         self._events: list[Event] = []
-        self._untold: list[Pending] = []  # in the active segment, and not told of
-        self._dirty = 0  # bytes written since the last synchronisation
         self._failing = ""
         self._retry_at = self._sync_at = 0.0
         self._tick_at = now() + TICK
@@ -129,7 +111,7 @@ class Writer:
 
     def sync(self) -> None:
         """Have all that was written on the disk, whatever the policy."""
-        if self._active is not None and self._dirty:
+        if self._active is not None and self._active.dirty:
             try:
                 self._sync(self._active)
             except OSError as error:
@@ -173,7 +155,6 @@ class Writer:
                 active = self._with_room(group[at], now)
                 stop, size = events.fitting(group, at, active.capacity - active.end)
                 batch = group[at:stop]
-                self._untold += batch
                 at = stop
                 self._write(active, batch, size, now)
             if self._settings.sync == "each" and self._active is not None:
@@ -181,14 +162,13 @@ class Writer:
         except OSError as error:
             self._fail(error, group[at:])
 
-    def _with_room(self, record: Pending, now: float) -> _Active:
-        active = self._active
-        if active is not None and active.end + record.size <= active.capacity:
-            return active
+    def _with_room(self, record: Pending, now: float) -> Active:
+        if self._active is not None and self._active.has_room(record.size):
+            return self._active
         self._seal()
         return self._begin(record, now)
 
-    def _begin(self, record: Pending, now: float) -> _Active:
+    def _begin(self, record: Pending, now: float) -> Active:
         """Create a segment, reserve its space, and delete old ones if the limit asks for it."""
         capacity = max(self._settings.segment_bytes, record.size)
         sizes = list(self._sizes.values())
@@ -197,49 +177,35 @@ class Writer:
             self._events.append(events.Deleted(first))
             self._tell()
             self._discard(first)
-        salt, anchor = self._disk.salt(), self._disk.seconds() - now
-        path = self._path(record.number, salt)
-        descriptor = self._disk.create(path)
-        try:
-            self._disk.reserve(descriptor, capacity)
-            if self._settings.sync != "none":
-                self._disk.sync_folder(self._folder)
-        except OSError:
-            self._upkeep.close(descriptor)
-            with suppress(OSError):  # an empty segment is deleted at the next start
-                self._disk.unlink(path)
-            raise
-        self._paths[record.number], self._sizes[record.number] = path, capacity
-        active = _Active(descriptor, record.number, salt, anchor, capacity, now)
+        active = begin(
+            self._folder, record, capacity, self._disk, self._upkeep,
+            now=now, sync=self._settings.sync != "none",
+        )  # fmt: skip
+        first, salt, anchor = active.first, active.salt, active.anchor
+        self._paths[first], self._sizes[first] = self._path(first, salt), capacity
         base = events.stamp(record.at, anchor)
-        self._events.append(events.Began(record.number, salt, base, anchor, capacity))
-        self._active, self._dirty = active, 0
+        self._events.append(events.Began(first, salt, base, anchor, capacity))
+        self._active = active
         return active
 
-    def _write(self, active: _Active, batch: Sequence[Pending], size: int, now: float) -> None:
-        pieces: list[bytes] = []
-        salt, anchor = active.salt, active.anchor
-        for pending in batch:
-            pieces += (pending.head(salt, events.stamp(pending.at, anchor)), pending.body)
-        write_all(self._disk, active.descriptor, pieces)
-        if not self._dirty:
+    def _write(self, active: Active, batch: Sequence[Pending], size: int, now: float) -> None:
+        was_clean = not active.dirty
+        active.write(self._disk, batch, size)
+        if was_clean:
             self._sync_at = now + self._settings.sync_interval
-        active.end += size
-        self._dirty += size
         self.counters.appended_bytes += size
         if self._settings.sync != "each":
             self._tell_of(active)
 
-    def _tell_of(self, active: _Active) -> None:
-        if self._untold:
-            wrote = events.Wrote(active.first, active.told, active.anchor, self._untold)
+    def _tell_of(self, active: Active) -> None:
+        wrote = active.news()
+        if wrote is not None:
             self._events.append(wrote)
-            self._untold, active.told = [], active.end
 
-    def _sync(self, active: _Active) -> None:
+    def _sync(self, active: Active) -> None:
         self._disk.sync(active.descriptor)
         self.counters.syncs += 1
-        self._dirty = 0
+        active.dirty = 0
         self._tell_of(active)
 
     def _seal(self) -> None:
@@ -247,13 +213,13 @@ class Writer:
         active = self._active
         if active is None:
             return
-        if self._dirty and self._settings.sync != "none":
+        if active.dirty and self._settings.sync != "none":
             self._sync(active)
         self._tell_of(active)
         self._close_active(active, active.end)
 
-    def _close_active(self, active: _Active, end: int) -> None:
-        self._active, self._dirty = None, 0
+    def _close_active(self, active: Active, end: int) -> None:
+        self._active = None
         size = active.capacity
         try:
             self._disk.truncate(active.descriptor, end)
@@ -268,11 +234,11 @@ class Writer:
         active = self._active
         if active is None:
             return
-        interval = self._settings.sync == "interval" and self._dirty
+        interval = self._settings.sync == "interval" and active.dirty
         try:
             if now - active.born > self._settings.max_age / _SPAN:
                 self._seal()
-            elif interval and (now >= self._sync_at or self._dirty >= _MOST_DIRTY):
+            elif interval and (now >= self._sync_at or active.dirty >= _MOST_DIRTY):
                 self._sync(active)
         except OSError as error:
             self._fail(error, [])
@@ -282,9 +248,10 @@ class Writer:
     def _fail(self, error: OSError, rest: Sequence[Pending]) -> None:
         """Give up the active segment behind the last record that was told of, and refuse *rest*."""
         self.counters.write_errors += 1
-        failed, self._untold = [*self._untold, *rest], []
+        failed = [*rest]
         why = error.strerror or str(error)
         if self._active is not None:
+            failed = [*self._active.untold, *rest]
             self._close_active(self._active, self._active.told)
         if failed:
             self._events.append(events.Failed(failed, why))
@@ -321,7 +288,7 @@ class Writer:
         due: list[float] = []
         if self._failing:
             due.append(self._retry_at)
-        if self._dirty and self._settings.sync == "interval":
+        if self._active is not None and self._active.dirty and self._settings.sync == "interval":
             due.append(self._sync_at)
         if self._sizes or not self._upkeep.is_tidy:
             due.append(self._tick_at)

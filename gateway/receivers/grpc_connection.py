@@ -7,44 +7,29 @@ what has to be on disk first is answered later, see `grpc_waiting`.
 
 from __future__ import annotations
 
-import asyncio
-from typing import Final, cast
+from typing import final
 
 from typing_extensions import override
 
 from common.wire import http2
 from common.wire.http2 import Code
-from gateway.receivers import door, grpc_answers, grpc_clock, status
+from gateway.receivers import door, grpc_answers, status
 from gateway.receivers.grpc_answers import EMPTY, Refused
 from gateway.receivers.grpc_call import Answered, Asked, Call, Later
-from gateway.receivers.grpc_clock import Clock
 from gateway.receivers.grpc_door import Door
-from gateway.receivers.grpc_waiting import Waiting
-
-ALIVE: Final = b"alive??\0"  # the PING of a silent connection; any byte is an answer
-LEAVING: Final = b"leaving\0"  # the PING whose answer says that the client has seen our GOAWAY
+from gateway.receivers.grpc_line import Line
 
 
-class Connection(asyncio.Protocol):
+@final
+class Connection(Line):
     """Serves the client at the address *peer*."""
 
     def __init__(self, peer: str | None, door: Door) -> None:
-        self._peer, self._door = peer, door
-        self._traffic = door.traffic
-        self._core = http2.Server(door.http2)
+        super().__init__(door)
+        self._peer = peer
         self._calls: dict[int, Call] = {}  # begun, not complete
-        self._waiting = Waiting(door.traffic, door.limits.read_timeout)  # complete, not answered
         self._given_up = 0  # answers that found no room to wait in
         self._answered: dict[int, float] = {}  # in HTTP, not over; until when they may last
-        self._loop = asyncio.get_running_loop()
-        self._clock = Clock(door.limits, self._loop.time(), door.age())
-        self._transport: asyncio.Transport | None = None
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no asyncio.Transport
-        self._door.opened(self)
-        self._write()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -54,19 +39,6 @@ class Connection(asyncio.Protocol):
             self._traffic.answered(status.NAMES[status.CANCELLED])
         self._waiting.give_all_up()
         self._door.closed(self)
-
-    @override
-    def pause_writing(self) -> None:
-        # Who does not read our answers is not read from either, until the clock has enough of it.
-        self._clock.unread_since = self._loop.time()
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    @override
-    def resume_writing(self) -> None:
-        self._clock.unread_since = None
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -99,8 +71,8 @@ class Connection(asyncio.Protocol):
             self._begin(begun, now)
         self._write()
 
-    def look(self, now: float) -> None:
-        """See whether anything has taken too long, see `grpc_door.Watched`."""
+    @override
+    def _look_at_calls(self, now: float) -> bool:
         for call in tuple(self._calls.values()):
             if now >= call.until:
                 self._refuse(call.stream, grpc_answers.too_slow(call.until - call.since))
@@ -113,68 +85,7 @@ class Connection(asyncio.Protocol):
             del self._answered[stream]
             self._core.reset(stream, Code.NO_ERROR)
             self._traffic.timed_out("body")
-        verdict = self._clock.look(now, self._core, busy=bool(self._calls))
-        if verdict is not None:
-            self._carry_out(verdict, now)
-        self._write()
-
-    def _carry_out(self, verdict: grpc_clock.Verdict, now: float) -> None:
-        if verdict not in grpc_clock.NO_TIMEOUTS:
-            self._traffic.timed_out(verdict)
-        match verdict:
-            case "handshake" | "headers":
-                words = f"the {verdict} took too long; send faster"
-                self._core.fail(Code.SETTINGS_TIMEOUT, words)
-            case "keepalive":
-                self._core.fail(Code.NO_ERROR, "ping_timeout")
-            case "idle":
-                self.leave(now, "max_idle")
-            case "age":
-                self._traffic.aged += 1
-                self.leave(now, "max_age")
-            case "ask":
-                self._core.ping(ALIVE)
-            case "stop":
-                self._core.stop()
-            case "unread" | "close":
-                self.abort()
-
-    def leave(self, now: float, why: str = "closing") -> None:
-        """Close in good order: GOAWAY, requests that are here or on their way, GOAWAY, close."""
-        if self._clock.leaving_since is not None:
-            return
-        self._clock.leaving_since = now
-        self._core.drain(why)
-        if self._core.heard:
-            self._core.ping(LEAVING)
-        else:
-            self._core.stop()
-            self._clock.stopped = True
-        self._write()
-
-    def abort(self) -> None:
-        """Close now."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _write(self) -> None:
-        transport = self._transport
-        if transport is None or self._clock.closing_since is not None:
-            return
-        out = self._core.outgoing()
-        if out:
-            transport.write(out)
-        if self._core.failed is not None:
-            self._waiting.give_all_up()
-            # Closing with unread bytes in the socket would take the GOAWAY back: wait for theirs.
-            self._clock.closing_since = self._loop.time()
-            if transport.can_write_eof():
-                transport.write_eof()
-            else:
-                transport.close()
-        elif self._clock.stopped and not self._core.streams:
-            self._clock.closing_since = self._loop.time()
-            transport.close()
+        return bool(self._calls)
 
     def _whole(self, head: http2.HeadCame, data: http2.DataCame) -> None:
         """Answer a request that is here with all of its body."""
@@ -329,9 +240,7 @@ class Connection(asyncio.Protocol):
                 if call is not None:
                     self._complete(call)
             case http2.PingAnswered(payload=payload):
-                if payload == LEAVING and self._clock.leaving_since is not None:
-                    self._core.stop()
-                    self._clock.stopped = True
+                self._ping_answered(payload)
             case http2.Mistake(cause=cause) | http2.Failed(cause=cause):
                 self._traffic.attacked(cause)
             case _:

@@ -88,6 +88,18 @@ def test_ls_says_what_is_there(filled: Path) -> None:
     assert lines[1].split()[4] == "140"
 
 
+@pytest.mark.parametrize("command", ["ls", "verify", "replay", "purge"])
+def test_every_command_has_help_with_examples(command: str) -> None:
+    group = run("--help")
+    assert group.exit_code == 0
+    assert f"\n  {command} " in group.output
+    done = run(command, "--help")
+    assert done.exit_code == 0
+    assert done.output.startswith("Usage: ")
+    assert f"headgate buffer {command} " in done.output, "an example"
+    assert " DIR" in done.output.splitlines()[0]
+
+
 def test_ls_of_nothing_says_so(tmp_path: Path) -> None:
     assert "no logs" in run("ls", tmp_path).output
 

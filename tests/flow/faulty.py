@@ -7,84 +7,47 @@ a request is said by its ``rule``, which may be changed at any time.
 from __future__ import annotations
 
 import asyncio
-import base64
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from email.utils import formatdate
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from bench import processes
 from bench.references.prompb import WriteRequest
-from common.wire import compression, http2
-from tests.fakes import backends
 from tests.flow import numbered
+from tests.flow.acts import (
+    FINE,
+    INVALID,
+    TOO_LARGE,
+    UNAVAILABLE,
+    Act,
+    Agree,
+    CutAnswer,
+    CutRequest,
+    Hang,
+    Say,
+    always,
+)
+from tests.flow.links import Grpc, Http, Link
+
+__all__ = [
+    "FINE",
+    "INVALID",
+    "TOO_LARGE",
+    "UNAVAILABLE",
+    "Act",
+    "Agree",
+    "CutAnswer",
+    "CutRequest",
+    "Hang",
+    "Say",
+    "always",
+]
 
 Kind = Literal["grpc", "http", "remote_write"]
 KINDS: tuple[Kind, ...] = ("grpc", "http", "remote_write")
-
-
-@dataclass(frozen=True, slots=True)
-class Agree:
-    """The points are taken, and *after* so many seconds the sender is told."""
-
-    after: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Say:
-    """The request is turned away; *code* is what gRPC has instead of the *status* of HTTP.
-
-    With a *clock* in seconds since the Unix epoch, HTTP says *retry_after* as a date; and if it is
-    *dated*, also when it said so.
-    """
-
-    status: int
-    code: int
-    retry_after: float | None = None
-    clock: Callable[[], float] | None = None
-    dated: bool = True
-
-    @property
-    def fields(self) -> str:
-        """The fields of an HTTP answer."""
-        if self.retry_after is None:
-            return ""
-        if self.clock is None:
-            return f"retry-after: {self.retry_after:g}\r\n"
-        now = self.clock()
-        again = f"retry-after: {formatdate(now + self.retry_after, usegmt=True)}\r\n"
-        return again + (f"date: {formatdate(now, usegmt=True)}\r\n" if self.dated else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Nothing is taken, and no answer comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class CutRequest:
-    """The connection breaks in the middle of the request; nothing is taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class CutAnswer:
-    """The points are taken, and the connection breaks in the middle of the answer."""
-
-
-Act: TypeAlias = Agree | Say | Hang | CutRequest | CutAnswer
-UNAVAILABLE = Say(status=503, code=14)
-INVALID = Say(status=400, code=3)
-TOO_LARGE = Say(status=413, code=8)
-
-
-def always(act: Act) -> Callable[[int], Act]:
-    return lambda _: act
-
-
-FINE = always(Agree())
 
 
 @dataclass(slots=True)
@@ -110,7 +73,7 @@ class Backend:
     requests: int = 0
     connections: int = 0  # made so far
     _server: asyncio.Server | None = None
-    links: set[_Link] = field(default_factory=set)  # connections that are open
+    links: set[Link] = field(default_factory=set)  # connections that are open
 
     @property
     def output(self) -> dict[str, Any]:
@@ -164,7 +127,7 @@ class Backend:
 
     async def open(self) -> None:
         """Listen, and take connections."""
-        link = _Grpc if self.kind == "grpc" else _Http
+        link = Grpc if self.kind == "grpc" else Http
         self._server = await asyncio.get_running_loop().create_server(
             lambda: link(self), self.host, self.port, ssl=self.tls
         )
@@ -198,129 +161,3 @@ async def serving(kind: Kind, **more: Any) -> AsyncIterator[Backend]:
         yield backend
     finally:
         await backend.shut()
-
-
-class _Link(asyncio.Protocol):
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-        self.transport: asyncio.Transport
-        self.loop = asyncio.get_running_loop()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
-        self.backend.connections += 1
-        self.backend.links.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self.backend.links.discard(self)
-
-    def write(self, data: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(data)
-
-
-class _Http(_Link):
-    """HTTP/1.1 for clients that say how long their bodies are."""
-
-    def __init__(self, backend: Backend) -> None:
-        super().__init__(backend)
-        self.buffer = bytearray()
-        self.act: Act | None = None  # of the request that is coming in
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n") + 4) > 3:
-            fields = dict(
-                line.lower().split(": ", 1)
-                for line in self.buffer[: end - 4].decode().split("\r\n")[1:]
-            )
-            if self.act is None:
-                self.act = self.backend.next()
-            size = int(fields["content-length"])
-            if isinstance(self.act, CutRequest):
-                self.transport.abort()
-                return
-            if len(self.buffer) < end + size:
-                return
-            body = bytes(self.buffer[end : end + size])
-            del self.buffer[: end + size]
-            act, self.act = self.act, None
-            coding = fields.get("content-encoding", "identity")
-            self.answer(self.backend.book(act, compression.inflate(body, coding, 1 << 30)))
-
-    def answer(self, act: Act) -> None:
-        kind = b"content-type: application/x-protobuf\r\n"
-        match act:
-            case Agree(after):
-                fine = b"HTTP/1.1 200 OK\r\n" + kind + b"content-length: 0\r\n\r\n"
-                self.loop.call_later(after, self.write, fine)
-            case Say():
-                head = f"HTTP/1.1 {act.status} No\r\n{act.fields}content-length: 0\r\n\r\n"
-                self.write(head.encode())
-            case CutAnswer():
-                self.write(b"HTTP/1.1 200 OK\r\n" + kind + b"content-length: 9\r\n\r\nhalf")
-                self.transport.close()
-            case _:
-                pass  # no answer
-
-
-_HEAD = http2.encode([(b":status", b"200"), (b"content-type", b"application/grpc")])
-_OK = http2.encode([(b"grpc-status", b"0")])
-
-
-class _Grpc(_Link):
-    """Unary gRPC, which does not ask for the method."""
-
-    def __init__(self, backend: Backend) -> None:
-        super().__init__(backend)
-        self.http2 = http2.Server(http2.Limits())
-        self.calls: dict[int, tuple[Act, bytearray]] = {}
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
-        self.flush()
-
-    def flush(self) -> None:
-        self.write(self.http2.outgoing())
-
-    def data_received(self, data: bytes) -> None:
-        for event in self.http2.receive(data, 0.0):
-            match event:
-                case http2.HeadCame(stream):
-                    self.calls[stream] = self.backend.next(), bytearray()
-                case http2.DataCame(stream, piece, ended):
-                    act, body = self.calls[stream]
-                    body += piece
-                    self.http2.credit_connection(len(piece))
-                    self.http2.credit(stream, len(piece))
-                    if isinstance(act, CutRequest):
-                        self.transport.abort()
-                        return
-                    if ended:
-                        del self.calls[stream]
-                        self.answer(stream, self.backend.book(act, bytes(body[5:])))
-                case _:
-                    pass
-        self.flush()
-
-    def answer(self, stream: int, act: Act) -> None:
-        match act:
-            case Agree(after):
-                self.loop.call_later(after, self.agree, stream)
-            case Say():
-                status = backends.status(act.code, "no", act.retry_after)
-                details = base64.b64encode(status)
-                fields = [(b"grpc-status", b"%d" % act.code), (b"grpc-status-details-bin", details)]
-                self.http2.headers(stream, _HEAD)
-                self.http2.headers(stream, http2.encode(fields), ended=True)
-            case CutAnswer():
-                self.http2.headers(stream, _HEAD)
-                self.flush()
-                self.write(b"\0\0\x09\0\0" + stream.to_bytes(4) + b"half")  # a frame of DATA
-                self.transport.close()
-            case _:
-                pass  # no answer
-
-    def agree(self, stream: int) -> None:
-        self.http2.respond(stream, _HEAD, bytes(5), _OK)
-        self.flush()

@@ -12,6 +12,7 @@ from aiohttp import web
 from common.service import clock
 
 BEFORE = 2500  # milliseconds that an exposed timestamp is in the past
+APART = 15_000  # milliseconds between the samples of a series that one scrape has several of
 GOING = 2  # scrapes after which a series, or all of a target, is gone
 ORDERED = 1000  # series of the target whose receiver is slow
 LONG = "l" * 10_000  # of a label's value
@@ -70,6 +71,7 @@ class Exposed:
     address: str = ""
     scrapes: Counter[str] = field(default_factory=Counter)
     stamps: list[int] = field(default_factory=list)  # milliseconds exposed with ``timed``
+    sorted: list[int] = field(default_factory=list)  # milliseconds exposed with ``sorted_total``
 
 
 def _good(exposed: Exposed, n: int) -> str:
@@ -86,6 +88,10 @@ def _good(exposed: Exposed, n: int) -> str:
     ]
     if n < GOING:
         lines.append("# TYPE going gauge\ngoing 1\n")
+    if n == 0:
+        exposed.sorted = [stamp - 2 * APART, stamp - APART, stamp]
+        lines.append("# TYPE sorted_total counter\n")
+        lines += [f"sorted_total {i} {at}\n" for i, at in enumerate(exposed.sorted)]
     return "".join(lines)
 
 

@@ -118,6 +118,13 @@ def test_timestamp(run: Run) -> None:
     assert len(found) >= product.SCRAPES - 1
 
 
+def test_samples_of_one_scrape_are_sorted(run: Run) -> None:
+    """MUST: several samples of a series come in the order of time, and together."""
+    (found,) = [s for w in run.taken() for s in w.series if s.get("__name__") == "sorted_total"]
+    assert [*found.samples] == [(at, bits(float(n))) for n, at in enumerate(run.target.sorted)]
+    assert run.series("sorted_total") == [*found.samples]
+
+
 def test_timestamps_are_recent_milliseconds(run: Run) -> None:
     """MUST be milliseconds, SHOULD be those of the scrape, the same for all its samples."""
     times = [at for at, _ in run.series("gauge")]
@@ -179,6 +186,12 @@ def test_name_label(run: Run) -> None:
         "scrape_series_added",
     }
     assert set(values(run.series("up", "nameless"))) == {0.0}
+
+
+def test_reserved_labels(run: Run) -> None:
+    """SHOULD: no label of ours but ``__name__`` begins as those do that are reserved."""
+    names = {name for write in run.taken() for series in write.series for name, _ in series.labels}
+    assert {name for name in names if name.startswith("__")} == {"__name__"}
 
 
 def test_job_label(run: Run) -> None:

@@ -146,6 +146,13 @@ async def test_must_leave_out_empty_names_and_values() -> None:
     assert series.get("full") == "x"
 
 
+async def test_should_let_nobody_say_what_the_series_is_called() -> None:
+    (write,) = await told(request(gauge("g", 1, __name__="forged"), gauge("h", 1)))
+    reserved = {name for series in write.series for name, _ in series.labels if name[:2] == "__"}
+    assert reserved == {"__name__"}
+    assert not write.named("forged")
+
+
 async def test_must_carry_values_of_any_letter() -> None:
     text = "héllo 世界 🚀\n\t\"\\\0'"
     (series,) = await series_told(gauge("g", 1, text=text), name="g")

@@ -23,7 +23,7 @@ from tests.flow import programs
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.timeout(60)]
 
-FINAL = (400, 401, 403, 404, 409, 413, 422)
+FINAL = (400, 401, 403, 404, 409, 410, 413, 422)
 TRANSIENT = (429, 500, 502, 503, 504, 999)
 LARGE = b"an error that has no end " * 42_000  # more than a megabyte
 
