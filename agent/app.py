@@ -21,6 +21,7 @@ from agent.scraping import loop as scraping
 from agent.token import TokenFile
 from common.config import agent
 from common.exporters import build, delivery
+from common.exporters.destination import Destination
 from common.exporters.outcomes import Exporter
 from common.kube import access
 from common.service import audit, clock, health, lifecycle
@@ -214,7 +215,7 @@ def _pages(
     }
 
 
-def _reachable(document: agent.Agent, destination: delivery.Destination) -> str:
+def _reachable(document: agent.Agent, destination: Destination) -> str:
     """Say how the push is doing."""
     where, stats = document.gateway.endpoint, destination.stats()
     match stats.condition.state:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from agent.scraping.loop import Loop
 from agent.scraping.state import Health
-from common.exporters.delivery import Destination
+from common.exporters.destination import Destination
 from common.service import audit, otelcol
 from common.service.ledger import Ledger
 from common.service.telemetry import Reading

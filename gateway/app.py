@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from common.config.doors import Listen
 from common.enrichment.enricher import Enricher
-from common.exporters.delivery import Destination
+from common.exporters.destination import Destination
 from common.service import address, health, lifecycle, memory
 from common.service.settings import SettingsError
 from common.service.telemetry import Telemetry

@@ -12,6 +12,7 @@ import msgspec
 
 from common.config import gateway
 from common.exporters import build, delivery
+from common.exporters.destination import Destination
 from common.exporters.outcomes import Proofs, Recognition
 from common.service import clock
 from common.service.ledger import Ledger
@@ -22,7 +23,7 @@ from gateway.handover import Handover, wait
 from gateway.pipelines import Running
 from gateway.shelves import Shelves
 
-Entered: TypeAlias = Running[delivery.Destination]
+Entered: TypeAlias = Running[Destination]
 
 # OTLP receivers take batches in any order, so one slow answer need not stop the others. A remote
 # write receiver refuses samples that are older than what it has, so there each series has its lane.
@@ -32,7 +33,7 @@ OTLP_LANES: Final = 4
 @asynccontextmanager
 async def entering(
     pipeline: gateway.Pipeline, ledger: Ledger, *, shelves: Shelves, handover: Handover
-) -> AsyncIterator[delivery.Destination]:
+) -> AsyncIterator[Destination]:
     """Run the destination of *pipeline*; leaving normally drains it, by an exception abandons it.
 
     Raises :class:`~common.service.settings.SettingsError`, with keys relative to the pipeline.

@@ -19,7 +19,7 @@ MAX_DRAINING: Final = 16  # destinations that are gone and still hold data, each
 
 
 class Destination(Protocol):
-    """What a pipeline wants of :class:`common.exporters.delivery.Destination`."""
+    """What a pipeline wants of :class:`common.exporters.destination.Destination`."""
 
     def has_room(self, size: int) -> bool:
         """Say whether *size* bytes more would be taken now, without anything else being lost."""

@@ -19,7 +19,7 @@ import pytest
 from common.buffer.disk import Disk, InUse
 from common.buffer.folders import LOCK
 from common.config.gateway import Pipeline
-from common.exporters.delivery import Destination
+from common.exporters.destination import Destination
 from common.service.ledger import DropReason, Ledger
 from common.wire import otlp
 from gateway import destinations, shelves

@@ -20,7 +20,7 @@ import pytest
 from aiohttp import web
 
 from common.config.gateway import Pipeline
-from common.exporters.delivery import Destination
+from common.exporters.destination import Destination
 from common.exporters.lookup import Found, Lookup
 from common.service.ledger import Ledger
 from common.wire import otlp

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from common.config.shared import Batching, Retrying
-from common.exporters.delivery import Destination, delivering
+from common.exporters.delivery import delivering
+from common.exporters.destination import Destination
 from common.exporters.outcomes import (
     Batch,
     Delivered,
@@ -391,39 +392,6 @@ async def test_a_batch_of_which_nothing_can_be_carried_is_still_accounted_for() 
         give(destination, ledger, 1.0)
     assert fate(ledger) == {"delivered": 0, "held": 0, DropReason.DELTA_UNSUPPORTED: 1}
     assert exporter.attempts == []
-
-
-async def test_the_bound_covers_what_waits_what_is_batched_and_what_is_being_sent() -> None:
-    exporter, ledger = Scripted([HANG]), Watched("p")
-    size = len(points.request([1.0]))
-    small = Batching(max_bytes=size, linger=1.0)
-    with ended_by(TimeoutError):
-        async with (
-            asyncio.timeout(50),
-            running(exporter, ledger, batching=small, queue_bytes=3 * size) as destination,
-        ):
-            taken = []
-            for value in range(5):
-                taken.append(give(destination, ledger, float(value)))
-                await asyncio.sleep(1)
-                assert destination.bytes_held <= 3 * size
-            assert taken == [True, True, True, False, False]
-            assert destination.stats().oldest_age == pytest.approx(5.0)
-            assert destination.stats().points_held == ledger.held == 3
-    assert fate(ledger) == {
-        "delivered": 0,
-        "held": 0,
-        DropReason.INBOX_FULL: 2,
-        DropReason.SHUTDOWN: 3,
-    }
-
-
-async def test_a_body_larger_than_the_queue_is_taken_when_nothing_is_held() -> None:
-    exporter, ledger = Scripted(), Watched("p")
-    async with running(exporter, ledger, queue_bytes=10) as destination:
-        assert give(destination, ledger, 1.0)
-        assert not give(destination, ledger, 2.0)
-    assert fate(ledger) == {"delivered": 1, "held": 0, DropReason.INBOX_FULL: 1}
 
 
 async def test_order_is_kept_with_one_request_in_flight() -> None:

@@ -8,7 +8,8 @@ import pytest
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from common.config.shared import Batching, Retrying
-from common.exporters.delivery import Destination, delivering
+from common.exporters.delivery import delivering
+from common.exporters.destination import Destination
 from common.exporters.lanes import CALM, PERIOD
 from common.exporters.outcomes import Batch, Delivered, Encoding, Exporter, Request, Retry, Verdict
 from common.service.ledger import Ledger
