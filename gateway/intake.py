@@ -28,11 +28,6 @@ class Outlet(Protocol):
     def ledger(self) -> Ledger: ...  # noqa: D102 - the protocol's names say it
 
     @property
-    def required(self) -> bool:
-        """Whether requests are turned away while there is no room, instead of being lost here."""
-        ...
-
-    @property
     def durable(self) -> bool:
         """Whether `offer` tells when the data is safe from a crash."""
         ...
@@ -111,9 +106,11 @@ class Intake:
 
         Others lose what they have no room for: a dead backend must not keep it from the rest.
         """
-        for pipeline in self.routes.pipelines:
-            if pipeline.outlet.required and not pipeline.outlet.has_room(1):
-                return self._turn_away()
+        routes = self.routes
+        if routes.required:
+            for route in routes.pipelines:
+                if route.required and not route.outlet.has_room(1):
+                    return self._turn_away()
         return None
 
     def take(self, body: bytes, peer: str | None, *, trusted: bool) -> door.Answer:
@@ -130,7 +127,7 @@ class Intake:
                 points=total, rejected=total, message="no pipeline is configured here"
             )
         shares = routing.route(pieces, routes) if pieces else []
-        if not (_has_room(shares) and (not late or self._has_room_later(late))):
+        if routes.required and not (_has_room(shares) and self._has_room_later(late)):
             return self._turn_away(points + refused)
         self.points += points
         commit = Commit() if routes.durable else None
@@ -199,11 +196,8 @@ class Intake:
     def _has_room_later(self, late: Sequence[Late]) -> bool:
         """Say whether what shall wait may; nobody knows yet which of those required will get it."""
         size = sum([len(parcel.body) for _, parcel in late])
-        return all(
-            pipeline.outlet.has_room(size)
-            for pipeline in self.routes.pipelines
-            if pipeline.outlet.required
-        )
+        routes = [route for route in self.routes.pipelines if route.required]
+        return not size or all(route.outlet.has_room(size) for route in routes)
 
     def _taken(self, points: int, refused: int, commit: Commit | None = None) -> door.Taken:
         """Book *refused* points, which enter no ledger, and say what became of the others."""
@@ -234,8 +228,8 @@ def _book(shares: Sequence[routing.Share[Outlet]], commit: Commit | None) -> Non
 
 def _has_room(shares: Sequence[routing.Share[Outlet]]) -> bool:
     """Say whether every destination that is required has room for what it gets."""
-    for share in shares:
-        outlet = share.route.outlet
-        if share.points and outlet.required and not outlet.has_room(len(share.body)):
-            return False
-    return True
+    return all(
+        share.route.outlet.has_room(len(share.body))
+        for share in shares
+        if share.points and share.route.required
+    )

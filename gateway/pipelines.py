@@ -63,11 +63,6 @@ class Running(Generic[Kind]):
         return self.destination.has_room(size)
 
     @property
-    def required(self) -> bool:
-        """Whether requests are turned away while there is no room, instead of being lost here."""
-        return self.config.required
-
-    @property
     def durable(self) -> bool:
         """Whether `offer` tells when the data is safe from a crash."""
         return self.config.buffer is not None and self.config.buffer.sync == "each"
@@ -84,7 +79,7 @@ class Running(Generic[Kind]):
         What a disk refuses is kept in memory as long as there is room. Only where the pipeline is
         required the sender is told, and may send it again.
         """
-        if written is not None and not self.required:
+        if written is not None and not self.config.required:
             plain = written
             return self.destination.offer(body, points, spans, lambda _: plain(True))
         return self.destination.offer(body, points, spans, written)
@@ -173,10 +168,14 @@ class Pipelines(Generic[Kind]):
     def _publish(self) -> None:
         self._intake.routes = routing.Routes(
             generation=self._intake.routes.generation + 1,
+            required=any(running.config.required for running in self._running.values()),
             durable=any(running.durable for running in self._running.values()),
             pipelines=tuple(
                 routing.Route(
-                    name=name, selections=filters.selections(running.config.inputs), outlet=running
+                    name=name,
+                    selections=filters.selections(running.config.inputs),
+                    outlet=running,
+                    required=running.config.required,
                 )
                 for name, running in self._running.items()
             ),

@@ -34,6 +34,7 @@ class Route(Generic[Outlet]):
     name: str
     selections: Mapping[str, Selection]
     outlet: Outlet
+    required: bool = False  # without room here requests are turned away, instead of being lost here
 
 
 @final
@@ -43,6 +44,8 @@ class Routes(Generic[Outlet]):
 
     generation: int
     pipelines: tuple[Route[Outlet], ...]
+    required: bool = False
+    """Whether there are pipelines without whose room nothing is taken."""
     durable: bool = False
     """Whether an outlet writes to disk before a request may be acknowledged."""
 

@@ -45,9 +45,12 @@ class Home:
         self.intake.routes = routing.Routes(
             generation=1,
             pipelines=tuple(
-                routing.Route(name=f"p{n}", selections=everything, outlet=queue)
+                routing.Route(
+                    name=f"p{n}", selections=everything, outlet=queue, required=queue.required
+                )
                 for n, queue in enumerate(queues)
             ),
+            required=any(queue.required for queue in queues),
         )
 
     def keeping(self):
@@ -186,6 +189,7 @@ async def test_a_destination_that_is_full_by_then_books_the_loss() -> None:
 async def test_when_one_that_is_required_is_full_already_the_sender_keeps_its_data() -> None:
     home = Home(room=0)
     home.queue.required = True
+    home.configure(home.queue)
     async with home.keeping():
         assert home.send(5) == door.Overloaded(intake.COME_AGAIN, 5)
         assert home.doorstep.page()["taken"] == 0

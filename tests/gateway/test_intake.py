@@ -63,9 +63,15 @@ def taking(frames: intake.Frames = otlp.frames, **queues: tuple[Queue, Inputs]) 
     heart.routes = routing.Routes(
         generation=1,
         pipelines=tuple(
-            routing.Route(name=name, selections=filters.selections(inputs), outlet=queue)
+            routing.Route(
+                name=name,
+                selections=filters.selections(inputs),
+                outlet=queue,
+                required=queue.required,
+            )
             for name, (queue, inputs) in queues.items()
         ),
+        required=any(queue.required for queue, _ in queues.values()),
         durable=any(queue.durable for queue, _ in queues.values()),
     )
     return heart
