@@ -18,6 +18,8 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from tests.fakes import http_server
+
 METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 MAX_BYTES = 64 << 20
 
@@ -151,7 +153,7 @@ async def http(
     """Serve POST on every path of *port* of loopback, for OTLP over HTTP and for remote write."""
     backend = Backend("", deque(script))
 
-    async def take(request: web.Request) -> web.StreamResponse:
+    async def take(request: web.BaseRequest) -> web.StreamResponse:
         headers = {key.lower(): value for key, value in request.headers.items()}
         body = await request.read()
         secured = request.get_extra_info("ssl_object")
@@ -182,17 +184,5 @@ async def http(
                 )
         return web.Response(content_type="application/x-protobuf")
 
-    # Bodies stay as they came on the wire, compressed.
-    runner = web.ServerRunner(
-        web.Server(take, access_log=None, auto_decompress=False),
-        handle_signals=False,
-        shutdown_timeout=0.01,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
-        scheme = "http" if context is None else "https"
-        backend.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
+    async with http_server.serving(take, port=port, context=context) as backend.url:
         yield backend
-    finally:
-        await runner.cleanup()

@@ -21,7 +21,7 @@ from aiohttp import web
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from tests.fakes import backends
+from tests.fakes import backends, http_server
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
 Samples: TypeAlias = dict[int, int]
@@ -415,15 +415,6 @@ async def receiving(
                 request.transport.close()
         return web.Response()
 
-    runner = web.ServerRunner(
-        web.Server(take, access_log=None, auto_decompress=False),
-        handle_signals=False,
-        shutdown_timeout=0.01,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/write"
+    async with http_server.serving(take, port=port) as url:
+        receiver.url = f"{url}/api/v1/write"
         yield receiver
-    finally:
-        await runner.cleanup()

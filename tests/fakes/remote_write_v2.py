@@ -22,7 +22,12 @@ import cramjam
 from aiohttp import web
 from google.protobuf import message
 
-from tests.fakes import backends, remote_write_rules as rules, remote_write_schema as schema
+from tests.fakes import (
+    backends,
+    http_server,
+    remote_write_rules as rules,
+    remote_write_schema as schema,
+)
 from tests.fakes.remote_write_rules import Exemplar, Labels, Metadata, Sample, Series, bits
 
 V1 = schema.messages("v1", schema.V1)
@@ -311,15 +316,6 @@ async def receiving(
                 request.transport.close()
         return web.Response()
 
-    runner = web.ServerRunner(
-        web.Server(take, access_log=None, auto_decompress=False),
-        handle_signals=False,
-        shutdown_timeout=0.01,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/write"
+    async with http_server.serving(take, port=port) as url:
+        receiver.url = f"{url}/api/v1/write"
         yield receiver
-    finally:
-        await runner.cleanup()
