@@ -152,7 +152,7 @@ def of_labels(labels: Labels, *, utf8: bool) -> Iterator[str]:
 def of_histogram(histogram: Any) -> Iterator[str]:
     """Check that a native histogram adds up."""
     floats = histogram.WhichOneof("count") == "count_float"
-    kinds = {histogram.WhichOneof("count"), histogram.WhichOneof("zero")}
+    kinds = {histogram.WhichOneof("count"), histogram.WhichOneof("zero_count")}
     if {"count_int", "zero_count_float"} <= kinds or {"count_float", "zero_count_int"} <= kinds:
         yield f"histogram: counts of two kinds: {kinds}"
     total = histogram.zero_count_float if floats else histogram.zero_count_int

@@ -18,10 +18,9 @@ from typing import Any, TypeAlias
 
 import cramjam
 from aiohttp import web
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
-from google.protobuf.unknown_fields import UnknownFieldSet
+from google.protobuf import message
 
-from tests.fakes import backends, http_server
+from tests.fakes import backends, http_server, remote_write_schema as schema
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
 Samples: TypeAlias = dict[int, int]
@@ -52,52 +51,11 @@ def value(of: int) -> float:
     return struct.unpack("<d", struct.pack("<Q", of))[0]
 
 
-def _schema() -> dict[str, Any]:
-    """Build the message classes; a type of one word is a scalar, or a message if capitalised."""
-    kind = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="v1.proto", package="v1", syntax="proto3")
-    for name, fields in {
-        "Label": "string name 1, string value 2",
-        "Sample": "double value 1, int64 timestamp 2",
-        "Exemplar": "Label* labels 1, double value 2, int64 timestamp 3",
-        "Span": "sint32 offset 1, uint32 length 2",
-        "Histogram": (
-            "uint64 count_int 1, double count_float 2, double sum 3, sint32 schema 4,"
-            "double zero_threshold 5, uint64 zero_count_int 6, double zero_count_float 7,"
-            "Span* negative_spans 8, sint64* negative_deltas 9, double* negative_counts 10,"
-            "Span* positive_spans 11, sint64* positive_deltas 12, double* positive_counts 13,"
-            "int32 reset_hint 14, int64 timestamp 15, double* custom_values 16"
-        ),
-        "TimeSeries": "Label* labels 1, Sample* samples 2, Exemplar* exemplars 3,"
-        "Histogram* histograms 4",
-        "Metadata": "int32 type 1, string metric_family_name 2, string help 4, string unit 5",
-        "WriteRequest": "TimeSeries* timeseries 1, Metadata* metadata 3",
-        # Remote read, by which the real Prometheus tells what it holds, bit by bit.
-        "Matcher": "int32 type 1, string name 2, string value 3",
-        "Query": "int64 start_timestamp_ms 1, int64 end_timestamp_ms 2, Matcher* matchers 3",
-        "ReadRequest": "Query* queries 1",
-        "QueryResult": "TimeSeries* timeseries 1",
-        "ReadResponse": "QueryResult* results 1",
-    }.items():
-        described = file.message_type.add(name=name)
-        for each in fields.split(","):
-            word, called, number = each.split()
-            of = word.rstrip("*")
-            label = kind.LABEL_REPEATED if word.endswith("*") else kind.LABEL_OPTIONAL
-            added = described.field.add(name=called, number=int(number), label=label)
-            if of[0].isupper():
-                added.type, added.type_name = kind.TYPE_MESSAGE, f".v1.{of}"
-            else:
-                added.type = kind.Type.Value(f"TYPE_{of.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClassesForFiles([file.name], pool)
-
-
-_MESSAGES = _schema()
-WriteRequest = _MESSAGES["v1.WriteRequest"]
-ReadRequest = _MESSAGES["v1.ReadRequest"]
-ReadResponse = _MESSAGES["v1.ReadResponse"]
+# With remote read, by which the real Prometheus tells what it holds, bit by bit.
+_MESSAGES = schema.messages("v1", schema.V1 | schema.READ)
+WriteRequest = _MESSAGES["WriteRequest"]
+ReadRequest = _MESSAGES["ReadRequest"]
+ReadResponse = _MESSAGES["ReadResponse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +223,7 @@ def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float)
         framed = " (it is snappy's format of streams)" if body.startswith(_FRAMED) else ""
         problems.append(f"body: {error}{framed}")
     else:
-        problems += _strangers(request)
+        problems += schema.strangers(request)
         series = [*map(read, request.timeseries)]
         metadata = {
             each.metric_family_name: (TYPES[each.type], each.help, each.unit)
@@ -296,15 +254,6 @@ def _of_head(method: str, headers: Mapping[str, str]) -> Iterator[str]:
             yield f"header {name}: {headers.get(name)!r} is not {value!r}"
     if not _USER_AGENT.match(headers.get("user-agent", "")):
         yield f"header user-agent: {headers.get('user-agent')!r} is not name/version"
-
-
-def _strangers(of: message.Message) -> Iterator[str]:
-    for unknown in UnknownFieldSet(of):
-        yield f"{type(of).__name__}: there is no field {unknown.field_number}"
-    for described, value in of.ListFields():
-        if described.message_type is not None:
-            for each in value:
-                yield from _strangers(each)
 
 
 def _of_labels(labels: Sequence[tuple[str, str]]) -> Iterator[str]:
