@@ -29,6 +29,11 @@ def bits(value: float) -> int:
     return struct.unpack("<Q", struct.pack("<d", value))[0]
 
 
+def double(of: int) -> float:
+    """Return the double that 64 bits are."""
+    return struct.unpack("<d", struct.pack("<Q", of))[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     ms: int
@@ -37,7 +42,7 @@ class Sample:
 
     @property
     def value(self) -> float:
-        return struct.unpack("<d", struct.pack("<Q", self.bits))[0]
+        return double(self.bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,6 @@ types.proto for the messages. Nothing of the product is used to read what it sen
 from __future__ import annotations
 
 import asyncio
-import re
-import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,13 +18,18 @@ import cramjam
 from aiohttp import web
 from google.protobuf import message
 
-from tests.fakes import backends, http_server, remote_write_schema as schema
+from tests.fakes import (
+    backends,
+    http_server,
+    remote_write_rules as rules,
+    remote_write_schema as schema,
+)
+from tests.fakes.remote_write_rules import STALE, bits
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
 Samples: TypeAlias = dict[int, int]
 """The bits of values by milliseconds."""
 
-STALE = 0x7FF0000000000002
 TYPES = (
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",
 )  # fmt: skip
@@ -35,21 +38,6 @@ HEADERS = {
     "content-type": "application/x-protobuf",
     "x-prometheus-remote-write-version": "0.1.0",
 }
-_USER_AGENT = re.compile(r"[^\s/]+/\S+")
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_FRAMED = b"\xff\x06\x00\x00sNaPpY"  # how snappy's other format, that of streams, begins
-
-
-def bits(value: float) -> int:
-    """Return a double as its 64 bits: NaN is not equal to itself, and 0 is equal to -0."""
-    return struct.unpack("<Q", struct.pack("<d", value))[0]
-
-
-def value(of: int) -> float:
-    """Return the double that 64 bits are."""
-    return struct.unpack("<d", struct.pack("<Q", of))[0]
-
 
 # With remote read, by which the real Prometheus tells what it holds, bit by bit.
 _MESSAGES = schema.messages("v1", schema.V1 | schema.READ)
@@ -214,14 +202,13 @@ def _placed(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float) -> Write:
     """Read a request, noting every rule that it breaks."""
-    problems = [*_of_head(method, headers)]
+    problems = [*rules.of_head(method, headers, HEADERS)]
     series: list[Series] = []
     metadata: dict[str, tuple[str, str, str]] = {}
     try:
         request = WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(body)))
     except (cramjam.DecompressionError, message.DecodeError) as error:
-        framed = " (it is snappy's format of streams)" if body.startswith(_FRAMED) else ""
-        problems.append(f"body: {error}{framed}")
+        problems += [*rules.of_block(body)] or [f"body: {error}"]
     else:
         problems += schema.strangers(request)
         series = [*map(read, request.timeseries)]
@@ -232,7 +219,7 @@ def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float)
         if not series and not metadata:
             problems.append("body: it holds nothing")
         for each in series:
-            problems += _of_labels(each.labels)
+            problems += rules.of_labels(each.labels, utf8=False)
             problems += _of_times(each)
         # A series may come again in a request, as Prometheus itself sends it, but in order.
         problems += [
@@ -244,30 +231,6 @@ def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float)
         method=method, headers=headers, body=body, series=series, metadata=metadata,
         problems=problems, arrived=arrived,
     )  # fmt: skip
-
-
-def _of_head(method: str, headers: Mapping[str, str]) -> Iterator[str]:
-    if method != "POST":
-        yield f"method: {method}"
-    for name, value in HEADERS.items():
-        if headers.get(name) != value:
-            yield f"header {name}: {headers.get(name)!r} is not {value!r}"
-    if not _USER_AGENT.match(headers.get("user-agent", "")):
-        yield f"header user-agent: {headers.get('user-agent')!r} is not name/version"
-
-
-def _of_labels(labels: Sequence[tuple[str, str]]) -> Iterator[str]:
-    names = [name for name, _ in labels]
-    if names != sorted(names, key=str.encode):
-        yield f"labels: not in order: {names}"
-    if len(set(names)) < len(names):
-        yield f"labels: a name is repeated: {names}"
-    if not all(name and value for name, value in labels):
-        yield f"labels: an empty name or value: {labels}"
-    if not _METRIC.fullmatch(dict(labels).get("__name__", "")):
-        yield f"labels: no __name__ that is a name: {labels}"
-    if not all(map(_LABEL.fullmatch, names)):
-        yield f"labels: a name that is none: {names}"
 
 
 def _of_times(series: Series) -> Iterator[str]:

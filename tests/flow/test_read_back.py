@@ -23,9 +23,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from common.service import clock
 from common.wire import compression
-from tests.fakes import remote_write_v1
+from tests.fakes import remote_write_rules, remote_write_v1
 from tests.fakes.backends import METHOD
-from tests.fakes.remote_write_v1 import GONE, STALE, Held, Labels, Native, Samples, Shown
+from tests.fakes.remote_write_rules import STALE
+from tests.fakes.remote_write_v1 import GONE, Held, Labels, Native, Samples, Shown
 from tests.flow import programs, read_back
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -83,7 +84,7 @@ async def strict(_: Path) -> AsyncIterator[Strict]:
 
 def nearly(held: int, sent: int) -> bool:
     """Tell whether a value is what is left of another in a store of about twelve digits."""
-    kept, meant = map(remote_write_v1.value, (held, sent))
+    kept, meant = map(remote_write_rules.double, (held, sent))
     if STALE in {held, sent} or math.isinf(meant):
         return held == sent
     return math.isclose(kept, meant, rel_tol=1e-11, abs_tol=1e-300)
@@ -93,7 +94,7 @@ def as_shown(held: Shown, sent: Native) -> bool:
     """Tell whether a histogram is shown as another is meant."""
     meant = remote_write_v1.ranges(sent)
     return (
-        (held.count, held.total) == (sent.count, remote_write_v1.value(sent.total))
+        (held.count, held.total) == (sent.count, remote_write_rules.double(sent.total))
         and len(held.ranges) == len(meant)
         and all(
             math.isclose(shown, there, rel_tol=1e-12)
@@ -113,7 +114,7 @@ def without_nan(samples: Samples) -> Samples:
     return {
         ms: bits
         for ms, bits in samples.items()
-        if bits == STALE or not math.isnan(remote_write_v1.value(bits))
+        if bits == STALE or not math.isnan(remote_write_rules.double(bits))
     }
 
 
