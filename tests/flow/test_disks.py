@@ -23,6 +23,7 @@ from common.exporters.destination import Destination
 from common.service.ledger import DropReason, Ledger
 from common.wire import otlp
 from gateway import destinations, shelves
+from gateway.handover import Handover
 from tests.flow import faulty, numbered, programs, victims
 from tests.flow.faulty import KINDS, Backend
 from tests.flow.victims import Places, Victim
@@ -187,7 +188,7 @@ async def shelf(folder: Path, backend: Backend, **more: Any) -> AsyncIterator[Sh
     pipeline = msgspec.convert(document, Pipeline)
     async with (
         shelves.keeping(0, 0) as kept,
-        destinations.entering(pipeline, ledger, shelves=kept) as destination,
+        destinations.entering(pipeline, ledger, shelves=kept, handover=Handover()) as destination,
     ):
         yield Shelf(destination=destination, ledger=ledger)
     assert ledger.balance() == 0

@@ -25,6 +25,7 @@ from common.exporters.lookup import Found, Lookup
 from common.service.ledger import Ledger
 from common.wire import otlp
 from gateway import destinations, shelves
+from gateway.handover import Handover
 from tests.fakes import http_server
 from tests.flow import faulty, numbered
 from tests.flow.faulty import KINDS, Backend, Hang, Say
@@ -65,7 +66,7 @@ async def scene(backend: Backend, **more: Any) -> AsyncIterator[Scene]:
     pipeline = msgspec.convert(document, Pipeline)
     async with (
         shelves.keeping(0, 0) as kept,
-        destinations.entering(pipeline, ledger, shelves=kept) as destination,
+        destinations.entering(pipeline, ledger, shelves=kept, handover=Handover()) as destination,
     ):
         found = Scene(backend=backend, destination=destination, ledger=ledger, given=set())
         yield found
