@@ -195,6 +195,27 @@ async def pushing(gateway: programs.Gateway) -> AsyncIterator[Pushing]:
         yield Pushing(gateway, session, channel)
 
 
+def writing(store: Store, output: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a gateway whose one pipeline, p, writes to *store*."""
+    write = {"url": store.write_url, **output}
+    pipeline = {"name": "p", "output": {"remote_write": write}, "batch": {"linger": 0.05}}
+    return {"pipelines": [pipeline]}
+
+
+def agree(ledger: Mapping[str, Any], expected: read_back.Expected) -> None:
+    """Check that every point that was pushed is told to be delivered, or dropped as expected."""
+    assert ledger["received"] == expected.points
+    assert ledger["dropped_by"] == expected.dropped
+    assert ledger["delivered"] == expected.points - expected.dropped.total()
+    assert ledger["balance"] == 0
+
+
+def compare_samples(held: Held, expected: read_back.Expected, referee: Referee) -> None:
+    """Compare the samples that are held with those that *referee* keeps of what was pushed."""
+    kept = {labels: referee.keeps(samples) for labels, samples in expected.held.samples.items()}
+    compare(held.samples, kept, referee.same)
+
+
 @pytest.mark.parametrize("referee", REFEREES)
 async def test_a_receiver_holds_what_was_pushed_and_nothing_else(
     tmp_path: Path, referee: Referee
@@ -203,12 +224,7 @@ async def test_a_receiver_holds_what_was_pushed_and_nothing_else(
     begin = int(clock.unix_seconds() * 1000) - 60_000
     senders = {who: read_back.Sender(who, RESOURCES, begin, expected) for who in ("grpc", "http")}
     async with referee.store(tmp_path) as store:
-        pipeline = {
-            "name": "p",
-            "output": {"remote_write": {"url": store.write_url, **read_back.OUTPUT}},
-            "batch": {"linger": 0.05},
-        }
-        async with programs.gateway(tmp_path, {"pipelines": [pipeline]}) as gateway:
+        async with programs.gateway(tmp_path, writing(store, read_back.OUTPUT)) as gateway:
             async with pushing(gateway) as doors:
                 # The first of each comes alone, so that the time of its target_info is known.
                 for who, sender in senders.items():
@@ -226,17 +242,10 @@ async def test_a_receiver_holds_what_was_pushed_and_nothing_else(
             before, gone = ((begin + n * read_back.PACE) / 1000 for n in (9, 10))
             assert await store.query("size_bytes", before) != []
             assert await store.query("size_bytes", gone) == []
-    assert ledger["received"] == expected.points
-    assert ledger["dropped_by"] == expected.dropped
-    assert ledger["delivered"] == expected.points - expected.dropped.total()
-    assert ledger["balance"] == 0
+    agree(ledger, expected)
     frames = 'headgate_gateway_conversion_frames_total{how="recognised",pipeline="p"}'
     assert own[frames] > RESOURCES, own  # the fast path was on the way, too
-    compare(
-        held.samples,
-        {labels: referee.keeps(samples) for labels, samples in expected.held.samples.items()},
-        referee.same,
-    )
+    compare_samples(held, expected, referee)
     natives = expected.held.histograms if referee.natives else {}
     compare(
         held.histograms,
