@@ -146,6 +146,27 @@ async def otlp_grpc(
         await server.stop(grace=0)
 
 
+async def said(answer: Answer, request: web.BaseRequest) -> web.Response:
+    """Answer *request* as it is told; what HTTP cannot say breaks the connection."""
+    match answer:
+        case Http():
+            return web.Response(
+                status=answer.status,
+                reason="As told",  # aiohttp has no words of its own for 999
+                body=answer.body,
+                headers=dict(answer.headers),
+            )
+        case Hang():
+            await asyncio.Event().wait()
+        case _:
+            assert request.transport is not None
+            if isinstance(answer, BreakBody):
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
+                request.transport.write(head + b"content-length: 9\r\n\r\nhalf")
+            request.transport.close()
+    return web.Response()
+
+
 @asynccontextmanager
 async def http(
     script: Sequence[Answer] = (), *, port: int = 0, context: ssl.SSLContext | None = None
@@ -169,20 +190,9 @@ async def http(
         if len(body) > backend.max_bytes:
             return web.Response(status=413, text="body is too large")
         answer = backend.next()
-        match answer:
-            case Hang():
-                await asyncio.Event().wait()
-            case Break() | BreakBody():
-                assert request.transport is not None
-                if isinstance(answer, BreakBody):
-                    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
-                    request.transport.write(head + b"content-length: 9\r\n\r\nhalf")
-                request.transport.close()
-            case Http():
-                return web.Response(
-                    status=answer.status, body=answer.body, headers=dict(answer.headers)
-                )
-        return web.Response(content_type="application/x-protobuf")
+        if isinstance(answer, Rpc | None):
+            return web.Response(content_type="application/x-protobuf")
+        return await said(answer, request)
 
     async with http_server.serving(take, port=port, context=context) as backend.url:
         yield backend

@@ -308,24 +308,15 @@ async def receiving(
         match answer:
             case backends.Http():
                 write.status = answer.status
-                return web.Response(
-                    status=answer.status,
-                    reason="As told",  # aiohttp has no words of its own for 999
-                    body=answer.body,
-                    headers=dict(answer.headers),
-                )
+            case backends.BreakBody():
+                write.status = 200
             case backends.Hang():
                 write.answered = float("inf")
-                await asyncio.Event().wait()
-            case _:
+            case Raw():
                 assert request.transport is not None
-                if isinstance(answer, backends.BreakBody):
-                    write.status = 200
-                    request.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
-                if isinstance(answer, Raw):
-                    request.transport.write(answer.data)
-                request.transport.close()
-        return web.Response()
+                request.transport.write(answer.data)
+                answer = backends.Break()
+        return await backends.said(answer, request)
 
     async with http_server.serving(take, port=port) as url:
         receiver.url = f"{url}/api/v1/write"

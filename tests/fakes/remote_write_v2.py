@@ -299,22 +299,11 @@ async def receiving(
                 # What is answered to 2.0 without a word of what was written, is not taken.
                 if 200 <= answer.status < 300 and (write.version == "1.0" or answer.headers):
                     receiver.take(write)
-                return web.Response(
-                    status=answer.status,
-                    reason="As told",  # aiohttp has no words of its own for 999
-                    body=answer.body,
-                    headers=dict(answer.headers),
-                )
+            case backends.BreakBody():
+                write.status = 200
             case backends.Hang():
                 write.answered = float("inf")
-                await asyncio.Event().wait()
-            case _:
-                assert request.transport is not None
-                if isinstance(answer, backends.BreakBody):
-                    write.status = 200
-                    request.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
-                request.transport.close()
-        return web.Response()
+        return await backends.said(answer, request)
 
     async with http_server.serving(take, port=port) as url:
         receiver.url = f"{url}/api/v1/write"
