@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Protocol, TypeVar, cast
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf import message
 
-from common.wire import errors
+from common.wire import errors, schema
 
 Item_co = TypeVar("Item_co", covariant=True)
 
@@ -74,51 +74,21 @@ SCOPE_METRICS = 2  # ResourceMetrics.scope_metrics
 METRICS = 2  # ScopeMetrics.metrics
 DATA_POINTS = 1  # of all five kinds
 
-
-def _schema() -> descriptor_pb2.FileDescriptorProto:
-    kind = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="shape.proto", package="shape", syntax="proto3")
-
-    def field(
-        owner: descriptor_pb2.DescriptorProto,
-        number: int,
-        name: str,
-        *,
-        repeated: bool = False,
-        of: str | None = None,
-        scalar: descriptor_pb2.FieldDescriptorProto.Type.ValueType = kind.TYPE_BYTES,
-    ) -> descriptor_pb2.FieldDescriptorProto:
-        label = kind.LABEL_REPEATED if repeated else kind.LABEL_OPTIONAL
-        added = owner.field.add(number=number, name=name, label=label, type=scalar)
-        if of is not None:
-            added.type, added.type_name = kind.TYPE_MESSAGE, f".shape.{of}"
-        return added
-
-    request, frame, scope, metric, points = (
-        file.message_type.add(name=name)
-        for name in ("Request", "Frame", "Scope", "Metric", "Points")
-    )
-    field(request, RESOURCE_METRICS, "resource_metrics", repeated=True, of="Frame")
-    # Known only so that they are written in their places, before the large fields; repeated,
-    # because occurrences of a message merge, and this schema cannot merge bytes.
-    field(frame, 1, "resource", repeated=True)
-    field(scope, 1, "scope", repeated=True)
-    field(metric, 2, "description", repeated=True)
-    field(metric, 3, "unit", repeated=True)
-    field(frame, SCOPE_METRICS, "scope_metrics", repeated=True, of="Scope")
-    field(scope, METRICS, "metrics", repeated=True, of="Metric")
-    field(metric, 1, "name", scalar=kind.TYPE_STRING)
-    metric.oneof_decl.add(name="data")
-    for number, name in KINDS.items():
-        field(metric, number, name, of="Points").oneof_index = 0
-    field(points, DATA_POINTS, "data_points", repeated=True)
-    return file
-
-
-_pool = descriptor_pool.DescriptorPool()
-_pool.Add(_schema())
-_Request = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Request"))
-_Frame = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Frame"))
+# In the words of `schema.classes`. What is `*bytes` beside the large fields is known only so that
+# it is written in its place, before them; repeated, because occurrences of a message merge, and
+# this schema cannot merge bytes.
+_classes = schema.classes(
+    "otlp_shape",
+    {
+        "Request": f"{RESOURCE_METRICS} resource_metrics *Frame",
+        "Frame": f"1 resource *bytes, {SCOPE_METRICS} scope_metrics *Scope",
+        "Scope": f"1 scope *bytes, {METRICS} metrics *Metric",
+        "Metric": "1 name string, 2 description *bytes, 3 unit *bytes, "
+        + ", ".join(f"{number} {name} data|Points" for number, name in KINDS.items()),
+        "Points": f"{DATA_POINTS} data_points *bytes",
+    },
+)
+_Request, _Frame = _classes["Request"], _classes["Frame"]
 
 # One C call to reach the points instead of two attribute lookups and a formatted name.
 _reach: dict[str, Callable[[object], Repeated[bytes]]] = {

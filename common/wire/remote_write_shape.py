@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf import message
 
-from common.wire import errors
+from common.wire import errors, schema
 
 Item_co = TypeVar("Item_co", covariant=True)
 Data: TypeAlias = Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]
@@ -166,62 +166,35 @@ class Request(Protocol):
     resource_metrics: Repeated[Frame]
 
 
-# Per message: field number, name, type; * means repeated, | means in the oneof of the message.
+# In the words of `schema.classes`.
 _MESSAGES = {
     "Request": "1 resource_metrics *Frame",
     "Frame": "1 resource *bytes, 2 scope_metrics *Scope",
     "Scope": "1 scope *bytes, 2 metrics *Metric",
     "Metric": "1 name string, 2 description string, 3 unit string, "
-    "5 gauge |Numbers, 7 sum |Numbers, 9 histogram |Histograms, "
-    "10 exponential_histogram |Numbers, 11 summary |Summaries, 12 metadata *bytes",
+    "5 gauge data|Numbers, 7 sum data|Numbers, 9 histogram data|Histograms, "
+    "10 exponential_histogram data|Numbers, 11 summary data|Summaries, 12 metadata *bytes",
     "Numbers": "1 data_points *bytes, 2 aggregation_temporality int32, 3 is_monotonic bool",
     "Histograms": "1 data_points *Histogram, 2 aggregation_temporality int32",
     "Summaries": "1 data_points *Summary",
-    "Number": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 as_double |double, "
-    "5 exemplars *Exemplar, 6 as_int |sfixed64, 7 attributes *bytes, 8 flags uint32",
+    "Number": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 as_double value|double, "
+    "5 exemplars *Exemplar, 6 as_int value|sfixed64, 7 attributes *bytes, 8 flags uint32",
     "Histogram": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 count fixed64, "
-    "5 sum |double, 6 bucket_counts *fixed64, 7 explicit_bounds *double, 8 exemplars *Exemplar, "
+    "5 sum ?double, 6 bucket_counts *fixed64, 7 explicit_bounds *double, 8 exemplars *Exemplar, "
     "9 attributes *bytes, 10 flags uint32",
     "Exponential": "1 attributes *bytes, 2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, "
-    "4 count fixed64, 5 sum |double, 6 scale sint32, 7 zero_count fixed64, 8 positive Buckets, "
+    "4 count fixed64, 5 sum ?double, 6 scale sint32, 7 zero_count fixed64, 8 positive Buckets, "
     "9 negative Buckets, 10 flags uint32, 11 exemplars *Exemplar, 14 zero_threshold double",
     "Buckets": "1 offset sint32, 2 bucket_counts *uint64",
-    "Exemplar": "2 time_unix_nano fixed64, 3 as_double |double, 4 span_id bytes, 5 trace_id bytes, "
-    "6 as_int |sfixed64, 7 filtered_attributes *bytes",
+    "Exemplar": "2 time_unix_nano fixed64, 3 as_double value|double, 4 span_id bytes, "
+    "5 trace_id bytes, 6 as_int value|sfixed64, 7 filtered_attributes *bytes",
     "Summary": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 count fixed64, "
     "5 sum double, 6 quantile_values *Quantile, 7 attributes *bytes, 8 flags uint32",
     "Quantile": "1 quantile double, 2 value double",
 }
 
-
-def _schema() -> descriptor_pb2.FileDescriptorProto:
-    kind = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="remote_write_shape.proto", package="shape", syntax="proto3"
-    )
-    for name, fields in _MESSAGES.items():
-        message_type = file.message_type.add(name=name)
-        if "|" in fields:
-            message_type.oneof_decl.add(name="data" if name == "Metric" else "value")
-        for field in fields.split(", "):
-            number, field_name, of = field.split(" ")
-            added = message_type.field.add(number=int(number), name=field_name)
-            added.label = kind.LABEL_REPEATED if of[0] == "*" else kind.LABEL_OPTIONAL
-            if of[0] == "|":
-                added.oneof_index = 0
-            of = of.lstrip("*|")
-            if of in _MESSAGES:
-                added.type, added.type_name = kind.TYPE_MESSAGE, f".shape.{of}"
-            else:
-                added.type = kind.Type.Value(f"TYPE_{of.upper()}")
-    return file
-
-
-_pool = descriptor_pool.DescriptorPool()
-_pool.Add(_schema())
-_Request = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Request"))
-_Number = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Number"))
-_Exponential = message_factory.GetMessageClass(_pool.FindMessageTypeByName("shape.Exponential"))
+_classes = schema.classes("remote_write_shape", _MESSAGES)
+_Request, _Number, _Exponential = (_classes[name] for name in ("Request", "Number", "Exponential"))
 
 
 def read(encoded: bytes) -> Request:

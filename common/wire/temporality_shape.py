@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, TypeAlias, TypeVar, cast
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
+from google.protobuf import message
 
-from common.wire import errors
+from common.wire import errors, schema
 
 Kind: TypeAlias = Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]
 
@@ -142,28 +142,28 @@ class Described(Protocol):
     attributes: Repeated[bytes]
 
 
-# Per message: field number, name, type; * means repeated, | means in the oneof of the message, and
-# ? that presence is told.
+# In the words of `schema.classes`.
 _MESSAGES = {
     # The outline of a request, down to the temporality of its metrics.
     "RequestOutline": "1 resource_metrics *FrameOutline",
     "FrameOutline": "2 scope_metrics *ScopeOutline",
     "ScopeOutline": "2 metrics *MetricOutline",
-    "MetricOutline": "5 gauge |Blank, 7 sum |SumOutline, 9 histogram |HistogramOutline, "
-    "10 exponential_histogram |HistogramOutline, 11 summary |Blank",
+    "MetricOutline": "5 gauge data|Blank, 7 sum data|SumOutline, "
+    "9 histogram data|HistogramOutline, 10 exponential_histogram data|HistogramOutline, "
+    "11 summary data|Blank",
     "SumOutline": "2 aggregation_temporality int32, 3 is_monotonic bool",
     "HistogramOutline": "2 aggregation_temporality int32",
     "Blank": "",
     # Frames down to metrics that stay bytes, and metrics down to points that do.
     "Frame": "1 resource *bytes, 2 scope_metrics *Scope",
     "Scope": "1 scope *bytes, 2 metrics *bytes",
-    "Metric": "1 name bytes, 3 unit bytes, 5 gauge |Blank, 7 sum |Sum, 9 histogram |Histogram, "
-    "10 exponential_histogram |Histogram, 11 summary |Blank",
+    "Metric": "1 name bytes, 3 unit bytes, 5 gauge data|Blank, 7 sum data|Sum, "
+    "9 histogram data|Histogram, 10 exponential_histogram data|Histogram, 11 summary data|Blank",
     "Sum": "1 data_points *bytes, 2 aggregation_temporality int32, 3 is_monotonic bool",
     "Histogram": "1 data_points *bytes, 2 aggregation_temporality int32",
     # Points. Exemplars are left unknown; min and max are known in order to be left out.
-    "NumberPoint": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 as_double |double, "
-    "6 as_int |sfixed64, 7 attributes *bytes, 8 flags uint32",
+    "NumberPoint": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, "
+    "4 as_double value|double, 6 as_int value|sfixed64, 7 attributes *bytes, 8 flags uint32",
     "HistogramPoint": "2 start_time_unix_nano fixed64, 3 time_unix_nano fixed64, 4 count fixed64, "
     "5 sum ?double, 6 bucket_counts *fixed64, 7 explicit_bounds *double, 9 attributes *bytes, "
     "10 flags uint32, 11 min ?double, 12 max ?double",
@@ -177,40 +177,7 @@ _MESSAGES = {
     "InstrumentationScope": "1 name bytes, 2 version bytes, 3 attributes *bytes",
 }
 
-
-def _schema() -> descriptor_pb2.FileDescriptorProto:
-    kind = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="temporality.proto", package="temporality", syntax="proto3"
-    )
-    for name, fields in _MESSAGES.items():
-        message_type = file.message_type.add(name=name)
-        if "|" in fields:
-            message_type.oneof_decl.add(name="value" if name.endswith("Point") else "data")
-        for field in filter(None, fields.split(", ")):
-            number, field_name, of = field.split(" ")
-            added = message_type.field.add(number=int(number), name=field_name)
-            added.label = kind.LABEL_REPEATED if of[0] == "*" else kind.LABEL_OPTIONAL
-            if of[0] == "|":
-                added.oneof_index = 0
-            elif of[0] == "?":
-                added.proto3_optional = True
-                added.oneof_index = len(message_type.oneof_decl)
-                message_type.oneof_decl.add(name=f"_{field_name}")
-            of = of.lstrip("*|?")
-            if of in _MESSAGES:
-                added.type, added.type_name = kind.TYPE_MESSAGE, f".temporality.{of}"
-            else:
-                added.type = kind.Type.Value(f"TYPE_{of.upper()}")
-    return file
-
-
-_pool = descriptor_pool.DescriptorPool()
-_pool.Add(_schema())
-_CLASSES = {
-    name: message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"temporality.{name}"))
-    for name in _MESSAGES
-}
+_CLASSES = schema.classes("temporality", _MESSAGES)
 
 
 def _read(name: str, encoded: bytes) -> object:

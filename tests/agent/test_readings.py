@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from agent import readings
 from agent.exposition import text
@@ -30,6 +32,23 @@ def values(found: list[Reading], name: str) -> dict[tuple[str, ...], float]:
     return {tuple(labels.values()): value for labels, value in reading.samples}
 
 
+@asynccontextmanager
+async def pushing(ledger: Ledger) -> AsyncIterator[delivery.Destination]:
+    """Deliver to a `Backend`; five points, of ten bytes, are held for a second and then sent."""
+    async with delivery.delivering(
+        "gateway",
+        Backend(),
+        ledger,
+        batching=shared.Batching(linger=1.0),
+        retrying=shared.Retrying(),
+        queue_bytes=1000,
+        random=lambda: 0.5,
+    ) as destination:
+        ledger.receive(5, {})
+        destination.offer(otlp.Encoded(b"x" * 10), 5)
+        yield destination
+
+
 async def test_scraping_is_counted_by_state_and_outcome() -> None:
     terms = scraping.Terms(
         max_body_bytes=1,
@@ -52,17 +71,7 @@ async def test_scraping_is_counted_by_state_and_outcome() -> None:
 
 async def test_the_push_shows_what_became_of_the_points() -> None:
     ledger = Ledger("gateway")
-    async with delivery.delivering(
-        "gateway",
-        Backend(),
-        ledger,
-        batching=shared.Batching(linger=1.0),
-        retrying=shared.Retrying(),
-        queue_bytes=1000,
-        random=lambda: 0.5,
-    ) as destination:
-        ledger.receive(5, {})
-        destination.offer(otlp.Encoded(b"x" * 10), 5)
+    async with pushing(ledger) as destination:
         held = list(readings.of_delivery(ledger, destination, 3))
         await asyncio.sleep(2)
         sent = list(readings.of_delivery(ledger, destination, 3))
@@ -80,17 +89,7 @@ async def test_the_push_shows_what_became_of_the_points() -> None:
 
 async def test_the_push_is_told_by_the_names_of_collectors_if_it_has_one() -> None:
     ledger = Ledger("gateway", exporter="otlp_grpc/gateway")
-    async with delivery.delivering(
-        "gateway",
-        Backend(),
-        ledger,
-        batching=shared.Batching(linger=1.0),
-        retrying=shared.Retrying(),
-        queue_bytes=1000,
-        random=lambda: 0.5,
-    ) as destination:
-        ledger.receive(5, {})
-        destination.offer(otlp.Encoded(b"x" * 10), 5)
+    async with pushing(ledger) as destination:
         await asyncio.sleep(2)
         shown = {one.name: one.samples for one in readings.of_delivery(ledger, destination, 0)}
     label = {"exporter": "otlp_grpc/gateway"}

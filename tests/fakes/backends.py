@@ -18,6 +18,8 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
+from tests.fakes import http_server
+
 METHOD = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 MAX_BYTES = 64 << 20
 
@@ -144,6 +146,27 @@ async def otlp_grpc(
         await server.stop(grace=0)
 
 
+async def said(answer: Answer, request: web.BaseRequest) -> web.Response:
+    """Answer *request* as it is told; what HTTP cannot say breaks the connection."""
+    match answer:
+        case Http():
+            return web.Response(
+                status=answer.status,
+                reason="As told",  # aiohttp has no words of its own for 999
+                body=answer.body,
+                headers=dict(answer.headers),
+            )
+        case Hang():
+            await asyncio.Event().wait()
+        case _:
+            assert request.transport is not None
+            if isinstance(answer, BreakBody):
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
+                request.transport.write(head + b"content-length: 9\r\n\r\nhalf")
+            request.transport.close()
+    return web.Response()
+
+
 @asynccontextmanager
 async def http(
     script: Sequence[Answer] = (), *, port: int = 0, context: ssl.SSLContext | None = None
@@ -151,7 +174,7 @@ async def http(
     """Serve POST on every path of *port* of loopback, for OTLP over HTTP and for remote write."""
     backend = Backend("", deque(script))
 
-    async def take(request: web.Request) -> web.StreamResponse:
+    async def take(request: web.BaseRequest) -> web.StreamResponse:
         headers = {key.lower(): value for key, value in request.headers.items()}
         body = await request.read()
         secured = request.get_extra_info("ssl_object")
@@ -167,32 +190,9 @@ async def http(
         if len(body) > backend.max_bytes:
             return web.Response(status=413, text="body is too large")
         answer = backend.next()
-        match answer:
-            case Hang():
-                await asyncio.Event().wait()
-            case Break() | BreakBody():
-                assert request.transport is not None
-                if isinstance(answer, BreakBody):
-                    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n"
-                    request.transport.write(head + b"content-length: 9\r\n\r\nhalf")
-                request.transport.close()
-            case Http():
-                return web.Response(
-                    status=answer.status, body=answer.body, headers=dict(answer.headers)
-                )
-        return web.Response(content_type="application/x-protobuf")
+        if isinstance(answer, Rpc | None):
+            return web.Response(content_type="application/x-protobuf")
+        return await said(answer, request)
 
-    # Bodies stay as they came on the wire, compressed.
-    runner = web.ServerRunner(
-        web.Server(take, access_log=None, auto_decompress=False),
-        handle_signals=False,
-        shutdown_timeout=0.01,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
-        scheme = "http" if context is None else "https"
-        backend.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
+    async with http_server.serving(take, port=port, context=context) as backend.url:
         yield backend
-    finally:
-        await runner.cleanup()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
+from tests.fakes import http_server
+
 _HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
 
 
@@ -64,15 +66,5 @@ async def proxying(target: str) -> AsyncIterator[Proxy]:
                 proxy.refusals.append(said.decode())
             return answer.status, said
 
-        runner = web.ServerRunner(
-            web.Server(take, access_log=None, auto_decompress=False),
-            handle_signals=False,
-            shutdown_timeout=0.01,
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with http_server.serving(take) as proxy.url:
             yield proxy
-        finally:
-            await runner.cleanup()

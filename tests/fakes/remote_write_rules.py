@@ -29,6 +29,11 @@ def bits(value: float) -> int:
     return struct.unpack("<Q", struct.pack("<d", value))[0]
 
 
+def double(of: int) -> float:
+    """Return the double that 64 bits are."""
+    return struct.unpack("<d", struct.pack("<Q", of))[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     ms: int
@@ -37,7 +42,7 @@ class Sample:
 
     @property
     def value(self) -> float:
-        return struct.unpack("<d", struct.pack("<Q", self.bits))[0]
+        return double(self.bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +157,7 @@ def of_labels(labels: Labels, *, utf8: bool) -> Iterator[str]:
 def of_histogram(histogram: Any) -> Iterator[str]:
     """Check that a native histogram adds up."""
     floats = histogram.WhichOneof("count") == "count_float"
-    kinds = {histogram.WhichOneof("count"), histogram.WhichOneof("zero")}
+    kinds = {histogram.WhichOneof("count"), histogram.WhichOneof("zero_count")}
     if {"count_int", "zero_count_float"} <= kinds or {"count_float", "zero_count_int"} <= kinds:
         yield f"histogram: counts of two kinds: {kinds}"
     total = histogram.zero_count_float if floats else histogram.zero_count_int

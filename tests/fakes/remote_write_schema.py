@@ -1,6 +1,6 @@
 """The messages of remote write 1.0 and 2.0 as the specifications print them, made at run time.
 
-Nothing of the product is used to read what it sends. `messages` may describe others as well.
+Nothing of the product is used to read what it sends.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 _HISTOGRAM = """
     count uint64 count_int 1, count double count_float 2, double sum 3, sint32 schema 4,
-    double zero_threshold 5, zero uint64 zero_count_int 6,
-    zero double zero_count_float 7, BucketSpan* negative_spans 8, sint64* negative_deltas 9,
+    double zero_threshold 5, zero_count uint64 zero_count_int 6,
+    zero_count double zero_count_float 7, BucketSpan* negative_spans 8, sint64* negative_deltas 9,
     double* negative_counts 10, BucketSpan* positive_spans 11, sint64* positive_deltas 12,
     double* positive_counts 13, int32 reset_hint 14, int64 timestamp 15, double* custom_values 16
 """
@@ -43,6 +43,15 @@ V2 = {
         Metadata metadata 5
     """,
     "Request": "string* symbols 4, TimeSeries* timeseries 5",
+}
+
+# Remote read, from prometheus/prompb/remote.proto, beside the messages of 1.0.
+READ = {
+    "Matcher": "int32 type 1, string name 2, string value 3",
+    "Query": "int64 start_timestamp_ms 1, int64 end_timestamp_ms 2, Matcher* matchers 3",
+    "ReadRequest": "Query* queries 1",
+    "QueryResult": "TimeSeries* timeseries 1",
+    "ReadResponse": "QueryResult* results 1",
 }
 
 # Not of any specification: what is converted to 2.0 is a request of 1.0 with start times.

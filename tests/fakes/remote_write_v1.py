@@ -7,8 +7,6 @@ types.proto for the messages. Nothing of the product is used to read what it sen
 from __future__ import annotations
 
 import asyncio
-import re
-import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,16 +16,20 @@ from typing import Any, TypeAlias
 
 import cramjam
 from aiohttp import web
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
-from google.protobuf.unknown_fields import UnknownFieldSet
+from google.protobuf import message
 
-from tests.fakes import backends
+from tests.fakes import (
+    backends,
+    http_server,
+    remote_write_rules as rules,
+    remote_write_schema as schema,
+)
+from tests.fakes.remote_write_rules import STALE, bits
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
 Samples: TypeAlias = dict[int, int]
 """The bits of values by milliseconds."""
 
-STALE = 0x7FF0000000000002
 TYPES = (
     "unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset",
 )  # fmt: skip
@@ -36,68 +38,12 @@ HEADERS = {
     "content-type": "application/x-protobuf",
     "x-prometheus-remote-write-version": "0.1.0",
 }
-_USER_AGENT = re.compile(r"[^\s/]+/\S+")
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_FRAMED = b"\xff\x06\x00\x00sNaPpY"  # how snappy's other format, that of streams, begins
 
-
-def bits(value: float) -> int:
-    """Return a double as its 64 bits: NaN is not equal to itself, and 0 is equal to -0."""
-    return struct.unpack("<Q", struct.pack("<d", value))[0]
-
-
-def value(of: int) -> float:
-    """Return the double that 64 bits are."""
-    return struct.unpack("<d", struct.pack("<Q", of))[0]
-
-
-def _schema() -> dict[str, Any]:
-    """Build the message classes; a type of one word is a scalar, or a message if capitalised."""
-    kind = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="v1.proto", package="v1", syntax="proto3")
-    for name, fields in {
-        "Label": "string name 1, string value 2",
-        "Sample": "double value 1, int64 timestamp 2",
-        "Exemplar": "Label* labels 1, double value 2, int64 timestamp 3",
-        "Span": "sint32 offset 1, uint32 length 2",
-        "Histogram": (
-            "uint64 count_int 1, double count_float 2, double sum 3, sint32 schema 4,"
-            "double zero_threshold 5, uint64 zero_count_int 6, double zero_count_float 7,"
-            "Span* negative_spans 8, sint64* negative_deltas 9, double* negative_counts 10,"
-            "Span* positive_spans 11, sint64* positive_deltas 12, double* positive_counts 13,"
-            "int32 reset_hint 14, int64 timestamp 15, double* custom_values 16"
-        ),
-        "TimeSeries": "Label* labels 1, Sample* samples 2, Exemplar* exemplars 3,"
-        "Histogram* histograms 4",
-        "Metadata": "int32 type 1, string metric_family_name 2, string help 4, string unit 5",
-        "WriteRequest": "TimeSeries* timeseries 1, Metadata* metadata 3",
-        # Remote read, by which the real Prometheus tells what it holds, bit by bit.
-        "Matcher": "int32 type 1, string name 2, string value 3",
-        "Query": "int64 start_timestamp_ms 1, int64 end_timestamp_ms 2, Matcher* matchers 3",
-        "ReadRequest": "Query* queries 1",
-        "QueryResult": "TimeSeries* timeseries 1",
-        "ReadResponse": "QueryResult* results 1",
-    }.items():
-        described = file.message_type.add(name=name)
-        for each in fields.split(","):
-            word, called, number = each.split()
-            of = word.rstrip("*")
-            label = kind.LABEL_REPEATED if word.endswith("*") else kind.LABEL_OPTIONAL
-            added = described.field.add(name=called, number=int(number), label=label)
-            if of[0].isupper():
-                added.type, added.type_name = kind.TYPE_MESSAGE, f".v1.{of}"
-            else:
-                added.type = kind.Type.Value(f"TYPE_{of.upper()}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClassesForFiles([file.name], pool)
-
-
-_MESSAGES = _schema()
-WriteRequest = _MESSAGES["v1.WriteRequest"]
-ReadRequest = _MESSAGES["v1.ReadRequest"]
-ReadResponse = _MESSAGES["v1.ReadResponse"]
+# With remote read, by which the real Prometheus tells what it holds, bit by bit.
+_MESSAGES = schema.messages("v1", schema.V1 | schema.READ)
+WriteRequest = _MESSAGES["WriteRequest"]
+ReadRequest = _MESSAGES["ReadRequest"]
+ReadResponse = _MESSAGES["ReadResponse"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,16 +202,15 @@ def _placed(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float) -> Write:
     """Read a request, noting every rule that it breaks."""
-    problems = [*_of_head(method, headers)]
+    problems = [*rules.of_head(method, headers, HEADERS)]
     series: list[Series] = []
     metadata: dict[str, tuple[str, str, str]] = {}
     try:
         request = WriteRequest.FromString(bytes(cramjam.snappy.decompress_raw(body)))
     except (cramjam.DecompressionError, message.DecodeError) as error:
-        framed = " (it is snappy's format of streams)" if body.startswith(_FRAMED) else ""
-        problems.append(f"body: {error}{framed}")
+        problems += [*rules.of_block(body)] or [f"body: {error}"]
     else:
-        problems += _strangers(request)
+        problems += schema.strangers(request)
         series = [*map(read, request.timeseries)]
         metadata = {
             each.metric_family_name: (TYPES[each.type], each.help, each.unit)
@@ -274,7 +219,7 @@ def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float)
         if not series and not metadata:
             problems.append("body: it holds nothing")
         for each in series:
-            problems += _of_labels(each.labels)
+            problems += rules.of_labels(each.labels, utf8=False)
             problems += _of_times(each)
         # A series may come again in a request, as Prometheus itself sends it, but in order.
         problems += [
@@ -286,39 +231,6 @@ def judged(method: str, headers: Mapping[str, str], body: bytes, arrived: float)
         method=method, headers=headers, body=body, series=series, metadata=metadata,
         problems=problems, arrived=arrived,
     )  # fmt: skip
-
-
-def _of_head(method: str, headers: Mapping[str, str]) -> Iterator[str]:
-    if method != "POST":
-        yield f"method: {method}"
-    for name, value in HEADERS.items():
-        if headers.get(name) != value:
-            yield f"header {name}: {headers.get(name)!r} is not {value!r}"
-    if not _USER_AGENT.match(headers.get("user-agent", "")):
-        yield f"header user-agent: {headers.get('user-agent')!r} is not name/version"
-
-
-def _strangers(of: message.Message) -> Iterator[str]:
-    for unknown in UnknownFieldSet(of):
-        yield f"{type(of).__name__}: there is no field {unknown.field_number}"
-    for described, value in of.ListFields():
-        if described.message_type is not None:
-            for each in value:
-                yield from _strangers(each)
-
-
-def _of_labels(labels: Sequence[tuple[str, str]]) -> Iterator[str]:
-    names = [name for name, _ in labels]
-    if names != sorted(names, key=str.encode):
-        yield f"labels: not in order: {names}"
-    if len(set(names)) < len(names):
-        yield f"labels: a name is repeated: {names}"
-    if not all(name and value for name, value in labels):
-        yield f"labels: an empty name or value: {labels}"
-    if not _METRIC.fullmatch(dict(labels).get("__name__", "")):
-        yield f"labels: no __name__ that is a name: {labels}"
-    if not all(map(_LABEL.fullmatch, names)):
-        yield f"labels: a name that is none: {names}"
 
 
 def _of_times(series: Series) -> Iterator[str]:
@@ -396,34 +308,16 @@ async def receiving(
         match answer:
             case backends.Http():
                 write.status = answer.status
-                return web.Response(
-                    status=answer.status,
-                    reason="As told",  # aiohttp has no words of its own for 999
-                    body=answer.body,
-                    headers=dict(answer.headers),
-                )
+            case backends.BreakBody():
+                write.status = 200
             case backends.Hang():
                 write.answered = float("inf")
-                await asyncio.Event().wait()
-            case _:
+            case Raw():
                 assert request.transport is not None
-                if isinstance(answer, backends.BreakBody):
-                    write.status = 200
-                    request.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
-                if isinstance(answer, Raw):
-                    request.transport.write(answer.data)
-                request.transport.close()
-        return web.Response()
+                request.transport.write(answer.data)
+                answer = backends.Break()
+        return await backends.said(answer, request)
 
-    runner = web.ServerRunner(
-        web.Server(take, access_log=None, auto_decompress=False),
-        handle_signals=False,
-        shutdown_timeout=0.01,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/write"
+    async with http_server.serving(take, port=port) as url:
+        receiver.url = f"{url}/api/v1/write"
         yield receiver
-    finally:
-        await runner.cleanup()

@@ -22,7 +22,12 @@ import cramjam
 from aiohttp import web
 from google.protobuf import message
 
-from tests.fakes import backends, remote_write_rules as rules, remote_write_schema as schema
+from tests.fakes import (
+    backends,
+    http_server,
+    remote_write_rules as rules,
+    remote_write_schema as schema,
+)
 from tests.fakes.remote_write_rules import Exemplar, Labels, Metadata, Sample, Series, bits
 
 V1 = schema.messages("v1", schema.V1)
@@ -294,32 +299,12 @@ async def receiving(
                 # What is answered to 2.0 without a word of what was written, is not taken.
                 if 200 <= answer.status < 300 and (write.version == "1.0" or answer.headers):
                     receiver.take(write)
-                return web.Response(
-                    status=answer.status,
-                    reason="As told",  # aiohttp has no words of its own for 999
-                    body=answer.body,
-                    headers=dict(answer.headers),
-                )
+            case backends.BreakBody():
+                write.status = 200
             case backends.Hang():
                 write.answered = float("inf")
-                await asyncio.Event().wait()
-            case _:
-                assert request.transport is not None
-                if isinstance(answer, backends.BreakBody):
-                    write.status = 200
-                    request.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
-                request.transport.close()
-        return web.Response()
+        return await backends.said(answer, request)
 
-    runner = web.ServerRunner(
-        web.Server(take, access_log=None, auto_decompress=False),
-        handle_signals=False,
-        shutdown_timeout=0.01,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/write"
+    async with http_server.serving(take, port=port) as url:
+        receiver.url = f"{url}/api/v1/write"
         yield receiver
-    finally:
-        await runner.cleanup()

@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 import cramjam
 
 from bench import processes
-from tests.fakes import remote_write_v1
-from tests.fakes.remote_write_v1 import STALE, Exemplar, Held, Labels, Native, Samples, Shown
+from tests.fakes import remote_write_rules, remote_write_v1
+from tests.fakes.remote_write_rules import STALE
+from tests.fakes.remote_write_v1 import Exemplar, Held, Labels, Native, Samples, Shown
 
 WITHIN = 15.0  # seconds until something that must happen has happened
 
@@ -135,9 +136,9 @@ class Prometheus:
                     continue
                 value = shown.pop(ms)
                 if value == 0.0:
-                    samples[ms] = remote_write_v1.bits(value)
-                nan = math.isnan(value) and math.isnan(remote_write_v1.value(bits))
-                assert nan or value == remote_write_v1.value(bits), (labels, ms)
+                    samples[ms] = remote_write_rules.bits(value)
+                nan = math.isnan(value) and math.isnan(remote_write_rules.double(bits))
+                assert nan or value == remote_write_rules.double(bits), (labels, ms)
             assert not shown, f"a query shows more than is held: {sorted(labels)} {shown}"
         assert not selected, f"a query shows more than is held: {selected}"
         held.exemplars = await self._exemplars()
@@ -151,7 +152,7 @@ class Prometheus:
                 Exemplar(
                     labels=frozenset(each["labels"].items()),
                     milliseconds=round(each["timestamp"] * 1000),
-                    value=remote_write_v1.bits(float(each["value"])),
+                    value=remote_write_rules.bits(float(each["value"])),
                 )
                 for each in series["exemplars"]
             }
@@ -256,7 +257,7 @@ class VictoriaMetrics:
             # Not JSON: it writes +Inf, and null for NaN.
             values = [float(v.replace("null", "nan")) for v in parts["values"].split(",")]
             times = map(int, parts["times"].split(","))
-            bits = [STALE if math.isnan(v) else remote_write_v1.bits(v) for v in values]
+            bits = [STALE if math.isnan(v) else remote_write_rules.bits(v) for v in values]
             key = frozenset(json.loads(parts["labels"]).items())
             assert key not in found, "a series comes twice"
             found[key] = dict(zip(times, bits, strict=True))

@@ -23,7 +23,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Metric,
 )
 
-from tests.fakes.remote_write_v1 import GONE as NO_HISTOGRAM, STALE, Exemplar, Held, Native, bits
+from tests.fakes.remote_write_rules import STALE, bits
+from tests.fakes.remote_write_v1 import GONE as NO_HISTOGRAM, Exemplar, Held, Native
 
 SENDS = 12
 PACE = 1000  # milliseconds between two samples of a series

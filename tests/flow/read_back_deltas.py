@@ -17,7 +17,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     Metric,
 )
 
-from tests.fakes.remote_write_v1 import Native, bits
+from tests.fakes.remote_write_rules import bits
+from tests.fakes.remote_write_v1 import Native
 from tests.flow.read_back import NO_RECORDED_VALUE, NS_PER_MS, PACE, Expected, filled, pair
 
 OUTPUT = {"deltas": "accumulate", "target_info": False}

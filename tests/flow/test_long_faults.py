@@ -26,6 +26,7 @@ from common.service.ledger import Ledger
 from common.wire import otlp
 from gateway import destinations, shelves
 from gateway.handover import Handover
+from tests.fakes import http_server
 from tests.flow import faulty, numbered
 from tests.flow.faulty import KINDS, Backend, Hang, Say
 
@@ -210,20 +211,13 @@ async def token_server(life: int) -> AsyncIterator[tuple[str, list[float]]]:
     """Answer every request with a token that lives *life* seconds; yield the URL and the times."""
     asked: list[float] = []
 
-    async def give(_: web.Request) -> web.Response:
+    async def give(_: web.BaseRequest) -> web.Response:
         asked.append(asyncio.get_running_loop().time())
         token = {"access_token": f"t{len(asked)}", "token_type": "Bearer", "expires_in": life}
         return web.json_response(token)
 
-    runner = web.ServerRunner(
-        web.Server(give, access_log=None), handle_signals=False, shutdown_timeout=0.01
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/token", asked
-    finally:
-        await runner.cleanup()
+    async with http_server.serving(give) as url:
+        yield f"{url}/token", asked
 
 
 @JUMPS

@@ -23,9 +23,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from common.service import clock
 from common.wire import compression
-from tests.fakes import remote_write_v1
+from tests.fakes import remote_write_rules, remote_write_v1
 from tests.fakes.backends import METHOD
-from tests.fakes.remote_write_v1 import GONE, STALE, Held, Labels, Native, Samples, Shown
+from tests.fakes.remote_write_rules import STALE
+from tests.fakes.remote_write_v1 import GONE, Held, Labels, Native, Samples, Shown
 from tests.flow import programs, read_back
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -83,7 +84,7 @@ async def strict(_: Path) -> AsyncIterator[Strict]:
 
 def nearly(held: int, sent: int) -> bool:
     """Tell whether a value is what is left of another in a store of about twelve digits."""
-    kept, meant = map(remote_write_v1.value, (held, sent))
+    kept, meant = map(remote_write_rules.double, (held, sent))
     if STALE in {held, sent} or math.isinf(meant):
         return held == sent
     return math.isclose(kept, meant, rel_tol=1e-11, abs_tol=1e-300)
@@ -93,7 +94,7 @@ def as_shown(held: Shown, sent: Native) -> bool:
     """Tell whether a histogram is shown as another is meant."""
     meant = remote_write_v1.ranges(sent)
     return (
-        (held.count, held.total) == (sent.count, remote_write_v1.value(sent.total))
+        (held.count, held.total) == (sent.count, remote_write_rules.double(sent.total))
         and len(held.ranges) == len(meant)
         and all(
             math.isclose(shown, there, rel_tol=1e-12)
@@ -113,7 +114,7 @@ def without_nan(samples: Samples) -> Samples:
     return {
         ms: bits
         for ms, bits in samples.items()
-        if bits == STALE or not math.isnan(remote_write_v1.value(bits))
+        if bits == STALE or not math.isnan(remote_write_rules.double(bits))
     }
 
 
@@ -194,6 +195,27 @@ async def pushing(gateway: programs.Gateway) -> AsyncIterator[Pushing]:
         yield Pushing(gateway, session, channel)
 
 
+def writing(store: Store, output: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a gateway whose one pipeline, p, writes to *store*."""
+    write = {"url": store.write_url, **output}
+    pipeline = {"name": "p", "output": {"remote_write": write}, "batch": {"linger": 0.05}}
+    return {"pipelines": [pipeline]}
+
+
+def agree(ledger: Mapping[str, Any], expected: read_back.Expected) -> None:
+    """Check that every point that was pushed is told to be delivered, or dropped as expected."""
+    assert ledger["received"] == expected.points
+    assert ledger["dropped_by"] == expected.dropped
+    assert ledger["delivered"] == expected.points - expected.dropped.total()
+    assert ledger["balance"] == 0
+
+
+def compare_samples(held: Held, expected: read_back.Expected, referee: Referee) -> None:
+    """Compare the samples that are held with those that *referee* keeps of what was pushed."""
+    kept = {labels: referee.keeps(samples) for labels, samples in expected.held.samples.items()}
+    compare(held.samples, kept, referee.same)
+
+
 @pytest.mark.parametrize("referee", REFEREES)
 async def test_a_receiver_holds_what_was_pushed_and_nothing_else(
     tmp_path: Path, referee: Referee
@@ -202,12 +224,7 @@ async def test_a_receiver_holds_what_was_pushed_and_nothing_else(
     begin = int(clock.unix_seconds() * 1000) - 60_000
     senders = {who: read_back.Sender(who, RESOURCES, begin, expected) for who in ("grpc", "http")}
     async with referee.store(tmp_path) as store:
-        pipeline = {
-            "name": "p",
-            "output": {"remote_write": {"url": store.write_url, **read_back.OUTPUT}},
-            "batch": {"linger": 0.05},
-        }
-        async with programs.gateway(tmp_path, {"pipelines": [pipeline]}) as gateway:
+        async with programs.gateway(tmp_path, writing(store, read_back.OUTPUT)) as gateway:
             async with pushing(gateway) as doors:
                 # The first of each comes alone, so that the time of its target_info is known.
                 for who, sender in senders.items():
@@ -225,17 +242,10 @@ async def test_a_receiver_holds_what_was_pushed_and_nothing_else(
             before, gone = ((begin + n * read_back.PACE) / 1000 for n in (9, 10))
             assert await store.query("size_bytes", before) != []
             assert await store.query("size_bytes", gone) == []
-    assert ledger["received"] == expected.points
-    assert ledger["dropped_by"] == expected.dropped
-    assert ledger["delivered"] == expected.points - expected.dropped.total()
-    assert ledger["balance"] == 0
+    agree(ledger, expected)
     frames = 'headgate_gateway_conversion_frames_total{how="recognised",pipeline="p"}'
     assert own[frames] > RESOURCES, own  # the fast path was on the way, too
-    compare(
-        held.samples,
-        {labels: referee.keeps(samples) for labels, samples in expected.held.samples.items()},
-        referee.same,
-    )
+    compare_samples(held, expected, referee)
     natives = expected.held.histograms if referee.natives else {}
     compare(
         held.histograms,

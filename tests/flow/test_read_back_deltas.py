@@ -7,7 +7,17 @@ import pytest
 
 from common.service import clock
 from tests.flow import programs, read_back, read_back_deltas
-from tests.flow.test_read_back import REFEREES, Referee, Strict, compare, pushing, settled
+from tests.flow.test_read_back import (
+    REFEREES,
+    Referee,
+    Strict,
+    agree,
+    compare,
+    compare_samples,
+    pushing,
+    settled,
+    writing,
+)
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -24,13 +34,7 @@ async def test_a_receiver_holds_the_totals_of_the_deltas_that_were_pushed(
         who: read_back_deltas.Sender(who, RESOURCES, begin, expected) for who in ("grpc", "http")
     }
     async with referee.store(tmp_path) as store:
-        write = {"url": store.write_url, **read_back_deltas.OUTPUT}
-        pipeline = {
-            "name": "p",
-            "output": {"remote_write": write},
-            "batch": {"linger": 0.05},
-        }
-        async with programs.gateway(tmp_path, {"pipelines": [pipeline]}) as gateway:
+        async with programs.gateway(tmp_path, writing(store, read_back_deltas.OUTPUT)) as gateway:
             async with pushing(gateway) as doors, asyncio.TaskGroup() as tasks:
                 for who, sender in senders.items():
                     tasks.create_task(push_all(getattr(doors, who), sender))
@@ -38,16 +42,10 @@ async def test_a_receiver_holds_the_totals_of_the_deltas_that_were_pushed(
             ledger = await gateway.ledger("p")
             own = await programs.metrics(gateway)
         held = await store.held()
-    assert ledger["received"] == expected.points
-    assert ledger["dropped_by"] == expected.dropped == {"out_of_order": 2 * RESOURCES}
-    assert ledger["delivered"] == expected.points - expected.dropped.total()
-    assert ledger["balance"] == 0
+    agree(ledger, expected)
+    assert expected.dropped == {"out_of_order": 2 * RESOURCES}
     assert own['headgate_gateway_series{pipeline="p"}'] == 5 * 2 * RESOURCES
-    compare(
-        held.samples,
-        {labels: referee.keeps(samples) for labels, samples in expected.held.samples.items()},
-        referee.same,
-    )
+    compare_samples(held, expected, referee)
     natives = expected.held.histograms if referee.natives else {}
     compare(held.histograms, natives, referee.same_native)
     if isinstance(store, Strict):

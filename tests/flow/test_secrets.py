@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from bench import processes
-from tests.fakes import backends, points
+from tests.fakes import backends, http_server, points
 from tests.flow import programs
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(90)]
@@ -28,13 +28,8 @@ async def serving(answer: Callable[[web.BaseRequest, bytes], web.Response]):
     async def take(request: web.BaseRequest) -> web.Response:
         return answer(request, await request.read())
 
-    runner = web.ServerRunner(web.Server(take, access_log=None), shutdown_timeout=0.01)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with http_server.serving(take) as url:
+        yield url
 
 
 class Seen:

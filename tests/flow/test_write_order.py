@@ -20,7 +20,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from common.service import clock
 from tests.fakes import http_proxy
 from tests.fakes.backends import METHOD
-from tests.fakes.remote_write_v1 import Labels, Samples, bits
+from tests.fakes.remote_write_rules import bits
+from tests.fakes.remote_write_v1 import Labels, Samples
 from tests.flow import programs
 
 pytestmark = [

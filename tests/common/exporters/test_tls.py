@@ -193,15 +193,32 @@ async def test_an_expired_certificate_is_said_and_a_valid_one_taken_without_a_re
         await delivered(exporter)
 
 
+@pytest.fixture
+def watched(monkeypatch) -> None:
+    """Let files be looked at whenever they are needed."""
+    monkeypatch.setattr(tls, "EVERY", 0.0)
+
+
+def with_clients(folder: Path) -> tuple[certificates.Files, ...]:
+    """Return a server's files, those of two clients, and what the first has mounted of them."""
+    server, one, two = (made(folder, name) for name in ("server", "one", "two"))
+    mount = mounted(folder, one)
+    put(server.authority, mount.authority)
+    return server, one, two, mount
+
+
+def put_pair(files: certificates.Files, mount: certificates.Files) -> None:
+    for name in ("certificate", "key"):
+        put(getattr(files, name), getattr(mount, name))
+
+
+@pytest.mark.usefixtures("watched")
 @pytest.mark.wallclock
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_server_that_accepts_only_the_new_client_certificate_gets_it(
-    kind, tmp_path, monkeypatch
+    kind, tmp_path
 ) -> None:
-    monkeypatch.setattr(tls, "EVERY", 0.0)
-    server, one, two = (made(tmp_path, name) for name in ("server", "one", "two"))
-    mount = mounted(tmp_path, one)
-    put(server.authority, mount.authority)
+    server, one, two, mount = with_clients(tmp_path)
     async with AsyncExitStack() as stack:
         async with served(kind, server, one.authority) as backend:
             port, found = port_of(backend), settings(mount)
@@ -209,18 +226,15 @@ async def test_a_server_that_accepts_only_the_new_client_certificate_gets_it(
             assert await send(exporter) == Delivered()
         backend = await stack.enter_async_context(served(kind, server, two.authority, port=port))
         assert isinstance(await send(exporter), Retry)
-        put(two.certificate, mount.certificate)
-        put(two.key, mount.key)
+        put_pair(two, mount)
         await delivered(exporter)
         assert backend.received
 
 
+@pytest.mark.usefixtures("watched")
 @pytest.mark.wallclock
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_new_authority_is_trusted_and_the_old_one_no_longer(
-    kind, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setattr(tls, "EVERY", 0.0)
+async def test_a_new_authority_is_trusted_and_the_old_one_no_longer(kind, tmp_path) -> None:
     one, two = made(tmp_path, "one"), made(tmp_path, "two")
     mount = mounted(tmp_path, one)
     async with (
@@ -234,15 +248,11 @@ async def test_a_new_authority_is_trusted_and_the_old_one_no_longer(
         await delivered(exporter)
 
 
+@pytest.mark.usefixtures("watched")
 @pytest.mark.wallclock
 @pytest.mark.parametrize("kind", KINDS)
-async def test_connections_are_made_anew_when_the_certificate_changes(
-    kind, tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setattr(tls, "EVERY", 0.0)
-    server, one, two = (made(tmp_path, name) for name in ("server", "one", "two"))
-    mount = mounted(tmp_path, one)
-    put(server.authority, mount.authority)
+async def test_connections_are_made_anew_when_the_certificate_changes(kind, tmp_path) -> None:
+    server, one, two, mount = with_clients(tmp_path)
     both = tmp_path / "both.pem"
     both.write_bytes(one.authority.read_bytes() + two.authority.read_bytes())
     async with (
@@ -251,8 +261,7 @@ async def test_connections_are_made_anew_when_the_certificate_changes(
         asyncio.timeout(10),
     ):
         assert await send(exporter) == Delivered()
-        put(two.certificate, mount.certificate)
-        put(two.key, mount.key)
+        put_pair(two, mount)
         # The server would go on with the old one: nothing fails while connections are swapped.
         while backend.received[-1].certificate != two.certificate.read_text():
             assert await send(exporter) == Delivered()

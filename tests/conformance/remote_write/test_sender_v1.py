@@ -17,7 +17,8 @@ import pytest
 from tests.conformance.remote_write import product, targets
 from tests.conformance.remote_write.product import Run
 from tests.fakes import remote_write_v1
-from tests.fakes.remote_write_v1 import STALE, Write, bits
+from tests.fakes.remote_write_rules import STALE, bits, double
+from tests.fakes.remote_write_v1 import Write
 
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -31,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def values(samples: list[tuple[int, int]]) -> list[float]:
-    return [remote_write_v1.value(of) for _, of in samples]
+    return [double(of) for _, of in samples]
 
 
 # Protocol: MUST, every request, whatever was answered to the one before.
@@ -106,7 +107,7 @@ def test_values(run: Run) -> None:
         if which == "nan":
             (one,) = found
             assert one != STALE
-            assert str(remote_write_v1.value(one)) == "nan"
+            assert str(double(one)) == "nan"
         else:
             assert found == {bits(float(text))}, which
 

@@ -47,8 +47,8 @@ def test_nothing_is_wrong_with_a_good_request() -> None:
         ((("__name__", "up"), ("job", "")), "empty"),
         ((("", "x"), ("__name__", "up")), "empty"),
         ((("job", "j"),), "no __name__"),
-        ((("__name__", "a.b"),), "no __name__ that is a name"),
-        ((("__name__", "up"), ("a.b", "x")), "a name that is none"),
+        ((("__name__", "a.b"),), "no name of a metric"),
+        ((("__name__", "up"), ("a.b", "x")), "no name of a label"),
     ],
 )
 def test_labels(labels, word: str) -> None:

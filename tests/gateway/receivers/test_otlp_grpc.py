@@ -335,14 +335,20 @@ async def test_the_opentelemetry_sdk_pushes_to_it(serving, compression: str) -> 
     assert "pushed" in samples.names(intake.taken[0][0])
 
 
-async def test_success_is_told_when_the_disk_has_it(serving) -> None:
+@contextlib.asynccontextmanager
+async def waiting(serving):
+    """Push a request, which is taken and waits for the disk."""
     intake = samples.Remembering()
-    commit, body = intake.wait_for_disk(), samples.request()
-    terms = samples.terms(intake)
-    async with opened(serving, terms) as (export, _, traffic):
-        call = export(body)
+    commit, terms = intake.wait_for_disk(), samples.terms(intake)
+    async with opened(serving, terms) as (export, channel, traffic):
+        call = export(samples.request())
         await intake.reached.wait()
-        assert (terms.admission.in_flight, traffic.waiting) == (len(body), 1)
+        yield call, commit, channel, terms, traffic
+
+
+async def test_success_is_told_when_the_disk_has_it(serving) -> None:
+    async with waiting(serving) as (call, commit, _, terms, traffic):
+        assert (terms.admission.in_flight, traffic.waiting) == (len(samples.request()), 1)
         assert not call.done()
         commit.done(written=True)
         assert await call == b""
@@ -350,12 +356,7 @@ async def test_success_is_told_when_the_disk_has_it(serving) -> None:
 
 
 async def test_what_could_not_be_written_is_unavailable_with_a_delay(serving) -> None:
-    intake = samples.Remembering()
-    commit = intake.wait_for_disk()
-    terms = samples.terms(intake)
-    async with opened(serving, terms) as (export, _, traffic):
-        call = export(samples.request())
-        await intake.reached.wait()
+    async with waiting(serving) as (call, commit, _, terms, traffic):
         commit.done(written=False)
         error = await refused(call)
         assert error.code() is grpc.StatusCode.UNAVAILABLE
@@ -381,12 +382,7 @@ async def nobody_waits(terms: door.Terms, traffic: door.Traffic) -> None:
 
 
 async def test_a_client_that_gives_up_is_not_waited_for(serving) -> None:
-    intake = samples.Remembering()
-    commit = intake.wait_for_disk()
-    terms = samples.terms(intake)
-    async with opened(serving, terms) as (export, _, traffic):
-        call = export(samples.request())
-        await intake.reached.wait()
+    async with waiting(serving) as (call, commit, _, terms, traffic):
         call.cancel()
         await nobody_waits(terms, traffic)
         commit.done(written=True)
@@ -394,12 +390,7 @@ async def test_a_client_that_gives_up_is_not_waited_for(serving) -> None:
 
 
 async def test_a_connection_that_ends_is_not_waited_for(serving) -> None:
-    intake = samples.Remembering()
-    commit = intake.wait_for_disk()
-    terms = samples.terms(intake)
-    async with opened(serving, terms) as (export, channel, traffic):
-        call = export(samples.request())
-        await intake.reached.wait()
+    async with waiting(serving) as (call, commit, channel, terms, traffic):
         await channel.close()
         with pytest.raises(asyncio.CancelledError):
             await call
