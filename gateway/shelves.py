@@ -30,9 +30,9 @@ _Loss: TypeAlias = tuple[int, DropReason, str]
 class Tenant:
     """A destination's lease of a buffer, see :class:`common.exporters.storage.Lease`."""
 
-    def __init__(self, log: Log, early: Sequence[_Loss] = ()) -> None:
+    def __init__(self, log: Log, early: list[_Loss]) -> None:
         self.log = log
-        self.early = [*early]  # what was lost as the buffer was opened
+        self._early = early  # what was lost before anybody listened
         self.recovered = 0  # points that were found on disk, if this lease opened it
         self.wanted = asyncio.Event()
         self.moved_in = asyncio.Event()
@@ -46,9 +46,9 @@ class Tenant:
     def listen(self, lost: Lost, failed: Failed) -> None:
         """Tell *lost* what was deleted unsent, and *failed* what could not be written."""
         self.lost, self.failed = lost, failed
-        for points, reason, why in self.early:
+        for points, reason, why in self._early:
             lost(points, reason, why)
-        self.early.clear()
+        self._early.clear()
 
 
 @final
@@ -64,19 +64,19 @@ class _Shelf:
         self.closed = asyncio.Event()
 
     def lost(self, points: int, reason: DropReason, why: str) -> None:
-        """Tell the newest tenant: it has the same ledger, and lives longest."""
-        lost = self.tenants[-1].lost if self.tenants else None
-        if lost is None:
-            self.early.append((points, reason, why))
+        """Tell the newest tenant that listens: all have one ledger, and it lives longest."""
+        told = [tenant.lost for tenant in self.tenants if tenant.lost is not None]
+        if told:
+            told[-1](points, reason, why)
         else:
-            lost(points, reason, why)
+            self.early.append((points, reason, why))
 
     def failed(self, records: Sequence[Record]) -> None:
-        """Tell the newest tenant, which takes back what was not written."""
-        failed = self.tenants[-1].failed if self.tenants else None
-        if failed is None:
+        """Tell the newest tenant that listens, which takes back what was not written."""
+        told = [tenant.failed for tenant in self.tenants if tenant.failed is not None]
+        if not told:
             raise RuntimeError(f"BUG: records of {self.name} failed, and nobody had given them")
-        failed(records)
+        told[-1](records)
 
 
 @final
@@ -106,7 +106,7 @@ class Shelves:
                 tenant.moved_in.set()
             else:
                 last = shelf.tenants[-1]
-                tenant = Tenant(last.log)
+                tenant = Tenant(last.log, shelf.early)
                 tenant.log.configure(settings)
                 last.wanted.set()
             shelf.tenants.append(tenant)
