@@ -119,6 +119,9 @@ class Shelves:
                 shelf.leave.set()
             elif first:
                 shelf.tenants[0].moved_in.set()
+            if shelf.tenants:
+                # Nobody waits behind the last one: who did may have left without ever moving in.
+                shelf.tenants[-1].wanted.clear()
 
     def readings(self) -> Iterable[Reading]:
         """Return the own metrics of all buffers that are open."""

@@ -74,6 +74,15 @@ async def test_the_next_destination_may_append_at_once_and_take_when_the_first_h
             assert [r.number for r in await tenant.log.take(1 << 20, newest=False)] == [1, 2]
 
 
+async def test_a_destination_that_never_moved_in_is_not_waited_for_any_more(tmp_path) -> None:
+    async with shelves.keeping(0, 0) as kept, kept.lease("shop", settings(tmp_path)) as tenant:
+        async with kept.lease("shop", settings(tmp_path)):
+            assert tenant.wanted.is_set()
+        assert not tenant.wanted.is_set(), "it would stop sending at its end, instead of draining"
+        async with kept.lease("shop", settings(tmp_path)):
+            assert tenant.wanted.is_set()
+
+
 async def test_losses_are_told_to_the_newest_destination(tmp_path) -> None:
     told: list[tuple[int, str]] = []
     small = settings(tmp_path, max_bytes=1 << 17)
