@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -145,14 +145,12 @@ def _recognition(converting: Mapping[str, Recognition]) -> Iterable[Reading]:
         ("memo_evictions", "Senders forgotten for lack of room.", "evictions"),
         ("exemplars_dropped", "Exemplars that were not sent with points.", "exemplars_dropped"),
     ):
-        counts = tuple(({"pipeline": p}, float(getattr(r, field))) for p, r in converting.items())
-        yield Reading("counter", f"headgate_gateway_conversion_{name}_total", words, counts)
+        yield _field("counter", f"conversion_{name}_total", words, converting, field)
     for name, words, field in (
         ("memo_bytes", "Bytes of remembered series.", "size"),
         ("memo_limit_bytes", "The most of them.", "max_bytes"),
     ):
-        sizes = tuple(({"pipeline": p}, float(getattr(r, field))) for p, r in converting.items())
-        yield Reading("gauge", f"headgate_gateway_conversion_{name}", words, sizes)
+        yield _field("gauge", f"conversion_{name}", words, converting, field)
 
 
 def _proofs(found: Mapping[str, Proofs]) -> Iterable[Reading]:
@@ -185,8 +183,7 @@ def _series(remembered: Mapping[str, temporality.Stats]) -> Iterable[Reading]:
         ("series_bytes", "Bytes that they take.", "size"),
         ("series_limit_bytes", "The most of them.", "max_bytes"),
     ):
-        samples = tuple(({"pipeline": p}, float(getattr(s, field))) for p, s in remembered.items())
-        yield Reading("gauge", f"headgate_gateway_{name}", words, samples)
+        yield _field("gauge", name, words, remembered, field)
     yield Reading(
         "counter",
         "headgate_gateway_series_forgotten_total",
@@ -197,12 +194,22 @@ def _series(remembered: Mapping[str, temporality.Stats]) -> Iterable[Reading]:
             for why, count in (("no_room", s.evictions), ("expired", s.expiries))
         ),
     )
-    yield Reading(
-        "counter",
-        "headgate_gateway_series_resets_total",
-        "Totals that began anew.",
-        tuple(({"pipeline": p}, float(s.resets)) for p, s in remembered.items()),
+    yield _field("counter", "series_resets_total", "Totals that began anew.", remembered, "resets")
+
+
+def _field(
+    kind: Literal["counter", "gauge"],
+    name: str,
+    words: str,
+    by_pipeline: Mapping[str, object],
+    field: str,
+) -> Reading:
+    """Return one field of what each pipeline told of itself."""
+    samples = tuple(
+        ({"pipeline": pipeline}, float(getattr(told, field)))
+        for pipeline, told in by_pipeline.items()
     )
+    return Reading(kind, f"headgate_gateway_{name}", words, samples)
 
 
 def page(running: Iterable[Entered]) -> dict[str, object]:

@@ -21,19 +21,11 @@ Frames = Callable[[bytes], tuple[otlp.Frame, ...]]
 """Validates a request and takes it apart, as `otlp.frames` does."""
 
 
-class Outlet(Protocol):
-    """The end of a route: an account, and a queue whose contents it is the account of."""
-
-    @property
-    def ledger(self) -> Ledger: ...  # noqa: D102 - the protocol's names say it
-
-    @property
-    def durable(self) -> bool:
-        """Whether `offer` tells when the data is safe from a crash."""
-        ...
+class Queue(Protocol):
+    """Where points wait for a backend."""
 
     def has_room(self, size: int) -> bool:
-        """Say whether *size* bytes more would be taken now."""
+        """Say whether *size* bytes more would be taken now, without anything else being lost."""
         ...
 
     def offer(
@@ -45,9 +37,21 @@ class Outlet(Protocol):
     ) -> bool:
         """Take points that the ledger holds, or book their loss and say no.
 
-        If this is `durable`, *written* is called once, now or later: with True as soon as nothing
-        is lost by a crash any more, with False if that will not be.
+        *written* is for those that are durable only, and is called once, now or later: with True as
+        soon as nothing is lost by a crash any more, with False if that will not be.
         """
+        ...
+
+
+class Outlet(Queue, Protocol):
+    """The end of a route: an account, and a queue whose contents it is the account of."""
+
+    @property
+    def ledger(self) -> Ledger: ...  # noqa: D102 - the protocol's names say it
+
+    @property
+    def durable(self) -> bool:
+        """Whether `offer` tells when the data is safe from a crash."""
         ...
 
 

@@ -18,25 +18,8 @@ from gateway.accounts import Accounts
 MAX_DRAINING: Final = 16  # destinations that are gone and still hold data, each up to its queue
 
 
-class Destination(Protocol):
+class Destination(intake.Queue, Protocol):
     """What a pipeline wants of :class:`common.exporters.destination.Destination`."""
-
-    def has_room(self, size: int) -> bool:
-        """Say whether *size* bytes more would be taken now, without anything else being lost."""
-        ...
-
-    def offer(
-        self,
-        body: otlp.Encoded,
-        points: int,
-        spans: otlp.Spans = (),
-        written: Callable[[bool], None] | None = None,
-    ) -> bool:
-        """Take points that the ledger holds, or book their loss and say no.
-
-        With *written*, and a buffer that is synchronised each time, that is called once.
-        """
-        ...
 
     def renew(self, output: gateway.Output) -> None:
         """Use the secrets of *output*, which differs in nothing else, from the next request on."""
