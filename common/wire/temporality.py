@@ -11,6 +11,7 @@ opentelemetry/proto/metrics/v1/metrics.proto.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -60,7 +61,7 @@ class Stats:
     resets: int  # of totals: noticed, or made by us where a delta could not be added
 
 
-class Turner:
+class Turner(ABC):
     """What both directions share: the walk, and the state."""
 
     _rule: ClassVar[temporality_rules.Rule]
@@ -126,8 +127,9 @@ class Turner:
         left = points - sum(turning.dropped.values())
         return Turned(body=Encoded(b"".join(parts)), points=left, dropped=turning.dropped)
 
+    @abstractmethod
     def _affects(self, metric: shape.Outline) -> bool:
-        raise NotImplementedError
+        """Say whether the points of *metric* are to be turned."""
 
     def _frame(
         self, encoded: bytes, affected: _Metrics, turning: temporality_points.Points
