@@ -15,8 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from agent import discovery, pages, readings, roster, settings, targets
-from agent.exposition import text
+from agent import pages, readings, settings, targets
+from agent.discovery import following as discovery, pods, roster
+from agent.exposition import model
 from agent.scraping import loop as scraping
 from agent.token import TokenFile
 from common.config import agent
@@ -100,7 +101,7 @@ async def _run(
             scraping.scraping(_terms(document), offer) as loop,
             discovery.discovering(
                 roster.Roster(targets.static(document), document.scraping.max_targets),
-                targets.policy(document),
+                pods.policy(document),
                 reached,
                 loop.update,
             ) as found,
@@ -180,7 +181,7 @@ def _terms(document: agent.Agent) -> scraping.Terms:
     return scraping.Terms(
         max_body_bytes=chosen.max_body_bytes,
         max_concurrency=chosen.max_concurrency,
-        limits=text.Limits(
+        limits=model.Limits(
             samples=chosen.max_samples,
             labels=chosen.max_labels,
             label_name_bytes=chosen.max_label_name_bytes,

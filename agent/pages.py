@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from agent import targets
+from agent.discovery import pods
 from agent.scraping.state import Health, State
 
 NEVER = "0001-01-01T00:00:00Z"  # what Prometheus says of a target that was never scraped
@@ -86,9 +87,9 @@ def prometheus_page(
             "discoveredLabels": {
                 "__headgate_subject": entry.subject,
                 "__headgate_why": entry.why,
-                "job": targets.POD_JOB,
+                "job": pods.POD_JOB,
             },
-            "scrapePool": targets.POD_JOB,
+            "scrapePool": pods.POD_JOB,
         }
         for entry in skipped
     ]
@@ -105,7 +106,7 @@ def prometheus_page(
                 for target in dropped
                 if wanted in {"any", "dropped"} and pool in {"", target["scrapePool"]}
             ],
-            "droppedTargetCounts": {targets.POD_JOB: len(dropped)},
+            "droppedTargetCounts": {pods.POD_JOB: len(dropped)},
         },
     }
 

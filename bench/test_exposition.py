@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.exposition import metrics, series, target_state, template, text, translate
+from agent.exposition import metrics, model, series, target_state, template, text, translate
 from bench.references import exposition as reference
 
 NOW = 1_700_000_000_000_000_000
@@ -24,7 +24,7 @@ def body(shift: int) -> bytes:
 
 def test_exposition_parse_known_layout(guard) -> None:
     first, second = body(0), body(7)
-    layout = series.Layout.learn(first, text.parse(first, text.Limits()))
+    layout = series.Layout.learn(first, text.parse(first, model.Limits()))
     readings = layout.read(second)
     assert readings is not None
     assert readings.values.tolist() == [value for _, _, value, _ in reference.samples(second)]
@@ -33,13 +33,13 @@ def test_exposition_parse_known_layout(guard) -> None:
 
 def test_exposition_parse_unknown(guard) -> None:
     second = body(7)
-    limits = text.Limits()
+    limits = model.Limits()
     assert len(text.parse(second, limits).series) == len(reference.samples(second))
     guard(lambda: text.parse(second, limits), reference=lambda: reference.samples(second))
 
 
 def test_template_poke(guard) -> None:
-    exposition = text.parse(body(0), text.Limits())
+    exposition = text.parse(body(0), model.Limits())
     translation = translate.translate(exposition, ORIGIN.labels)
     poked = template.Template(translation, ORIGIN, exposition.times, ())
     values = np.concatenate((exposition.values, np.zeros(5)))
@@ -57,7 +57,7 @@ def test_template_poke(guard) -> None:
 
 def test_exposition_accept_known(guard) -> None:
     second = body(7)
-    state = target_state.TargetState(ORIGIN, text.Limits())
+    state = target_state.TargetState(ORIGIN, model.Limits())
     state.accept(body(0), NOW, 0.1)
     assert state.accept(second, NOW, 0.1).known
     guard(lambda: state.accept(second, NOW, 0.1), reference=lambda: reference.samples(second))

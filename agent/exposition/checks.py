@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import series, text, translate
+from agent.exposition import model, series, translate
 
 Indices: TypeAlias = npt.NDArray[np.int32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -32,8 +32,8 @@ class Checks:
 
     @classmethod
     def of(cls, translation: translate.Translation, times: npt.NDArray[np.int64]) -> Self:
-        """Derive the checks; *times* are the samples' timestamps, or `text.UNTIMED`."""
-        timed = times != text.UNTIMED
+        """Derive the checks; *times* are the samples' timestamps, or `model.UNTIMED`."""
+        timed = times != model.UNTIMED
         any_timed = bool(timed.any())
         counts, rises, members, stamped = [], [], [], []
         for point, kind, shape in _points(translation):
@@ -74,7 +74,7 @@ class Checks:
             self.rises.blame(falls, translate.Drop.NOT_A_COUNT, faults)
         if len(self.timed.samples):
             stamps = times[self.timed.samples]
-            outside = (stamps <= 0) & (stamps != text.UNTIMED) | (stamps > now_ms + _FUTURE)
+            outside = (stamps <= 0) & (stamps != model.UNTIMED) | (stamps > now_ms + _FUTURE)
             self.timed.blame(outside, translate.Drop.OUT_OF_BOUNDS, faults)
             mixed = times[self.members.samples] != times[self.leaders]
             self.members.blame(mixed, translate.Drop.MIXED_TIMES, faults)

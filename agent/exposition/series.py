@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import decimals, grammar, numbers, prefixes, text
+from agent.exposition import decimals, grammar, model, numbers, prefixes
 
 _NEWLINE = ord("\n")
 _AFTER = b"\n" * max(prefixes.MARGIN, decimals.MARGIN)
@@ -27,7 +27,7 @@ class Readings:
     """The numbers of one body: entry *i* of each column belongs to the *i*-th sample."""
 
     values: npt.NDArray[np.float64]
-    times: npt.NDArray[np.int64]  # milliseconds since 1970, or `text.UNTIMED`
+    times: npt.NDArray[np.int64]  # milliseconds since 1970, or `model.UNTIMED`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +41,7 @@ class Layout:
     timed: prefixes.Indices  # samples that carry a timestamp
 
     @classmethod
-    def learn(cls, body: bytes, exposition: text.Exposition) -> Self:
+    def learn(cls, body: bytes, exposition: model.Exposition) -> Self:
         """Learn the lines of *body*, which `text.parse` has read as *exposition*."""
         padded, starts, ends = _lines(body)
         value_at = exposition.value_at
@@ -55,7 +55,7 @@ class Layout:
             beginnings=prefixes.Prefixes.learn(padded, starts, sizes),
             fixed_lines=np.flatnonzero(fixed).astype(np.int32),
             sample_lines=sample_lines.astype(np.int32),
-            timed=np.flatnonzero(exposition.times != text.UNTIMED).astype(np.int32),
+            timed=np.flatnonzero(exposition.times != model.UNTIMED).astype(np.int32),
         )
 
     @property
@@ -85,7 +85,7 @@ class Layout:
     def _numbers(
         self, padded: bytes, begin: decimals.Offsets, end: decimals.Offsets
     ) -> Readings | None:
-        times = np.full(len(begin), text.UNTIMED, np.int64)
+        times = np.full(len(begin), model.UNTIMED, np.int64)
         if len(self.timed):
             values = np.empty(len(begin))
             plain = np.delete(np.arange(len(begin)), self.timed)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from agent.exposition import (
     checks,
     metrics,
+    model,
     report,
     series,
     staleness,
@@ -57,7 +58,7 @@ class TargetState:
 
     __slots__ = ("_empty", "_limits", "_live", "_origin", "_shape")
 
-    def __init__(self, origin: metrics.Origin, limits: text.Limits) -> None:
+    def __init__(self, origin: metrics.Origin, limits: model.Limits) -> None:
         self._origin = origin
         self._limits = limits
         self._shape: _Shape | None = None  # of the last scrape that succeeded

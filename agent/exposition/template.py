@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import grammar, metrics, points, text, translate
+from agent.exposition import grammar, metrics, model, points, translate
 from common.wire import otlp
 
 Indices: TypeAlias = npt.NDArray[np.int32]
@@ -44,7 +44,7 @@ class Template:
     ) -> None:
         """Write the points of *translation*, except those numbered in *excluded*.
 
-        *times* tells the samples that have a timestamp from those that are `text.UNTIMED`.
+        *times* tells the samples that have a timestamp from those that are `model.UNTIMED`.
         """
         draft = _Draft()
         draft.write(translation, excluded)
@@ -59,7 +59,7 @@ class Template:
         leaders = np.array(draft.leaders, np.int64)
         lone = np.array([metric.kind in points.LONE for metric in draft.wrappings])[metric_of]
         # The report's samples come behind those of the text, and never have a timestamp.
-        timed = np.append(times != text.UNTIMED, False)[np.minimum(leaders, len(times))]
+        timed = np.append(times != model.UNTIMED, False)[np.minimum(leaders, len(times))]
 
         sum_of, sums = _columns(draft.sums, 2)
         quantile_of, quantile_at, quantiles = _columns(draft.quantiles, 3)

@@ -1,65 +1,19 @@
 """A strict parser of the Prometheus text format 0.0.4: a body is read whole, or refused whole.
 
-OpenMetrics and the protobuf format are other grammars with the same result, `Exposition`; they
-belong beside this module.
+OpenMetrics and the protobuf format are other grammars with the same result, `model.Exposition`;
+they stand beside this module.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import grammar, numbers
+from agent.exposition import grammar, model, numbers
 from common.wire import errors
-
-UNTIMED = -1
-"""The timestamp of a sample that has none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one scrape may hold; 0 is no limit. Prometheus' options have the same names."""
-
-    samples: int = 50_000
-    labels: int = 0  # exposed labels of one series, the name not counted
-    label_name_bytes: int = 0
-    label_value_bytes: int = 0
-
-
-class Series(NamedTuple):
-    """A name and its labels in the order of the text: unescaped, unique, valid UTF-8."""
-
-    name: bytes
-    labels: grammar.Labels
-
-
-class Family(NamedTuple):
-    """What TYPE and HELP say of a name; empty where they say nothing, the last word where twice."""
-
-    type: bytes = b""
-    help: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Exposition:
-    """One parsed body, in columns: entry *i* of each column belongs to the *i*-th sample."""
-
-    names: list[bytes]
-    labels: list[grammar.Labels]
-    values: npt.NDArray[np.float64]
-    times: npt.NDArray[np.int64]  # milliseconds since 1970, or `UNTIMED`
-    value_at: npt.NDArray[np.int64]  # where in the body the value begins; before it lies the key
-    families: dict[bytes, Family]
-
-    @property
-    def series(self) -> list[Series]:
-        """Return name and labels of each sample; in columns they are cheaper to go through."""
-        return list(map(Series, self.names, self.labels))
-
 
 # The common form of a sample: labels without escapes, no blanks inside the braces. What does not
 # match, `grammar` reads; the quantifiers are as they are for the reason given there.
@@ -71,7 +25,7 @@ _SAMPLE = re.compile(
 _PAIR = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"]*+)"')
 
 
-def parse(body: bytes, limits: Limits) -> Exposition:
+def parse(body: bytes, limits: model.Limits) -> model.Exposition:
     """Parse *body*, an exposition in text format 0.0.4.
 
     Raises `errors.Malformed` with the line (from 1), the byte offset and the offending text, and
@@ -89,7 +43,7 @@ class _Reader:
         "texts", "value_at",
     )  # fmt: skip
 
-    def __init__(self, body: bytes, limits: Limits) -> None:
+    def __init__(self, body: bytes, limits: model.Limits) -> None:
         self._body = body
         self._limits = limits
         # Checked once for the whole; only a body that fails is checked string by string, because
@@ -105,9 +59,9 @@ class _Reader:
         self.texts: list[bytes] = []
         self.value_at: list[int] = []
         self.stamps: dict[int, bytes] = {}  # by sample
-        self.families: dict[bytes, Family] = {}
+        self.families: dict[bytes, model.Family] = {}
 
-    def read(self) -> Exposition:
+    def read(self) -> model.Exposition:
         try:
             self._lines()
         except (errors.Malformed, errors.TooLarge):
@@ -119,7 +73,7 @@ class _Reader:
                 f"{len(self.names)} samples exceed the limit of {self._limits.samples}; "
                 "expose fewer series or raise the sample limit"
             )
-        return Exposition(
+        return model.Exposition(
             names=self.names,
             labels=self.labels,
             values=values,
@@ -196,7 +150,7 @@ class _Reader:
 
     def _describe(self, metadata: grammar.Metadata, at: int) -> None:
         self._check_utf8(metadata.name, at, "metric name")
-        known = self.families.get(metadata.name, Family())
+        known = self.families.get(metadata.name, model.Family())
         if metadata.keyword == b"HELP":
             self._check_utf8(metadata.text, at, "help")
             self.families[metadata.name] = known._replace(help=metadata.text)
@@ -248,7 +202,7 @@ class _Reader:
             grammar.refuse(self._body, at, str(reason))
 
     def _times(self) -> npt.NDArray[np.int64]:
-        times = np.full(len(self.names), UNTIMED, np.int64)
+        times = np.full(len(self.names), model.UNTIMED, np.int64)
         for i, text in self.stamps.items():
             try:
                 times[i] = grammar.milliseconds(text)

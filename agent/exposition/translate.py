@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NamedTuple, TypeAlias
 
-from agent.exposition import grammar, numbers, relabelling, report, text
+from agent.exposition import grammar, model, numbers, relabelling, report
 
 
 class Kind(Enum):
@@ -74,7 +74,7 @@ class Translation:
     incomplete: int  # histograms and summaries dropped as `Drop.NO_COUNT`
 
 
-def translate(exposition: text.Exposition, labels: grammar.Labels) -> Translation:
+def translate(exposition: model.Exposition, labels: grammar.Labels) -> Translation:
     """Translate *exposition*, and the report series behind it, as exposed by a target.
 
     *labels* are what the target adds to every point; see `relabelling` for exposed ones of the same
@@ -146,14 +146,14 @@ _UNKNOWN = b"unknown"
 class _Translator:
     """One translation; splits into series first, groups second."""
 
-    def __init__(self, exposition: text.Exposition, labels: grammar.Labels) -> None:
+    def __init__(self, exposition: model.Exposition, labels: grammar.Labels) -> None:
         self._exposition = exposition
         self._relabelled = relabelling.Relabelled(labels)
         self._drafts: dict[tuple[bytes, Kind, bytes], _Draft] = {}
         self._names: dict[bytes, _Name] = {}
         self._orphans: dict[bytes, _Name] = {}
         self._bounds: dict[bytes, float] = {}
-        self._timed = (exposition.times != text.UNTIMED).tolist()
+        self._timed = (exposition.times != model.UNTIMED).tolist()
         self._duplicates = 0
 
     def run(self) -> Translation:
@@ -168,7 +168,7 @@ class _Translator:
             incomplete += len(draft.groups) + len(draft.further) - len(groups)
             points: tuple[Number | Distribution, ...] = (*draft.numbers, *groups)
             if points:
-                described = self._exposition.families.get(name, text.Family()).help
+                described = self._exposition.families.get(name, model.Family()).help
                 metrics.append(
                     Metric(name=name, kind=kind, type=word, help=described, points=points)
                 )
@@ -271,10 +271,10 @@ class _Translator:
         return known
 
 
-def _role(name: bytes, families: dict[bytes, text.Family]) -> _Role:
+def _role(name: bytes, families: dict[bytes, model.Family]) -> _Role:
     # A TYPE for the very name wins; then it may be a part of a histogram or a summary, or a counter
     # whose TYPE was written without _total.
-    word = families.get(name, text.Family()).type
+    word = families.get(name, model.Family()).type
     if word == b"summary":
         return _Role(_Part.STEP, name, Kind.SUMMARY, word)
     if word in (b"counter", b"gauge"):
@@ -282,13 +282,13 @@ def _role(name: bytes, families: dict[bytes, text.Family]) -> _Role:
     if not word:
         for suffix, part in _SUFFIXES:
             family = name.removesuffix(suffix)
-            kind = families.get(family, text.Family()).type if family != name else b""
+            kind = families.get(family, model.Family()).type if family != name else b""
             if kind == b"histogram":
                 return _Role(part, family, Kind.HISTOGRAM, kind)
             if kind == b"summary" and part is not _Part.STEP:
                 return _Role(part, family, Kind.SUMMARY, kind)
         bare = name.removesuffix(b"_total")
-        if bare != name and families.get(bare, text.Family()).type == b"counter":
+        if bare != name and families.get(bare, model.Family()).type == b"counter":
             return _Role(_Part.NUMBER, name, Kind.SUM, b"counter")
     return _Role(_Part.NUMBER, name, Kind.GAUGE, _UNKNOWN)
 

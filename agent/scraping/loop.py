@@ -12,7 +12,7 @@ from typing import Final, final
 from urllib.parse import urlsplit
 
 from agent import targets
-from agent.exposition import metrics, target_state, text
+from agent.exposition import metrics, model, target_state
 from agent.scraping import fetch, schedule
 from agent.scraping.response import Cause, Failed, Fetched
 from agent.scraping.state import Counts, Health, State
@@ -32,7 +32,7 @@ class Terms:
 
     max_body_bytes: int
     max_concurrency: int
-    limits: text.Limits
+    limits: model.Limits
     version: str
     tls: Callable[[], ssl.SSLContext]
     """Asked only when there is an https target: the system's authorities take megabytes."""

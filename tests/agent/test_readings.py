@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agent import readings
-from agent.exposition import text
+from agent.exposition import model
 from agent.scraping import loop as scraping
 from agent.scraping.state import Health
 from common.config import shared
@@ -53,7 +53,7 @@ async def test_scraping_is_counted_by_state_and_outcome() -> None:
     terms = scraping.Terms(
         max_body_bytes=1,
         max_concurrency=1,
-        limits=text.Limits(),
+        limits=model.Limits(),
         version="1",
         tls=ssl.create_default_context,
         wall=lambda: 0,

@@ -2,14 +2,14 @@
 
 import pytest
 
-from agent.exposition import checks, series, text, translate
+from agent.exposition import checks, model, series, text, translate
 from agent.exposition.translate import Drop
 
 NOW = 1_700_000_000_000
 
 
 def faults(body: bytes) -> dict[int, Drop]:
-    exposition = text.parse(body, text.Limits())
+    exposition = text.parse(body, model.Limits())
     found = translate.translate(exposition, ())
     readings = series.Readings(values=exposition.values, times=exposition.times)
     return checks.Checks.of(found, exposition.times).find(readings, NOW)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from agent.exposition import series, text
+from agent.exposition import model, series, text
 from common.wire import errors
 
-LIMITS = text.Limits()
+LIMITS = model.Limits()
 BODY = b"""\
 # HELP a x
 # TYPE a counter
@@ -52,14 +52,14 @@ TOKENS = [
 ]
 
 
-def strict(body: bytes) -> text.Exposition | None:
+def strict(body: bytes) -> model.Exposition | None:
     try:
         return text.parse(body, LIMITS)
     except errors.Malformed:
         return None
 
 
-def check(layout: series.Layout, learnt: text.Exposition, body: bytes) -> bool:
+def check(layout: series.Layout, learnt: model.Exposition, body: bytes) -> bool:
     readings = layout.read(body)
     if readings is None:
         return False

@@ -2,7 +2,7 @@
 
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import metrics, report, staleness, template, text, translate
+from agent.exposition import metrics, model, report, staleness, template, text, translate
 
 ORIGIN = metrics.Origin.of(job="j", instance="i", scope=("agent", "1"), attributes={}, labels={})
 NOW = 1_700_000_000_000_000_000
@@ -10,7 +10,7 @@ HISTOGRAM = b'# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 2\nh_s
 
 
 def written(body: bytes) -> template.Template:
-    exposition = text.parse(body, text.Limits())
+    exposition = text.parse(body, model.Limits())
     translation = translate.translate(exposition, ORIGIN.labels)
     return template.Template(translation, ORIGIN, exposition.times, ())
 

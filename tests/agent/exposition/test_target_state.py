@@ -3,7 +3,7 @@
 from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import metrics, target_state, text
+from agent.exposition import metrics, model, target_state
 from agent.exposition.translate import Drop
 from common.wire import otlp
 
@@ -14,7 +14,7 @@ BODY = b"a 1\nb 2\n"
 
 
 def new(**limits: int) -> target_state.TargetState:
-    return target_state.TargetState(ORIGIN, text.Limits(**limits))
+    return target_state.TargetState(ORIGIN, model.Limits(**limits))
 
 
 def sent(outcome: target_state.Outcome) -> dict[str, float | None]:

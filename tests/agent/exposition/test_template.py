@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import example, given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import checks, metrics, report, series, template, text, translate
+from agent.exposition import checks, metrics, model, report, series, template, text, translate
 from bench.references import exposition as reference
 
 NOW = 1_700_000_000_123_456_789
@@ -52,18 +52,18 @@ node_textfile_mtime_seconds{file="a.prom",job="exposed"} 1.7e+09 1700000000000
 """
 
 
-def learn(body: bytes) -> tuple[text.Exposition, translate.Translation]:
-    exposition = text.parse(body, text.Limits())
+def learn(body: bytes) -> tuple[model.Exposition, translate.Translation]:
+    exposition = text.parse(body, model.Limits())
     return exposition, translate.translate(exposition, ORIGIN.labels)
 
 
-def expected(exposition: text.Exposition) -> Request:
+def expected(exposition: model.Exposition) -> Request:
     samples = [
         (
             name.decode(),
             {k.decode(): v.decode() for k, v in labels},
             value,
-            None if stamp == text.UNTIMED else stamp,
+            None if stamp == model.UNTIMED else stamp,
         )
         for (name, labels), value, stamp in zip(
             exposition.series, exposition.values.tolist(), exposition.times.tolist(), strict=True
@@ -80,7 +80,7 @@ def expected(exposition: text.Exposition) -> Request:
     )
 
 
-def poked(exposition: text.Exposition, written: template.Template) -> Request:
+def poked(exposition: model.Exposition, written: template.Template) -> Request:
     values = np.concatenate((exposition.values, REPORT))
     return Request.FromString(written.poke(values, exposition.times, NOW))
 

@@ -5,11 +5,11 @@ import math
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from agent.exposition import grammar, text
+from agent.exposition import grammar, model, text
 from bench.references import exposition as reference
 from common.wire import errors
 
-LIMITS = text.Limits()
+LIMITS = model.Limits()
 BODY = b"""\
 # HELP node_cpu_seconds_total Seconds the CPUs spent in each mode.
 # TYPE node_cpu_seconds_total counter
@@ -34,7 +34,7 @@ def test_a_body_becomes_columns() -> None:
     assert found.series[1] == (b"node_cpu_seconds_total", ((b"cpu", b"0"), (b"mode", b"iowait")))
     assert found.series[2].labels == ((b"device", b"C:\\"), (b"mountpoint", b'/a "b"\n'))
     assert found.values[:7].tolist() == [1234567.89, 17.5, 4.2e10, 1, 3, 2.25, 3]
-    assert found.times.tolist() == [text.UNTIMED] * 7 + [1700000000123, text.UNTIMED]
+    assert found.times.tolist() == [model.UNTIMED] * 7 + [1700000000123, model.UNTIMED]
     assert found.families[b"node_filesystem_avail_bytes"] == (
         b"gauge",
         b"Available \\ space,\nin bytes.",
@@ -94,21 +94,21 @@ def test_the_last_word_on_a_family_counts_wherever_it_stands() -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        (text.Limits(samples=1), "2 samples exceed the limit of 1"),
-        (text.Limits(labels=1), "line 2, byte 6: 2 labels over the limit of 1"),
-        (text.Limits(label_name_bytes=3), "label name of 4 bytes over the limit of 3"),
-        (text.Limits(label_value_bytes=2), "label value of 3 bytes over the limit of 2"),
+        (model.Limits(samples=1), "2 samples exceed the limit of 1"),
+        (model.Limits(labels=1), "line 2, byte 6: 2 labels over the limit of 1"),
+        (model.Limits(label_name_bytes=3), "label name of 4 bytes over the limit of 3"),
+        (model.Limits(label_value_bytes=2), "label value of 3 bytes over the limit of 2"),
     ],
 )
-def test_limits_name_the_value_and_themselves(limits: text.Limits, message: str) -> None:
+def test_limits_name_the_value_and_themselves(limits: model.Limits, message: str) -> None:
     with pytest.raises(errors.TooLarge, match=message):
         text.parse(b'a 1\na{name="1",b="123"} 2\n', limits)
 
 
 def test_limits_of_zero_and_limits_just_met_let_everything_through() -> None:
     body = b'a 1\na{name="1",b="123"} 2\n'
-    exact = text.Limits(samples=2, labels=2, label_name_bytes=4, label_value_bytes=3)
-    for limits in (exact, text.Limits(samples=0)):
+    exact = model.Limits(samples=2, labels=2, label_name_bytes=4, label_value_bytes=3)
+    for limits in (exact, model.Limits(samples=0)):
         assert len(text.parse(body, limits).series) == 2
 
 

@@ -2,12 +2,12 @@
 
 import math
 
-from agent.exposition import report, text, translate
+from agent.exposition import model, report, text, translate
 from agent.exposition.translate import Distribution, Kind, Number
 
 
 def translated(body: bytes, labels: tuple[tuple[bytes, bytes], ...] = ()) -> translate.Translation:
-    return translate.translate(text.parse(body, text.Limits()), labels)
+    return translate.translate(text.parse(body, model.Limits()), labels)
 
 
 def exposed(found: translate.Translation) -> list[translate.Metric]:

@@ -12,7 +12,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from agent import targets
-from agent.exposition import text
+from agent.exposition import model
 from agent.scraping import loop as scraping
 from agent.scraping.response import Cause
 from agent.scraping.state import Health, State
@@ -72,7 +72,7 @@ def terms(**changes: object) -> scraping.Terms:
     given = {"max_body_bytes": 1000, "max_concurrency": 10, "wall": wall} | changes
     return scraping.Terms(
         **given,
-        limits=text.Limits(samples=10),
+        limits=model.Limits(samples=10),
         version="1.2.3",
         tls=ssl.create_default_context,
         stopwatch=asyncio.get_running_loop().time,

@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from agent import discovery, roster, targets
+from agent import targets
+from agent.discovery import following as discovery, pods, roster
 from common.kube import credentials
 from tests.fakes import kubernetes
 from tests.fakes.kubernetes import Answer, events, page
 
-RULES = targets.Policy(node="n1", interval=30.0, timeout=10.0)
+RULES = pods.Policy(node="n1", interval=30.0, timeout=10.0)
 STATIC = targets.Target(
     url="http://static/metrics",
     job="j",
@@ -106,7 +107,7 @@ async def test_without_an_api_server_or_a_node_nobody_is_asked() -> None:
     known = roster.Roster((STATIC,), 10)
     async with discovery.discovering(known, RULES, None, told.take) as found:
         assert found.status == "not used; 1 static targets"
-    nodeless = targets.Policy(node="", interval=1, timeout=1)
+    nodeless = pods.Policy(node="", interval=1, timeout=1)
     access = credentials.anonymous("http://127.0.0.1:1")
     async with discovery.discovering(known, nodeless, access, told.take) as found:
         assert found.status == "not used; 1 static targets"

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, assert_never
 
-from agent import roster, targets
+from agent import targets
+from agent.discovery import pods as deciding, roster
 from common.kube import client, credentials, informer, objects, reflector
 from common.service.telemetry import Reading
 
@@ -93,7 +94,7 @@ def _reading(kind: str, name: str, words: str, value: float) -> Reading:
 @asynccontextmanager
 async def discovering(
     known: roster.Roster,
-    rules: targets.Policy,
+    rules: deciding.Policy,
     access: credentials.Access | None,
     on_targets: OnTargets,
 ) -> AsyncIterator[Discovery]:
@@ -109,7 +110,7 @@ async def discovering(
         return
 
     def decide(pod: objects.Pod) -> targets.Decision:
-        return targets.decide(pod, rules)
+        return deciding.decide(pod, rules)
 
     async with (
         client.connecting(access) as asking,

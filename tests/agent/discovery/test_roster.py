@@ -1,6 +1,7 @@
 """All targets together: each URL once, within the limit, and the rest explained."""
 
-from agent import roster, targets
+from agent import targets
+from agent.discovery import roster
 
 
 def target(url: str, subject: str) -> targets.Target:

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from agent import annotations
-from agent.annotations import Port
+from agent.discovery import annotations
+from agent.discovery.annotations import Port
 from common.kube.objects import Container, ContainerPort
 
 

@@ -1,0 +1,1 @@
+"""Which pods and Services are scraped, and why the others are not."""

@@ -1,0 +1,116 @@
+"""What every exposition format is parsed into: samples in columns, and what is said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.exposition import grammar
+
+UNTIMED = -1
+"""The timestamp of a sample that has none."""
+
+
+class Format(StrEnum):
+    """How a body is written; the words are those of Prometheus' ``scrape_protocols``."""
+
+    TEXT = "PrometheusText0.0.4"  # and 1.0.0, which differs in what may be negotiated only
+    OPEN_METRICS = "OpenMetricsText1.0.0"  # and 0.0.1
+    PROTOBUF = "PrometheusProto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one scrape may hold; 0 is no limit. Prometheus' options have the same names."""
+
+    samples: int = 50_000
+    labels: int = 0  # exposed labels of one series, the name not counted
+    label_name_bytes: int = 0
+    label_value_bytes: int = 0
+
+
+class Series(NamedTuple):
+    """A name and its labels in the order of the text: unescaped, unique, valid UTF-8."""
+
+    name: bytes
+    labels: grammar.Labels
+
+
+class Family(NamedTuple):
+    """What TYPE, HELP and UNIT say of a name; empty where they say nothing, the last word counts.
+
+    ``type`` is one of Prometheus' words: counter, gauge, histogram, gaugehistogram, summary, info,
+    stateset, unknown, untyped.
+    """
+
+    type: bytes = b""
+    help: bytes = b""
+    unit: bytes = b""
+
+
+class Exemplar(NamedTuple):
+    """An example of what a sample counts; ``time`` in milliseconds since 1970, or `UNTIMED`."""
+
+    labels: grammar.Labels
+    value: float
+    time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Native:
+    """A native histogram, counts absolute; from ``io.prometheus.client.Histogram``.
+
+    Buckets are dense: ``positive[i]`` counts what lies in the bucket of Prometheus' index
+    ``positive_offset + i``, and likewise below zero. ``custom`` holds the upper bounds of schema
+    -53; then the positive buckets are counted from its first.
+    """
+
+    schema: int
+    zero_threshold: float
+    zero_count: int
+    count: int
+    sum: float
+    positive_offset: int
+    positive: tuple[int, ...]
+    negative_offset: int
+    negative: tuple[int, ...]
+    custom: tuple[float, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Exposition:
+    """One parsed body, in columns: entry *i* of each column belongs to the *i*-th sample.
+
+    Classic histograms and summaries are samples of their series (``_bucket``, ``_sum``,
+    ``_count``, quantiles) in every format. A native histogram is one sample called as its family,
+    whose value is its count; what more there is of it stands in ``natives``. Created timestamps
+    are samples called ``<family>_created`` with a value in seconds; those that the format puts
+    elsewhere come last, and the last ``uncounted`` samples are of that kind.
+    """
+
+    format: Format = Format.TEXT
+    names: list[bytes]
+    labels: list[grammar.Labels]
+    values: npt.NDArray[np.float64]
+    times: npt.NDArray[np.int64]  # milliseconds since 1970, or `UNTIMED`
+    value_at: npt.NDArray[np.int64]
+    """Where in the body the value begins, before it lies the key; empty where there is no text."""
+    families: dict[bytes, Family]
+    exemplars: Mapping[int, Exemplar] = field(default_factory=dict)  # by sample
+    natives: Mapping[int, Native] = field(default_factory=dict)  # by sample
+    uncounted: int = 0
+    skipped: int = 0
+    """Lines left out because they could not be read (``on_error: drop_line``)."""
+    complaint: str = ""
+    """What was wrong with the first of them, as `errors.Malformed` has it."""
+
+    @property
+    def series(self) -> list[Series]:
+        """Return name and labels of each sample; in columns they are cheaper to go through."""
+        return list(map(Series, self.names, self.labels))
