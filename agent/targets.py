@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Literal, TypeAlias, final
 from urllib.parse import urlsplit
 
 from agent.discovery import annotations as asked
 from common.config import agent as config
 
-INPUT: Final = "prometheus"  # kyma.input.name of everything that agents scrape
+INPUT: Final = "prometheus"  # kyma.input.name of what annotated workloads and static targets expose
 STATIC: Final = "configuration"  # the subject of targets that no pod stands behind
+
+
+Kind: TypeAlias = Literal["static", "pod", "service", "sidecar", "apiserver"]
+"""Where a target comes from."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which of the exposed series are kept: see `exposition.relabelling`."""
+
+    prefixes: tuple[str, ...] = ()
+    """Metric names begin with one of these; empty: all are kept."""
+    without: tuple[tuple[str, str], ...] = ()
+    """Labels and values: a series that has any of them is left out."""
+
+
+EVERYTHING: Final = Choice()
 
 
 @final
@@ -23,7 +41,7 @@ class Target:
     instance: str
     """``host:port``; becomes service.instance.id."""
     subject: str
-    """"namespace/name" of the pod, or `STATIC`."""
+    """"namespace/name" of the pod, "namespace/service of namespace/pod", or `STATIC`."""
     attributes: tuple[tuple[str, str], ...]
     """Resource attributes of everything it exposes, apart from those that the URL tells."""
     interval: float
@@ -32,11 +50,27 @@ class Target:
     """Seconds that one scrape may take; at most the interval."""
     hint: str = ""
     """What a person may try if nothing listens there."""
+    kind: Kind = "pod"
+    """Where it comes from."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Added to every series, ``service`` for one; sorted by name."""
+    choice: Choice = EVERYTHING
+    """Which of its series are kept."""
+    drop_lines: bool = False
+    """Whether a line that cannot be read costs itself only, not the scrape."""
+    honor_labels: bool = False
+    honor_timestamps: bool = True
+    credentials: str = ""
+    """How it is asked: the name of one of the profiles in `scraping.loop.Terms`, "" for none."""
 
     def same_series(self, other: Target) -> bool:
-        """Whether both expose the same series, however often they are scraped."""
-        return (self.url, self.job, self.instance, self.attributes) == (
-            other.url, other.job, other.instance, other.attributes,
+        """Whether both expose the same series, however, and however often, they are scraped."""
+        return (
+            self.url, self.job, self.instance, self.attributes, self.labels, self.choice,
+            self.drop_lines, self.honor_labels, self.honor_timestamps,
+        ) == (
+            other.url, other.job, other.instance, other.attributes, other.labels, other.choice,
+            other.drop_lines, other.honor_labels, other.honor_timestamps,
         )  # fmt: skip
 
 
@@ -92,6 +126,7 @@ def static(document: config.Agent) -> tuple[Target, ...]:
                 attributes=(*sorted(given.attributes.items()), ("kyma.input.name", INPUT)),
                 interval=interval,
                 timeout=min(given.timeout or defaults.timeout, interval),
+                kind="static",
             )
         )
     return tuple(found)

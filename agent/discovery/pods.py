@@ -29,12 +29,13 @@ class Policy:
 
 def policy(document: config.Agent) -> Policy:
     """Take from the configuration what decisions about pods need."""
+    chosen = document.inputs.prometheus
     return Policy(
         node=document.node,
-        interval=document.scraping.interval,
+        interval=chosen.interval or document.scraping.interval,
         timeout=document.scraping.timeout,
-        include=frozenset(document.namespaces.include),
-        exclude=frozenset(document.namespaces.exclude),
+        include=frozenset(chosen.namespaces.include),
+        exclude=frozenset(chosen.namespaces.exclude),
     )
 
 

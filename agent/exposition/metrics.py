@@ -22,14 +22,18 @@ from common.wire import otlp, otlp_attributes, protobuf
 _DATA_FIELD = {
     translate.Kind.GAUGE: 5,
     translate.Kind.SUM: 7,
+    translate.Kind.UPDOWN: 7,
     translate.Kind.HISTOGRAM: 9,
     translate.Kind.SUMMARY: 11,
+    translate.Kind.EXPONENTIAL: 10,
 }
 _BEHIND_POINTS = {
     translate.Kind.GAUGE: b"",
     translate.Kind.SUM: b"\x10\x02\x18\x01",  # aggregation_temporality = CUMULATIVE, is_monotonic
+    translate.Kind.UPDOWN: b"\x10\x02",
     translate.Kind.HISTOGRAM: b"\x10\x02",
     translate.Kind.SUMMARY: b"",
+    translate.Kind.EXPONENTIAL: b"\x10\x02",
 }
 
 

@@ -27,7 +27,7 @@ from common.wire import protobuf
 Identity: TypeAlias = tuple[bytes, bytes]
 """A series: its name, and its labels encoded as attributes of a NumberDataPoint."""
 
-LONE = frozenset((translate.Kind.GAUGE, translate.Kind.SUM))
+LONE = frozenset((translate.Kind.GAUGE, translate.Kind.SUM, translate.Kind.UPDOWN))
 """The kinds whose points are single series."""
 
 TIME_AT, NUMBER_AT, COUNT_AT, SUM_AT = 1, 10, 10, 19
@@ -36,8 +36,10 @@ TIME_AT, NUMBER_AT, COUNT_AT, SUM_AT = 1, 10, 10, 19
 STALE = {
     translate.Kind.GAUGE: b"\x40\x01",
     translate.Kind.SUM: b"\x40\x01",
+    translate.Kind.UPDOWN: b"\x40\x01",
     translate.Kind.HISTOGRAM: b"\x50\x01",
     translate.Kind.SUMMARY: b"\x40\x01",
+    translate.Kind.EXPONENTIAL: b"\x50\x01",
 }
 """The flags field with NO_RECORDED_VALUE, to be appended to a point of each kind."""
 

@@ -8,7 +8,8 @@ same series with other numbers, so only the numbers are read, as strictly as the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -28,6 +29,7 @@ class Readings:
 
     values: npt.NDArray[np.float64]
     times: npt.NDArray[np.int64]  # milliseconds since 1970, or `model.UNTIMED`
+    exemplars: Mapping[int, model.Exemplar] = field(default_factory=dict)  # by sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,12 +15,14 @@ from agent.exposition import grammar, model, numbers, relabelling, report
 
 
 class Kind(Enum):
-    """The OTLP data types that the text format can express."""
+    """The OTLP data types that the exposition formats can express."""
 
     GAUGE = "gauge"
     SUM = "sum"  # monotonic, cumulative
+    UPDOWN = "updown"  # a sum that is cumulative, but not monotonic: info and stateset
     HISTOGRAM = "histogram"  # cumulative
     SUMMARY = "summary"
+    EXPONENTIAL = "exponential"  # cumulative
 
 
 class Drop(StrEnum):
@@ -37,6 +39,7 @@ class Number(NamedTuple):
 
     labels: grammar.Labels  # sorted by name, without empty values
     sample: int
+    started: int | None = None  # the sample whose value says since when, in seconds
 
 
 class Distribution(NamedTuple):
@@ -46,12 +49,35 @@ class Distribution(NamedTuple):
     counted: int  # the sample with the count
     summed: int | None  # the sample with the sum
     steps: tuple[tuple[float, int], ...]  # upper bound or quantile, ascending, and its sample
+    started: int | None = None  # as above
 
     @property
     def samples(self) -> tuple[int, ...]:
         """Return all samples of the point, the count first."""
         summed = () if self.summed is None else (self.summed,)
         return (self.counted, *summed, *(sample for _, sample in self.steps))
+
+
+class NativePoint(NamedTuple):
+    """A point of a native histogram, of which `model.Exposition.natives` tells the buckets.
+
+    Its metric is of kind `Kind.EXPONENTIAL`, or of `Kind.HISTOGRAM` for schema -53.
+    """
+
+    labels: grammar.Labels  # as above
+    sample: int
+    started: int | None = None  # as above
+
+
+class Scope(NamedTuple):
+    """Who made a metric: an encoded InstrumentationScope, and the URL of its schema."""
+
+    message: bytes = b""
+    schema_url: bytes = b""
+
+
+OWN = Scope()
+"""The scope of what does not say who made it: that of the agent itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +89,8 @@ class Metric:
     type: bytes  # Prometheus' word, for the way back; "unknown" where the text has none
     help: bytes
     points: tuple[Number | Distribution, ...]
+    unit: bytes = b""  # as UCUM has it
+    scope: Scope = OWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +100,12 @@ class Translation:
     metrics: tuple[Metric, ...]
     duplicates: int  # samples whose series had come before in the same text
     incomplete: int  # histograms and summaries dropped as `Drop.NO_COUNT`
+    info: grammar.Labels = ()
+    """What ``target_info`` says of the target, sorted by name: attributes of its resource."""
+    hidden: int = 0
+    """Samples that are no series of their own: created timestamps."""
+    filtered: int = 0
+    """Samples that the rules of the target leave out."""
 
 
 def translate(exposition: model.Exposition, labels: grammar.Labels) -> Translation:

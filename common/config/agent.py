@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
-from common.config import shared
+from common.config import agent_inputs, shared
+from common.config.agent_inputs import Interval
 from common.config.shared import Section
 
 
@@ -22,8 +24,8 @@ class Push(Section, frozen=True):
     """Seconds one attempt may take."""
     tls: shared.Tls = shared.Tls()
     """How the gateway is verified."""
-    compression: Annotated[str, Meta(pattern="^(none|gzip)$")] = "none"
-    """none or gzip."""
+    compression: Literal["none", "gzip", "zstd", "snappy"] = "none"
+    """Of requests."""
     batch: shared.Batching = shared.Batching()
     """How scrapes are grouped into requests."""
     retry: shared.Retrying = shared.Retrying()
@@ -37,7 +39,7 @@ class Push(Section, frozen=True):
 
 
 class Scraping(Section, frozen=True):
-    """What every scrape keeps to; a pod's annotations may choose another interval or timeout."""
+    """What every scrape keeps to; annotations may choose another interval or timeout."""
 
     interval: Annotated[float, Meta(ge=0.1, le=86400)] = 30.0
     """Seconds from one scrape of a target to the next."""
@@ -57,6 +59,26 @@ class Scraping(Section, frozen=True):
     """Targets scraped; further ones are skipped and listed so."""
     max_concurrency: Annotated[int, Meta(ge=1)] = 50
     """Scrapes under way at once."""
+    max_fetching_bytes: shared.Bytes = 128 << 20
+    """Bytes of all expositions that are being fetched; who comes then waits for room."""
+    max_redirects: Annotated[int, Meta(ge=0, le=10)] = 3
+    """Redirects that one scrape follows, on the target's own host only; 0: none."""
+    honor_labels: bool = False
+    """Let exposed labels win over the target's own, instead of renaming them exported_*."""
+    honor_timestamps: bool = True
+    """Keep the timestamps that a target exposes."""
+    track_timestamps_staleness: bool = False
+    """Mark vanished series stale even if they have timestamps of their own."""
+    native_histograms: bool = False
+    """Ask for the protobuf format first, and send native histograms as exponential ones."""
+    classic_histograms: bool = False
+    """Send the classic buckets of a histogram that is native, too."""
+    extra_metrics: bool = False
+    """Also scrape_timeout_seconds, scrape_sample_limit and scrape_body_size_bytes."""
+    compression: bool = False
+    """Let targets compress: on one node it costs both sides more CPU than the bytes are worth."""
+    fallback_format: Literal["text", "none"] = "text"
+    """What an answer without a usable content type is read as; ``none``: the scrape fails."""
 
 
 class StaticTarget(Section, frozen=True):
@@ -66,16 +88,31 @@ class StaticTarget(Section, frozen=True):
     """``http://host:port/path``."""
     job: str = ""
     """Becomes service.name; empty: the host and port."""
-    interval: Annotated[float, Meta(ge=0.1, le=86400)] | None = None
+    interval: Interval | None = None
     """Seconds; empty: scraping.interval."""
     timeout: Annotated[float, Meta(gt=0, le=3600)] | None = None
     """Seconds; empty: scraping.timeout."""
     attributes: dict[str, str] = field(default_factory=dict)
     """Further resource attributes."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Further labels of every series; become attributes of points."""
+    honor_labels: bool | None = None
+    """Empty: scraping.honor_labels."""
+    honor_timestamps: bool | None = None
+    """Empty: scraping.honor_timestamps."""
+    on_error: Literal["fail", "drop_line"] = "fail"
+    """What a line that cannot be read costs: the scrape, or the line."""
+    tls: shared.Tls = shared.Tls()
+    """How an https target is verified."""
+    auth: agent_inputs.ScrapeAuth = agent_inputs.ScrapeAuth()
+    """How we prove ourselves to it."""
 
     def problems(self) -> Iterable[tuple[str, str]]:
-        """Check that the URL is one."""
-        yield from shared.url("url", self.url)
+        """Check that the URL is one, and holds no secret that pages would show."""
+        wrong = list(shared.url("url", self.url))
+        yield from wrong
+        if not wrong and "@" in urlsplit(self.url).netloc:
+            yield "url", "has a user name; give it as auth.basic, where it is never shown"
 
 
 class Agent(Section, frozen=True):
@@ -91,8 +128,8 @@ class Agent(Section, frozen=True):
     """Where scrapes are pushed."""
     scraping: Scraping = Scraping()
     """What every scrape keeps to."""
-    namespaces: shared.Namespaces = shared.Namespaces()
-    """Namespaces whose pods are scraped."""
+    inputs: agent_inputs.Inputs = agent_inputs.Inputs()
+    """What is collected."""
     static_targets: tuple[StaticTarget, ...] = ()
     """Targets besides the discovered ones."""
     grace: shared.Seconds = 10.0

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from common.config import shared
+from common.config import runtime_metrics, shared
+from common.config.agent_inputs import RuntimeResources
 from common.config.doors import Limits, Listen
 from common.config.outputs import Buffer, OtlpOutput, Output, RemoteWriteOutput, SeriesState
 from common.config.shared import Section
@@ -78,13 +79,41 @@ class PrometheusInput(Input, frozen=True):
     """Also up and scrape_*."""
 
 
+class IstioInput(PrometheusInput, frozen=True):
+    """What agents scrape from Istio's sidecars."""
+
+    enabled: bool = False
+    """Whether the pipeline takes it at all."""
+    envoy_metrics: bool = False
+    """Also ``envoy_*``."""
+
+
+class RuntimeInput(Input, frozen=True):
+    """What agents tell about nodes, pods and the cluster."""
+
+    enabled: bool = False
+    """Whether the pipeline takes it at all."""
+    resources: RuntimeResources = RuntimeResources()
+    """Which kinds of things it takes."""
+    additional_metrics: tuple[str, ...] = ()
+    """Further metrics by name, those of switched-off resources too."""
+
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Refuse names that nobody can tell about."""
+        yield from runtime_metrics.unknown("additional_metrics", self.additional_metrics)
+
+
 class Inputs(Section, frozen=True):
     """Which sources a pipeline takes."""
 
     otlp: Input = Input()
     """What applications push."""
     prometheus: PrometheusInput = PrometheusInput()
-    """What agents scrape."""
+    """What agents scrape from annotated workloads."""
+    istio: IstioInput = IstioInput()
+    """What agents scrape from Istio's sidecars."""
+    runtime: RuntimeInput = RuntimeInput()
+    """What agents tell about nodes, pods and the cluster."""
 
 
 class Pipeline(Section, frozen=True):

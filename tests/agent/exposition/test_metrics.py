@@ -42,11 +42,12 @@ def test_each_kind_is_wrapped_in_its_own_message() -> None:
         wrapping = metrics.Wrapping.of(kind.value.encode(), kind, b"word", b"x" * 300)
         parts.append(wrapping.metric([points.number(b"")] * 20 if kind in points.LONE else [b""]))
     scoped = metrics_pb2.ScopeMetrics.FromString(b"".join(parts))
-    gauge, counter, histogram, summary = scoped.metrics
-    assert [m.WhichOneof("data") for m in scoped.metrics] == [kind.value for kind in Kind]
-    assert all(
-        m.description == "x" * 300 and m.name == m.WhichOneof("data") for m in scoped.metrics
-    )
+    gauge, counter, updown, histogram, summary, exponential = scoped.metrics
+    assert [m.WhichOneof("data") for m in scoped.metrics] == [
+        "gauge", "sum", "sum", "histogram", "summary", "exponential_histogram",
+    ]  # fmt: skip
+    assert [m.name for m in scoped.metrics] == [kind.value for kind in Kind]
+    assert all(m.description == "x" * 300 for m in scoped.metrics)
     assert all(m.metadata[0].key == "prometheus.type" for m in scoped.metrics)
     assert all(m.metadata[0].value.string_value == "word" for m in scoped.metrics)
     assert len(gauge.gauge.data_points) == len(counter.sum.data_points) == 20
@@ -54,4 +55,7 @@ def test_each_kind_is_wrapped_in_its_own_message() -> None:
     cumulative = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
     assert counter.sum.aggregation_temporality == cumulative
     assert histogram.histogram.aggregation_temporality == cumulative
+    assert not updown.sum.is_monotonic
+    assert updown.sum.aggregation_temporality == cumulative
+    assert exponential.exponential_histogram.aggregation_temporality == cumulative
     assert len(summary.summary.data_points) == 1

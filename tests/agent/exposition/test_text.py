@@ -38,6 +38,7 @@ def test_a_body_becomes_columns() -> None:
     assert found.families[b"node_filesystem_avail_bytes"] == (
         b"gauge",
         b"Available \\ space,\nin bytes.",
+        b"",
     )
     assert [BODY[at : at + 4] for at in found.value_at[-2:]] == [b"1.7e", b"NaN\n"]
 
@@ -88,7 +89,7 @@ def test_what_prometheus_tolerates_is_tolerated(body: bytes) -> None:
 
 def test_the_last_word_on_a_family_counts_wherever_it_stands() -> None:
     found = text.parse(b"a 1\n# TYPE a gauge\n# HELP a x\n# TYPE a counter\n", LIMITS)
-    assert found.families == {b"a": (b"counter", b"x")}
+    assert found.families == {b"a": (b"counter", b"x", b"")}
 
 
 @pytest.mark.parametrize(

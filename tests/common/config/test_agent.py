@@ -17,7 +17,7 @@ def test_an_empty_document_has_defaults_that_work_in_a_cluster() -> None:
     ("text", "key"),
     [
         ("gateway: {endpoint: x}", "gateway.endpoint"),
-        ("gateway: {compression: zstd}", "gateway.compression"),
+        ("gateway: {compression: lz4}", "gateway.compression"),
         ("scraping: {interval: 0}", "scraping.interval"),
         ("static_targets: [{url: 'localhost:9100'}]", "static_targets[0].url"),
         ("kubernetes: {source: in-cluster}", "node"),

@@ -1,0 +1,1 @@
+"""What the node and the cluster say about themselves, turned into OTLP."""

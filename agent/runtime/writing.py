@@ -1,0 +1,101 @@
+"""Readings of the node and the cluster, written as one OTLP request.
+
+From opentelemetry/proto/metrics/v1/metrics.proto: ``NumberDataPoint { fixed64
+start_time_unix_nano = 2; fixed64 time_unix_nano = 3; double as_double = 4; sfixed64 as_int = 6;
+repeated KeyValue attributes = 7; }``, ``Metric { string name = 1; string description = 2; string
+unit = 3; Gauge gauge = 5; Sum sum = 7; }``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from common.wire import otlp, otlp_attributes, protobuf
+
+_GAUGE = protobuf.tag(5, protobuf.BYTES)
+_SUM = protobuf.tag(7, protobuf.BYTES)
+_CUMULATIVE, _MONOTONIC = b"\x10\x02", b"\x18\x01"
+
+
+class Metric(NamedTuple):
+    """What is measured; ``updown`` is a cumulative sum that may fall."""
+
+    name: str
+    unit: str
+    description: str
+    kind: Literal["gauge", "sum", "updown"] = "gauge"
+    integer: bool = True
+
+
+class Point(NamedTuple):
+    """One value; ``started`` in Unix nanoseconds, 0 for unknown."""
+
+    metric: Metric
+    value: float
+    attributes: tuple[tuple[str, str], ...] = ()
+    started: int = 0
+
+
+Subject = tuple[Mapping[str, str], Sequence[Point]]
+"""Resource attributes, those with empty values not sent, and what is known of that resource."""
+
+
+def request(
+    subjects: Iterable[Subject], *, scope: tuple[str, str], time_ns: int
+) -> tuple[otlp.Encoded, int]:
+    """Write *subjects* as of *time_ns*; return the request and its number of points.
+
+    *scope* is a name and a version. Points of one metric need not be adjacent. A resource without
+    points is left out.
+    """
+    name, version = (part.encode() for part in scope)
+    scope_message = protobuf.framed(1, protobuf.framed(1, name) + protobuf.framed(2, version))
+    time = b"\x19" + struct.pack("<Q", time_ns)
+    frames, total = [], 0
+    for attributes, found in subjects:
+        if not found:
+            continue
+        groups: dict[Metric, list[bytes]] = {}
+        for point in found:
+            groups.setdefault(point.metric, []).append(_point(point, time))
+        metrics = b"".join(_metric(metric, points) for metric, points in groups.items())
+        resource = b"".join(
+            otlp_attributes.attribute(key, value) for key, value in attributes.items() if value
+        )
+        inner = protobuf.framed(1, resource) + protobuf.framed(2, scope_message + metrics)
+        frames.append(protobuf.framed(1, inner))
+        total += len(found)
+    return otlp.Encoded(b"".join(frames)), total
+
+
+def _point(point: Point, time: bytes) -> bytes:
+    started = b"\x11" + struct.pack("<Q", point.started) if point.started else b""
+    if point.metric.integer:
+        value = b"\x31" + struct.pack("<q", int(point.value))
+    else:
+        value = b"\x21" + struct.pack("<d", point.value)
+    attributes = [
+        protobuf.framed(
+            7,
+            protobuf.framed(1, key.encode())
+            + protobuf.framed(2, protobuf.framed(1, text.encode())),
+        )
+        for key, text in point.attributes
+    ]
+    return protobuf.framed(1, b"".join((started, time, value, *attributes)))
+
+
+def _metric(metric: Metric, points: Sequence[bytes]) -> bytes:
+    data = b"".join(points)
+    tag = _GAUGE
+    if metric.kind != "gauge":
+        tag = _SUM
+        data += _CUMULATIVE + (_MONOTONIC if metric.kind == "sum" else b"")
+    head = (
+        protobuf.framed(1, metric.name.encode())
+        + protobuf.framed(2, metric.description.encode())
+        + protobuf.framed(3, metric.unit.encode())
+    )
+    return protobuf.framed(2, head + tag + protobuf.varint(len(data)) + data)
