@@ -36,11 +36,11 @@ def test_a_resource_without_a_switch_has_none() -> None:
 
 
 def test_a_name_that_is_none_comes_with_a_suggestion() -> None:
-    names = ["k8s.pod.uptime", "k8s.pod.uptim", "entropy"]
+    names = ["k8s.pod.uptime", "k8s.pod.up_time", "entropy"]
     assert list(runtime.unknown("additional_metrics", names)) == [
         (
             "additional_metrics[1]",
-            "'k8s.pod.uptim' is no metric of the runtime input; did you mean k8s.pod.uptime?",
+            "'k8s.pod.up_time' is no metric of the runtime input; did you mean k8s.pod.uptime?",
         ),
         ("additional_metrics[2]", "'entropy' is no metric of the runtime input"),
     ]
