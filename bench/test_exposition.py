@@ -41,7 +41,7 @@ def test_exposition_parse_unknown(guard) -> None:
 def test_template_poke(guard) -> None:
     exposition = text.parse(body(0), model.Limits())
     translation = translate.translate(exposition, ORIGIN.labels)
-    poked = template.Template(translation, ORIGIN, exposition.times, ())
+    poked = template.Template.of(translation, ORIGIN, exposition.times, ())
     values = np.concatenate((exposition.values, np.zeros(5)))
     exposed = reference.samples(body(0))
     families = {

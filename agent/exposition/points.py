@@ -44,6 +44,7 @@ STALE = {
 """The flags field with NO_RECORDED_VALUE, to be appended to a point of each kind."""
 
 _ZERO = bytes(8)
+_START = b"\x11" + _ZERO
 _TIME, _NUMBER, _SUM = b"\x19" + _ZERO, b"\x21" + _ZERO, b"\x29" + _ZERO
 _ATTRIBUTES = {kind: 9 if kind is translate.Kind.HISTOGRAM else 7 for kind in translate.Kind}
 
@@ -55,9 +56,17 @@ class Cells(NamedTuple):
     steps: tuple[int, ...]
 
 
-def number(encoded: bytes) -> bytes:
-    """Write a NumberDataPoint with these encoded attributes at time 0, of value 0.0."""
-    return b"".join((_TIME, _NUMBER, encoded))
+def number(encoded: bytes, *, started: bool = False) -> bytes:
+    """Write a NumberDataPoint with these encoded attributes at time 0, of value 0.0.
+
+    *started* leaves room for the time since when it counts, before all else.
+    """
+    return b"".join((_START if started else b"", _TIME, _NUMBER, encoded))
+
+
+def blank(encoded: bytes, *, started: bool = False) -> bytes:
+    """Write a point of a native histogram at time 0, of count 0, without buckets or a sum."""
+    return number(encoded, started=started)
 
 
 def histogram(point: translate.Distribution, encoded: bytes) -> Cells:

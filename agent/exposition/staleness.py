@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from agent.exposition import metrics, points, template, translate
+from agent.exposition import metrics, plan, points, template, translate
 from common.wire import otlp
+
+Identity: TypeAlias = tuple[points.Identity, translate.Scope]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +17,8 @@ class Difference:
     """How what is sent now differs from what was sent before."""
 
     added: int  # series that are new
-    vanished: tuple[tuple[metrics.Wrapping, bytes], ...]  # whole points, numbers still 0
-    orphaned: tuple[points.Identity, ...]  # series gone from points that live on
+    vanished: tuple[tuple[plan.Heading, bytes], ...]  # whole points, numbers still 0
+    orphaned: tuple[Identity, ...]  # series gone from points that live on
 
     @property
     def points(self) -> int:
@@ -23,40 +27,49 @@ class Difference:
 
 
 NOTHING = Difference(added=0, vanished=(), orphaned=())
+_UNKNOWN = b"unknown"
 
 
-def between(old: template.Template | None, new: template.Template | None) -> Difference:
-    """Compare the series of two templates; None has none.
+def between(
+    old: template.Template | None, new: template.Template | None, *, timed: bool = False
+) -> Difference:
+    """Compare the series of two templates of one origin; None has none.
 
     A series counts as the same when name and labels are: its type, its help and the spelling of its
     labels may change. A bucket that leaves a histogram is an orphan: marking the whole histogram
-    would mark the buckets that stay.
+    would mark the buckets that stay. *timed* includes series with timestamps of their own.
     """
     if old is new:
         return NOTHING
     if old is None or new is None:
-        gone = old.tracked() if old is not None else {}
+        gone = old.tracked(timed=timed) if old is not None else {}
         return Difference(
             added=new.series if new is not None else 0,
-            vanished=tuple((wrapping, payload) for (_, _, payload), wrapping in gone.items()),
+            vanished=tuple((heading, payload) for (_, _, payload, _), heading in gone.items()),
             orphaned=(),
         )
-    before, after = old.tracked(), new.tracked()
-    appeared = {
-        identity
-        for key in after.keys() - before.keys()
-        for identity in points.identities(key[0], after[key].kind, key[2])
-    }
+    before, after = old.tracked(timed=timed), new.tracked(timed=timed)
+    return differ(
+        {key: heading for key, heading in before.items() if key not in after},
+        {key: heading for key, heading in after.items() if key not in before},
+    )
+
+
+def differ(
+    gone: Mapping[template.Key, plan.Heading], come: Mapping[template.Key, plan.Heading]
+) -> Difference:
+    """Say what it means that the points *gone* are no more, and those that have *come* are new.
+
+    What is marked comes in the order of *gone*, so that equal scrapes make equal bytes.
+    """
+    appeared = {identity for key, heading in come.items() for identity in _series(key, heading)}
     vanished, orphaned, returned = [], [], 0
-    # In the order of the old template, so that equal scrapes make equal bytes.
-    for key, wrapping in before.items():
-        if key in after:
-            continue
-        identities = points.identities(key[0], wrapping.kind, key[2])
+    for key, heading in gone.items():
+        identities = _series(key, heading)
         gone_for_good = [identity for identity in identities if identity not in appeared]
         returned += len(identities) - len(gone_for_good)
         if len(gone_for_good) == len(identities):
-            vanished.append((wrapping, key[2]))
+            vanished.append((heading, key[2]))
         else:
             orphaned += gone_for_good
     return Difference(
@@ -72,11 +85,22 @@ def markers(difference: Difference, origin: metrics.Origin, time_ns: int) -> otl
     """
     if not difference.points:
         return otlp.Encoded(b"")
-    groups: dict[metrics.Wrapping, list[bytes]] = {}
-    for wrapping, payload in difference.vanished:
-        marker = points.stale(wrapping.kind, payload, time_ns)
-        groups.setdefault(wrapping, []).append(marker)
-    for name, encoded in difference.orphaned:
-        wrapping = metrics.Wrapping.of(name, translate.Kind.GAUGE, b"unknown", b"")
-        groups.setdefault(wrapping, []).append(points.stale_number(encoded, time_ns))
-    return origin.request(b"".join(metric.metric(group) for metric, group in groups.items()))
+    groups: dict[plan.Heading, list[plan.Piece]] = {}
+    for heading, payload in difference.vanished:
+        marker = points.stale(heading.wrapping.kind, payload, time_ns)
+        groups.setdefault(heading, []).extend((metrics.point_head(len(marker)), marker))
+    for (name, encoded), scope in difference.orphaned:
+        wrapping = metrics.Wrapping.of(name, translate.Kind.GAUGE, _UNKNOWN, b"")
+        marker = points.stale_number(encoded, time_ns)
+        group = groups.setdefault(plan.Heading(wrapping, scope), [])
+        group += (metrics.point_head(len(marker)), marker)
+    # The metrics of one scope side by side; sorting keeps the order within.
+    order = {scope: i for i, scope in enumerate(dict.fromkeys(h.scope for h in groups))}
+    headings = sorted(groups, key=lambda heading: order[heading.scope])
+    body, _ = plan.assemble(origin, headings, [groups[heading] for heading in headings])
+    return otlp.Encoded(body)
+
+
+def _series(key: template.Key, heading: plan.Heading) -> list[Identity]:
+    name, _, payload, scope = key
+    return [(i, scope) for i in points.identities(name, heading.wrapping.kind, payload)]

@@ -157,7 +157,7 @@ class TargetState:
         shape = _Shape(
             layout=series.Layout.learn(body, exposition),
             checks=checked,
-            template=template.Template(translation, self._origin, exposition.times, faults),
+            template=template.Template.of(translation, self._origin, exposition.times, faults),
             faults=faults,
             duplicates=translation.duplicates,
             incomplete=translation.incomplete,
@@ -186,7 +186,7 @@ class TargetState:
     def _template_of_nothing(self) -> template.Template:
         nothing = text.parse(b"", self._limits)
         translation = translate.translate(nothing, self._origin.labels)
-        return template.Template(translation, self._origin, nothing.times, ())
+        return template.Template.of(translation, self._origin, nothing.times, ())
 
 
 def _no_times() -> npt.NDArray[np.int64]:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from itertools import repeat
-from typing import TypeAlias
+from collections.abc import Collection, Mapping
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import grammar, metrics, model, points, translate
+from agent.exposition import drafting, metrics, model, plan, points, translate, weaving
+from agent.exposition.plan import NONE, Indices
 from common.wire import otlp
 
-Indices: TypeAlias = npt.NDArray[np.int32]
+Key: TypeAlias = tuple[bytes, bool, bytes, translate.Scope]
+"""A point: its metric's name, whether its kind is in `points.LONE`, its bytes with numbers of 0,
+and its scope."""
 
-_NONE = -1
-
-Key: TypeAlias = tuple[bytes, bool, bytes]
-"""A point: its metric's name, whether its kind is in `points.LONE`, its bytes with numbers of 0."""
-
-_NANOSECONDS = 1_000_000  # in a millisecond
+_MILLISECOND: Final = 1_000_000  # nanoseconds
+NOTHING: Final[Mapping[int, bytes | None]] = {}
 
 
 class Template:
@@ -31,78 +29,93 @@ class Template:
 
     __slots__ = (
         "_body", "_bucket_at", "_bucket_floors", "_bucket_samples", "_count_at", "_count_samples",
-        "_ends", "_metric_of", "_starts", "_time_at", "_timed_at", "_timed_samples", "_tracked",
-        "_value_at", "_value_samples", "series", "wrappings",
+        "_firsts", "_start_at", "_start_samples", "_time_at", "_timed", "_timed_at",
+        "_timed_samples", "_value_at", "_value_samples", "origin", "plan", "series",
     )  # fmt: skip
 
     def __init__(
         self,
+        planned: plan.Plan,
+        origin: metrics.Origin,
+        body: bytes,
+        firsts: plan.Offsets,
+        timed: npt.NDArray[np.bool_],
+    ) -> None:
+        """Find the holes of *body*, which `plan.assemble` has written.
+
+        *timed* tells which samples of the exposition carry a timestamp; those of the report come
+        behind them, and never do.
+        """
+        self.plan, self.origin = planned, origin
+        self._body = np.frombuffer(bytearray(body), np.uint8)
+        self._firsts = firsts
+        starts = planned.starts(firsts)
+        leaders, lone = planned.leaders, planned.lone
+        own = np.append(timed, False)[np.minimum(leaders, len(timed))]
+        # Numbers move when a point says since when it counts.
+        begun = planned.started != NONE
+        inner = starts + plan.START_BYTES * begun if begun.any() else starts
+        sums, quantiles, buckets = planned.sums.T, planned.quantiles.T, planned.buckets.T
+        self._value_at = _narrow(
+            inner[lone] + points.NUMBER_AT,
+            inner[sums[0]] + points.SUM_AT,
+            inner[quantiles[0]] + quantiles[1],
+        )
+        self._value_samples = _narrow(leaders[lone], sums[1], quantiles[2])
+        self._count_at = _narrow(inner[~lone] + points.COUNT_AT)
+        self._count_samples = _narrow(leaders[~lone])
+        self._bucket_at = _narrow(inner[buckets[0]] + buckets[1])
+        self._bucket_samples, self._bucket_floors = _narrow(buckets[2]), _narrow(buckets[3])
+        self._start_at = _narrow(starts[begun] + points.TIME_AT)
+        self._start_samples = _narrow(planned.started[begun])
+        self._timed_at = _narrow(inner[own] + points.TIME_AT)
+        self._timed_samples = _narrow(leaders[own])
+        self._time_at = _narrow(inner[~own] + points.TIME_AT)
+        self._timed = own
+        parts = len(self._count_at) + len(sums[0]) + len(quantiles[0]) + len(buckets[0])
+        self.series = int(np.count_nonzero(leaders[lone] < len(timed))) + parts
+        """Prometheus series that the points stand for, those of the report not counted."""
+
+    @classmethod
+    def of(
+        cls,
         translation: translate.Translation,
         origin: metrics.Origin,
         times: npt.NDArray[np.int64],
         excluded: Collection[int],
-    ) -> None:
+    ) -> Self:
         """Write the points of *translation*, except those numbered in *excluded*.
 
         *times* tells the samples that have a timestamp from those that are `model.UNTIMED`.
         """
-        draft = _Draft()
+        draft = drafting.Draft()
         draft.write(translation, excluded)
-        body = origin.request(b"".join(draft.chunks))
-        self._body = np.frombuffer(bytearray(body), np.uint8)
-        sizes = np.fromiter(map(len, draft.chunks), np.int64)
-        ends = len(body) - sizes.sum() + np.cumsum(sizes)
-        # Each metric has a chunk before its points and one behind.
-        metric_of = np.repeat(np.arange(len(draft.counts)), draft.counts)
-        chunks = np.arange(len(metric_of)) + 2 * metric_of + 1
-        starts = (ends - sizes)[chunks] + np.array(draft.heads, np.int64)
-        leaders = np.array(draft.leaders, np.int64)
-        lone = np.array([metric.kind in points.LONE for metric in draft.wrappings])[metric_of]
-        # The report's samples come behind those of the text, and never have a timestamp.
-        timed = np.append(times != model.UNTIMED, False)[np.minimum(leaders, len(times))]
-
-        sum_of, sums = _columns(draft.sums, 2)
-        quantile_of, quantile_at, quantiles = _columns(draft.quantiles, 3)
-        bucket_of, bucket_at, buckets, floors = _columns(draft.buckets, 4)
-        self._value_at = _narrow(
-            starts[lone] + points.NUMBER_AT,
-            starts[sum_of] + points.SUM_AT,
-            starts[quantile_of] + quantile_at,
-        )
-        self._value_samples = _narrow(leaders[lone], sums, quantiles)
-        self._count_at = _narrow(starts[~lone] + points.COUNT_AT)
-        self._count_samples = _narrow(leaders[~lone])
-        self._bucket_at = _narrow(starts[bucket_of] + bucket_at)
-        self._bucket_samples, self._bucket_floors = _narrow(buckets), _narrow(floors)
-        self._timed_at = _narrow(starts[timed] + points.TIME_AT)
-        self._timed_samples = _narrow(leaders[timed])
-        self._time_at = _narrow(starts[~timed] + points.TIME_AT)
-        self._starts, self._ends = _narrow(starts), _narrow(ends[chunks])
-        self._metric_of = _narrow(metric_of)
-        self._tracked = ~timed
-        self.wrappings = tuple(draft.wrappings)
-        parts = len(self._count_at) + len(sums) + len(quantiles) + len(buckets)
-        self.series = int(np.count_nonzero(leaders[lone] < len(times))) + parts
-        """Prometheus series that the points stand for, those of the report not counted."""
+        body, firsts = plan.assemble(origin, draft.headings, draft.groups)
+        return cls(draft.plan(), origin, body, firsts, times != model.UNTIMED)
 
     @property
     def points(self) -> int:
         """Return the number of data points."""
-        return len(self._starts)
+        return len(self.plan.leaders)
 
     @property
     def held_bytes(self) -> int:
         """Return the memory held, names and descriptions of metrics not counted twice."""
-        columns = [getattr(self, name) for name in self.__slots__ if name.startswith("_")]
-        return sum(column.nbytes for column in columns)
+        columns = (getattr(self, name) for name in self.__slots__ if name.startswith("_"))
+        return self.plan.held_bytes + int(sum(column.nbytes for column in columns))
 
     def poke(
-        self, values: npt.NDArray[np.float64], times: npt.NDArray[np.int64], time_ns: int
+        self,
+        values: npt.NDArray[np.float64],
+        times: npt.NDArray[np.int64],
+        time_ns: int,
+        others: Mapping[int, bytes | None] = NOTHING,
     ) -> otlp.Encoded:
         """Return the request with these numbers: *values* of all samples, then of the report.
 
         *times* are those of the samples; points without one are of *time_ns*. The caller has
-        excluded the points whose numbers do not pass `checks`.
+        excluded the points whose numbers do not pass `checks`. *others* are points by number that
+        this once have another payload, or none at all.
         """
         doubles, integers = self._holes()
         doubles[self._value_at] = values[self._value_samples]
@@ -112,31 +125,58 @@ class Template:
             # Integers before the subtraction: beyond 2**53 doubles would not add up again.
             heights = values[self._bucket_samples].astype(np.uint64)
             floors = values[self._bucket_floors].astype(np.uint64)
-            floors[self._bucket_floors == _NONE] = 0
+            floors[self._bucket_floors == NONE] = 0
             integers[self._bucket_at] = heights - floors
+        if len(self._start_at):
+            integers[self._start_at] = _since(values[self._start_samples], time_ns)
         if len(self._timed_at):
-            integers[self._timed_at] = times[self._timed_samples] * _NANOSECONDS
+            integers[self._timed_at] = times[self._timed_samples] * _MILLISECOND
         integers[self._time_at] = time_ns
+        if others:
+            return weaving.woven(self, others)
         return otlp.Encoded(self._body.tobytes())
 
-    def tracked(self) -> dict[Key, metrics.Wrapping]:
+    def blank(self) -> bytes:
+        """Return the request with numbers of 0 everywhere."""
+        _, integers = self._holes()
+        for at in (
+            self._value_at, self._count_at, self._bucket_at, self._start_at, self._time_at,
+            self._timed_at,
+        ):  # fmt: skip
+            integers[at] = 0
+        return self._body.tobytes()
+
+    def spans(self) -> tuple[plan.Offsets, plan.Offsets]:
+        """Return where the payload of each point begins and ends."""
+        starts = self.plan.starts(self._firsts)
+        return starts, starts + self.plan.sizes
+
+    def extents(self) -> tuple[plan.Offsets, plan.Offsets]:
+        """Return where each point begins, its head included, and where it ends."""
+        starts, ends = self.spans()
+        return starts - self.plan.heads, ends
+
+    def view(self) -> memoryview:
+        """Return the request as it was poked last; it changes with the next time."""
+        return self._body.data
+
+    def tracked(self, *, timed: bool = False) -> dict[Key, plan.Heading]:
         """Return the points whose disappearance matters, and the metric of each.
 
-        Not among them are those with timestamps of their own, as in Prometheus.
+        Without *timed* those with timestamps of their own are not among them, as in Prometheus.
         """
-        _, integers = self._holes()
-        for at in (self._value_at, self._count_at, self._bucket_at, self._time_at, self._timed_at):
-            integers[at] = 0
-        body = self._body.tobytes()
-        tracked = self._tracked
-        spans = map(slice, self._starts[tracked].tolist(), self._ends[tracked].tolist())
-        names = [(metric.name, metric.kind in points.LONE, metric) for metric in self.wrappings]
-        found: dict[Key, metrics.Wrapping] = {}
-        for number, payload in zip(
-            self._metric_of[tracked].tolist(), map(body.__getitem__, spans), strict=True
-        ):
-            name, lone, metric = names[number]
-            found[name, lone, payload] = metric
+        body = self.blank()
+        starts, ends = self.spans()
+        chosen = slice(None) if timed else ~self._timed
+        numbers = self.plan.metric_of[chosen].tolist()
+        spans = map(slice, starts[chosen].tolist(), ends[chosen].tolist())
+        headings = [
+            (h.wrapping.name, h.wrapping.kind in points.LONE, h) for h in self.plan.headings
+        ]
+        found: dict[Key, plan.Heading] = {}
+        for number, payload in zip(numbers, map(body.__getitem__, spans), strict=True):
+            name, lone, heading = headings[number]
+            found[name, lone, payload, heading.scope] = heading
         return found
 
     def _holes(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:
@@ -146,88 +186,12 @@ class Template:
         return doubles, np.ndarray(shape, dtype="<u8", buffer=self._body, strides=(1,))
 
 
-class _Draft:
-    """Metrics as chunks of bytes, each point one, and what is needed to find the holes in them."""
-
-    def __init__(self) -> None:
-        self._encode = points.Attributes().encode
-        self._numbers: dict[grammar.Labels, tuple[bytes, int]] = {}
-        self.chunks: list[bytes] = []
-        # Metrics, and how many points each has.
-        self.wrappings: list[metrics.Wrapping] = []
-        self.counts: list[int] = []
-        # Points: the size of what precedes the payload, and the sample that has value or count.
-        self.heads: list[int] = []
-        self.leaders: list[int] = []
-        # Further holes of histograms and summaries: the number of the point, the offset in it,
-        # except of a sum, and the sample.
-        self.sums: list[tuple[int, int]] = []
-        self.quantiles: list[tuple[int, int, int]] = []
-        self.buckets: list[tuple[int, int, int, int]] = []  # then that of the bucket before
-
-    def write(self, translation: translate.Translation, excluded: Collection[int]) -> None:
-        number = 0
-        for metric in translation.metrics:
-            kept = metric.points
-            if excluded:
-                numbered = enumerate(kept, number)
-                kept = tuple([point for i, point in numbered if i not in excluded])
-                number += len(metric.points)
-            if kept:
-                self._metric(metric, kept)
-
-    def _metric(
-        self, metric: translate.Metric, kept: tuple[translate.Number | translate.Distribution, ...]
-    ) -> None:
-        first = len(self.chunks)
-        self.chunks.append(b"")
-        for point in kept:
-            if isinstance(point, translate.Number):
-                self._number(point)
-            else:
-                self._distribution(metric.kind, point)
-        wrapping = metrics.Wrapping.of(metric.name, metric.kind, metric.type, metric.help)
-        before, behind = wrapping.around(sum(map(len, self.chunks[first:])))
-        self.chunks[first] = before
-        self.chunks.append(behind)
-        self.wrappings.append(wrapping)
-        self.counts.append(len(kept))
-
-    def _number(self, point: translate.Number) -> None:
-        # All points of these labels are the same but for their numbers, in whichever metric.
-        known = self._numbers.get(point.labels)
-        if known is None:
-            payload = points.number(self._encode(translate.Kind.GAUGE, point.labels))
-            head = metrics.point_head(len(payload))
-            known = self._numbers[point.labels] = (head + payload, len(head))
-        chunk, head_size = known
-        self.chunks.append(chunk)
-        self.heads.append(head_size)
-        self.leaders.append(point.sample)
-
-    def _distribution(self, kind: translate.Kind, point: translate.Distribution) -> None:
-        encoded = self._encode(kind, point.labels)
-        number, leader = len(self.leaders), point.counted
-        samples = [sample for _, sample in point.steps]
-        if point.summed is not None:
-            self.sums.append((number, point.summed))
-        if kind is translate.Kind.HISTOGRAM:
-            payload, offsets = points.histogram(point, encoded)
-            samples += [leader] * (len(offsets) - len(samples))  # no +Inf bucket: all there are
-            floors = [_NONE, *samples[:-1]][: len(offsets)]
-            self.buckets += zip(repeat(number), offsets, samples, floors, strict=False)
-        else:
-            payload, offsets = points.summary(point, encoded)
-            self.quantiles += zip(repeat(number), offsets, samples, strict=False)
-        head = metrics.point_head(len(payload))
-        self.chunks.append(head + payload)
-        self.heads.append(len(head))
-        self.leaders.append(leader)
+def _since(seconds: npt.NDArray[np.float64], now: int) -> npt.NDArray[np.uint64]:
+    """Turn created timestamps into Unix nanoseconds; what makes no sense is 0: not known."""
+    sound = (seconds > 0) & (seconds * 1e9 <= now)  # a NaN fails both
+    milliseconds = np.where(sound, seconds, 0.0) * 1000
+    return milliseconds.astype(np.uint64) * np.uint64(_MILLISECOND)
 
 
-def _columns(rows: Sequence[tuple[int, ...]], width: int) -> npt.NDArray[np.int64]:
-    return np.array(rows, np.int64).reshape(-1, width).T
-
-
-def _narrow(*columns: npt.NDArray[np.int64]) -> Indices:
+def _narrow(*columns: npt.NDArray[np.int64] | Indices) -> Indices:
     return np.concatenate(columns).astype(np.int32)

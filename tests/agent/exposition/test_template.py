@@ -92,7 +92,7 @@ def same(one: Request, other: Request) -> bool:
 
 def test_a_body_like_that_of_node_exporter_becomes_what_it_should() -> None:
     exposition, translation = learn(NODE)
-    written = template.Template(translation, ORIGIN, exposition.times, ())
+    written = template.Template.of(translation, ORIGIN, exposition.times, ())
     assert same(poked(exposition, written), expected(exposition))
     assert written.points == 8 + len(report.SERIES)
     assert written.series == len(exposition.series)
@@ -100,7 +100,7 @@ def test_a_body_like_that_of_node_exporter_becomes_what_it_should() -> None:
 
 def test_it_can_be_poked_again_with_other_numbers() -> None:
     exposition, translation = learn(NODE)
-    written = template.Template(translation, ORIGIN, exposition.times, ())
+    written = template.Template.of(translation, ORIGIN, exposition.times, ())
     first = poked(exposition, written)
     written.tracked()
     other, _ = learn(NODE.replace(b"31\n", b"47\n").replace(b"0000\n", b"0009\n"))
@@ -110,7 +110,7 @@ def test_it_can_be_poked_again_with_other_numbers() -> None:
 
 def test_excluded_points_are_not_there_and_empty_metrics_vanish() -> None:
     exposition, translation = learn(NODE)
-    written = template.Template(translation, ORIGIN, exposition.times, {0, 2})
+    written = template.Template.of(translation, ORIGIN, exposition.times, {0, 2})
     found = poked(exposition, written).resource_metrics[0].scope_metrics[0].metrics
     assert [m.name for m in found][:2] == ["go_goroutines", "node_cpu_seconds_total"]
     assert len(found[1].sum.data_points) == 1
@@ -124,15 +124,15 @@ def test_counts_beyond_doubles_still_add_up() -> None:
         big,
     )
     exposition, translation = learn(body)
-    written = template.Template(translation, ORIGIN, exposition.times, ())
+    written = template.Template.of(translation, ORIGIN, exposition.times, ())
     point = poked(exposition, written).resource_metrics[0].scope_metrics[0].metrics[0].histogram
     assert sum(point.data_points[0].bucket_counts) == point.data_points[0].count == big
 
 
 def test_tracked_are_the_points_without_a_time_of_their_own() -> None:
     exposition, translation = learn(NODE)
-    written = template.Template(translation, ORIGIN, exposition.times, ())
-    names = [name for name, _, _ in written.tracked()]
+    written = template.Template.of(translation, ORIGIN, exposition.times, ())
+    names = [name for name, _, _, _ in written.tracked()]
     assert b"go_goroutines" in names
     assert b"node_textfile_mtime_seconds" not in names
     assert len(names) == written.points - 1
@@ -141,7 +141,7 @@ def test_tracked_are_the_points_without_a_time_of_their_own() -> None:
 def test_fifty_thousand_series_fit_their_budget() -> None:
     body = b"".join(b'http_requests_total{code="200",path="/%d"} 1\n' % i for i in range(1000))
     exposition, translation = learn(body)
-    written = template.Template(translation, ORIGIN, exposition.times, ())
+    written = template.Template.of(translation, ORIGIN, exposition.times, ())
     layout = series.Layout.learn(body, exposition)
     assert written.held_bytes + layout.held_bytes < 400 * 1000
 
@@ -189,6 +189,6 @@ def test_whatever_is_exposed_template_and_reference_agree(body: bytes) -> None:
     readings = series.Readings(values=exposition.values, times=exposition.times)
     if checked.find(readings, NOW // 1_000_000):
         return
-    written = template.Template(translation, ORIGIN, exposition.times, ())
+    written = template.Template.of(translation, ORIGIN, exposition.times, ())
     found = poked(exposition, written)
     assert same(found, expected(exposition))

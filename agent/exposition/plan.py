@@ -1,0 +1,134 @@
+"""Where the points of a request lie, and which samples their numbers come from: as columns.
+
+A request is one resource; its scopes, metrics and points follow one another in a fixed order, so
+sizes are all that is needed to find everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.exposition import metrics, points, translate
+from common.wire import protobuf
+
+Indices: TypeAlias = npt.NDArray[np.int32]
+Offsets: TypeAlias = npt.NDArray[np.int64]
+Column = TypeVar("Column", npt.NDArray[np.uint8], npt.NDArray[np.int32])
+Piece: TypeAlias = bytes | memoryview
+
+NONE = -1
+"""Stands for no sample."""
+
+START_BYTES = 9
+"""How much longer a point is that says since when it counts, and how far its numbers move."""
+
+
+class Heading(NamedTuple):
+    """A metric without its points, and whose it is."""
+
+    wrapping: metrics.Wrapping
+    scope: translate.Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """The columns; metrics of one scope are adjacent, and so are points of one metric."""
+
+    headings: tuple[Heading, ...]  # of each metric
+    counts: Indices  # of each metric: its points
+    heads: npt.NDArray[np.uint8]  # of each point: the bytes before its payload
+    sizes: Indices  # of each point: the bytes of its payload
+    leaders: Indices  # of each point: the sample with its value or count
+    started: Indices  # of each point: the sample that says since when, or `NONE`
+    sums: Indices  # of points with a sum: point, sample
+    quantiles: Indices  # of each quantile: point, offset in it, sample
+    buckets: Indices  # of each bucket: point, offset in it, sample, sample of the bucket before
+
+    @property
+    def metric_of(self) -> Offsets:
+        """Return the metric of each point."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @property
+    def lone(self) -> npt.NDArray[np.bool_]:
+        """Return which points are single series."""
+        kinds = [heading.wrapping.kind in points.LONE for heading in self.headings]
+        return np.repeat(np.array(kinds, np.bool_), self.counts)
+
+    @property
+    def held_bytes(self) -> int:
+        """Return the memory held, names and descriptions of metrics not counted twice."""
+        columns = (self.counts, self.heads, self.sizes, self.leaders, self.started)
+        rows = (self.sums, self.quantiles, self.buckets)
+        return sum(column.nbytes for column in (*columns, *rows))
+
+    def starts(self, firsts: Offsets) -> Offsets:
+        """Return where the payload of each point begins; *firsts* as `assemble` returns them."""
+        totals = self.heads + self.sizes
+        ends = np.cumsum(totals)
+        counts = self.counts
+        before = np.concatenate(([0], ends))[np.cumsum(counts) - counts]
+        found: Offsets = ends - self.sizes + np.repeat(firsts - before, counts)
+        return found
+
+
+def assemble(
+    origin: metrics.Origin, headings: Sequence[Heading], groups: Sequence[Sequence[Piece]]
+) -> tuple[bytes, Offsets]:
+    """Write a request of all metrics; *groups* has the points of each, heads included, in pieces.
+
+    Returns it, and where the first point of each metric begins. A metric without pieces is left
+    out, and so is a scope without metrics.
+    """
+    runs: list[_Run] = []
+    for i, (heading, pieces) in enumerate(zip(headings, groups, strict=True)):
+        if not pieces:
+            continue
+        if not runs or runs[-1].scope != heading.scope:
+            runs.append(_Run(heading.scope))
+        runs[-1].add(i, heading.wrapping, sum(map(len, pieces)))
+    scopes = [_scope_head(origin, run.scope, run.size) for run in runs]
+    resource = protobuf.framed(1, origin.resource) if origin.resource else b""
+    whole = len(resource) + sum(map(len, scopes)) + sum(run.size for run in runs)
+    head = protobuf.tag(1, protobuf.BYTES) + protobuf.varint(whole) + resource
+    parts: list[Piece] = [head]
+    at = len(head)
+    firsts = np.zeros(len(headings), np.int64)
+    for run, scope in zip(runs, scopes, strict=True):
+        parts.append(scope)
+        at += len(scope)
+        for i, before, length, behind in run.metrics:
+            firsts[i] = at + len(before)
+            at += len(before) + length + len(behind)
+            parts += (before, *groups[i], behind)
+    return b"".join(parts), firsts
+
+
+class _Run:
+    # The metrics of one scope: their numbers, what goes around their points, how long these are.
+    __slots__ = ("metrics", "scope", "size")
+
+    def __init__(self, scope: translate.Scope) -> None:
+        self.scope = scope
+        self.metrics: list[tuple[int, bytes, int, bytes]] = []
+        self.size = 0
+
+    def add(self, number: int, wrapping: metrics.Wrapping, length: int) -> None:
+        before, behind = wrapping.around(length)
+        self.metrics.append((number, before, length, behind))
+        self.size += len(before) + length + len(behind)
+
+
+def _scope_head(origin: metrics.Origin, scope: translate.Scope, size: int) -> bytes:
+    # ScopeMetrics { InstrumentationScope scope = 1; repeated Metric metrics = 2; string schema_url
+    # = 3; }, with the metrics behind the rest.
+    message = origin.scope if scope == translate.OWN else scope.message
+    inner = protobuf.framed(1, message) if message else b""
+    inner += protobuf.framed(3, scope.schema_url) if scope.schema_url else b""
+    length = protobuf.varint(len(inner) + size)
+    return b"".join((protobuf.tag(2, protobuf.BYTES), length, inner))
