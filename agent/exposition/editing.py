@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -50,9 +51,10 @@ def edited(
         samples=np.append(samples, plan.NONE),
         drafted=np.append(drafted, plan.NONE),
     )
+    counts = np.bincount(metric_of, minlength=len(headings))
     now = plan.Plan(
-        headings=tuple(headings),
-        counts=np.bincount(metric_of, minlength=len(headings)).astype(np.int32),
+        headings=tuple(compress(headings, counts)),
+        counts=counts[counts > 0].astype(np.int32),
         heads=merged.column(was.heads, come.heads),
         sizes=merged.column(was.sizes, come.sizes),
         leaders=merged.numbers(was.leaders, come.leaders),
@@ -65,7 +67,7 @@ def edited(
     groups += [[] for _ in range(len(headings) - len(groups))]
     for metric, chunks in zip(metric_of_come, draft.groups, strict=True):
         groups[metric] += chunks
-    body, firsts = plan.assemble(old.origin, now.headings, groups)
+    body, firsts = plan.assemble(old.origin, now.headings, list(compress(groups, counts)))
     return template.Template(now, old.origin, body, firsts, np.zeros(count, np.bool_))
 
 

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from agent.exposition import metrics, plan
+from agent.exposition import metrics
+from agent.exposition.plan import Offsets, Piece, Plan, assemble
 from common.wire import otlp
 
 
@@ -20,11 +21,11 @@ class Written(Protocol):
         ...
 
     @property
-    def plan(self) -> plan.Plan:
+    def plan(self) -> Plan:
         """Where the points lie."""
         ...
 
-    def extents(self) -> tuple[plan.Offsets, plan.Offsets]:
+    def extents(self) -> tuple[Offsets, Offsets]:
         """Return where each point begins, its head included, and where it ends."""
         ...
 
@@ -33,7 +34,7 @@ class Written(Protocol):
         ...
 
 
-def pieces(written: Written, others: Mapping[int, bytes | None]) -> list[list[plan.Piece]]:
+def pieces(written: Written, others: Mapping[int, bytes | None]) -> list[list[Piece]]:
     """Return the points of each metric of *written*, with *others* in the place of theirs.
 
     Points have their heads; ``None`` leaves one out. What stays comes in as few pieces as possible.
@@ -46,11 +47,11 @@ def pieces(written: Written, others: Mapping[int, bytes | None]) -> list[list[pl
     spans = zip(begins[changed].tolist(), ends[changed].tolist(), strict=True)
     exchanged = iter([*zip(changed, spans, strict=True), (len(begins), (0, 0))])
     point, (left, right) = next(exchanged)
-    groups: list[list[plan.Piece]] = []
+    groups: list[list[Piece]] = []
     for last, at, end in zip(
         lasts.tolist(), begins[firsts].tolist(), ends[lasts - 1].tolist(), strict=True
     ):
-        group: list[plan.Piece] = []
+        group: list[Piece] = []
         begun = at
         while point < last:
             if left > begun:
@@ -71,5 +72,5 @@ def woven(written: Written, others: Mapping[int, bytes | None]) -> otlp.Encoded:
 
     Costs some µs for each metric and each exchanged point, whatever the number of those that stay.
     """
-    body, _ = plan.assemble(written.origin, written.plan.headings, pieces(written, others))
+    body, _ = assemble(written.origin, written.plan.headings, pieces(written, others))
     return otlp.Encoded(body)
