@@ -176,17 +176,17 @@ class _Draft:
             if kept:
                 self._metric(metric, kept)
 
-    def _metric(
-        self, metric: translate.Metric, kept: tuple[translate.Number | translate.Distribution, ...]
-    ) -> None:
+    def _metric(self, metric: translate.Metric, kept: tuple[translate.Point, ...]) -> None:
         first = len(self.chunks)
         self.chunks.append(b"")
         for point in kept:
             if isinstance(point, translate.Number):
                 self._number(point)
-            else:
+            elif isinstance(point, translate.Distribution):
                 self._distribution(metric.kind, point)
-        wrapping = metrics.Wrapping.of(metric.name, metric.kind, metric.type, metric.help)
+        wrapping = metrics.Wrapping.of(
+            metric.name, metric.kind, metric.type, metric.help, unit=metric.unit
+        )
         before, behind = wrapping.around(sum(map(len, self.chunks[first:])))
         self.chunks[first] = before
         self.chunks.append(behind)
