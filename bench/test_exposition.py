@@ -40,7 +40,7 @@ def test_exposition_parse_unknown(guard) -> None:
 
 def test_template_poke(guard) -> None:
     exposition = text.parse(body(0), model.Limits())
-    translation = translate.translate(exposition, ORIGIN.labels)
+    translation = translate.translate(exposition, translate.Rules(labels=ORIGIN.labels))
     poked = template.Template.of(translation, ORIGIN, exposition.times, ())
     values = np.concatenate((exposition.values, np.zeros(5)))
     exposed = reference.samples(body(0))

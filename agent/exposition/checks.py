@@ -37,7 +37,7 @@ class Checks:
         any_timed = bool(timed.any())
         counts, rises, members, stamped = [], [], [], []
         for point, kind, shape in _points(translation):
-            if isinstance(shape, translate.Number):
+            if not isinstance(shape, translate.Distribution):
                 if any_timed and shape.sample < len(timed) and timed[shape.sample]:
                     stamped.append((shape.sample, point))
                 continue
@@ -102,7 +102,7 @@ class _Subjects:
 
 def _points(
     translation: translate.Translation,
-) -> Iterator[tuple[int, translate.Kind, translate.Number | translate.Distribution]]:
+) -> Iterator[tuple[int, translate.Kind, translate.Point]]:
     number = 0
     for metric in translation.metrics:
         for point in metric.points:

@@ -15,14 +15,23 @@ class Draft:
     """Metrics as chunks of bytes, each point one, and what is needed to find the holes in them."""
 
     __slots__ = (
-        "_encode", "_numbers", "buckets", "groups", "headings", "heads", "leaders",
-        "quantiles", "sizes", "started", "sums",
+        "_encode",
+        "_numbers",
+        "buckets",
+        "groups",
+        "heads",
+        "leaders",
+        "quantiles",
+        "sizes",
+        "started",
+        "sums",
+        "wrappings",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._encode = points.Attributes().encode
         self._numbers: dict[grammar.Labels, tuple[bytes, int]] = {}
-        self.headings: list[plan.Heading] = []
+        self.wrappings: list[metrics.Wrapping] = []
         self.groups: list[list[bytes]] = []  # of each metric: its points, heads included
         self.heads: list[int] = []
         self.sizes: list[int] = []
@@ -47,7 +56,7 @@ class Draft:
     def plan(self) -> plan.Plan:
         """Return where everything is."""
         return plan.Plan(
-            headings=tuple(self.headings),
+            wrappings=tuple(self.wrappings),
             counts=np.array(list(map(len, self.groups)), np.int32),
             heads=np.array(self.heads, np.uint8),
             sizes=np.array(self.sizes, np.int32),
@@ -61,10 +70,17 @@ class Draft:
     def _metric(
         self,
         metric: translate.Metric,
-        kept: Sequence[translate.Number | translate.Distribution | translate.NativePoint],
+        kept: Sequence[translate.Point],
     ) -> None:
-        wrapping = metrics.Wrapping.of(metric.name, metric.kind, metric.type, metric.help)
-        self.headings.append(plan.Heading(wrapping, metric.scope))
+        wrapping = metrics.Wrapping.of(
+            metric.name,
+            metric.kind,
+            metric.type,
+            metric.help,
+            unit=metric.unit,
+            scope=metric.scope,
+        )
+        self.wrappings.append(wrapping)
         self.groups.append([])
         for point in kept:
             match point:
@@ -107,7 +123,7 @@ class Draft:
 
     def _native(self, kind: translate.Kind, point: translate.NativePoint) -> None:
         # What is written here only says which series it is: each scrape brings a point of its own.
-        payload = points.blank(self._encode(kind, point.labels), started=point.started is not None)
+        payload = points.number(self._encode(kind, point.labels), started=point.started is not None)
         head = metrics.point_head(len(payload))
         self._add(head + payload, len(head), point.sample, point.started)
 

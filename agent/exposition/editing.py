@@ -28,8 +28,10 @@ def edited(
     *count* is how many the exposition has now; none of them carries a timestamp.
     """
     was = old.plan
-    headings = {heading: i for i, heading in enumerate(was.headings)}
-    metric_of_come = [headings.setdefault(heading, len(headings)) for heading in draft.headings]
+    wrappings = {wrapping: i for i, wrapping in enumerate(was.wrappings)}
+    metric_of_come = [
+        wrappings.setdefault(wrapping, len(wrappings)) for wrapping in draft.wrappings
+    ]
     come = draft.plan()
     kept = np.ones(len(was.leaders), np.bool_)
     kept[list(gone)] = False
@@ -51,9 +53,9 @@ def edited(
         samples=np.append(samples, plan.NONE),
         drafted=np.append(drafted, plan.NONE),
     )
-    counts = np.bincount(metric_of, minlength=len(headings))
+    counts = np.bincount(metric_of, minlength=len(wrappings))
     now = plan.Plan(
-        headings=tuple(compress(headings, counts)),
+        wrappings=tuple(compress(wrappings, counts)),
         counts=counts[counts > 0].astype(np.int32),
         heads=merged.column(was.heads, come.heads),
         sizes=merged.column(was.sizes, come.sizes),
@@ -64,10 +66,10 @@ def edited(
         buckets=merged.rows(was.buckets, come.buckets, 2, 3),
     )
     groups = weaving.pieces(old, dict.fromkeys(gone))
-    groups += [[] for _ in range(len(headings) - len(groups))]
+    groups += [[] for _ in range(len(wrappings) - len(groups))]
     for metric, chunks in zip(metric_of_come, draft.groups, strict=True):
         groups[metric] += chunks
-    body, firsts = plan.assemble(old.origin, now.headings, list(compress(groups, counts)))
+    body, firsts = plan.assemble(old.origin, now.wrappings, list(compress(groups, counts)))
     return template.Template(now, old.origin, body, firsts, np.zeros(count, np.bool_))
 
 

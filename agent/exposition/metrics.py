@@ -4,16 +4,19 @@ From opentelemetry/proto/metrics/v1/metrics.proto:
 
     ExportMetricsServiceRequest { repeated ResourceMetrics resource_metrics = 1; }
     ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scope_metrics = 2; }
-    ScopeMetrics { InstrumentationScope scope = 1; repeated Metric metrics = 2; }
-    Metric { string name = 1; string description = 2; oneof data { Gauge gauge = 5; Sum sum = 7;
-             Histogram histogram = 9; Summary summary = 11; } repeated KeyValue metadata = 12; }
-    Gauge, Sum, Histogram, Summary { repeated ... data_points = 1; ... }
+    ScopeMetrics { InstrumentationScope scope = 1; repeated Metric metrics = 2;
+                   string schema_url = 3; }
+    Metric { string name = 1; string description = 2; string unit = 3;
+             oneof data { Gauge gauge = 5; Sum sum = 7; Histogram histogram = 9;
+             ExponentialHistogram exponential_histogram = 10; Summary summary = 11; }
+             repeated KeyValue metadata = 12; }
+    Gauge, Sum, Histogram, ExponentialHistogram, Summary { repeated ... data_points = 1; ... }
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from agent.exposition import grammar, translate
@@ -70,18 +73,51 @@ class Origin:
             labels=tuple(sorted((k.encode(), v.encode()) for k, v in labels.items() if v)),
         )
 
+    def with_info(self, info: grammar.Labels) -> Self:
+        """Return an origin whose resource has what ``target_info`` says of the target, too.
+
+        Keys stay as they are; what the origin says itself is not overwritten. Where it has no
+        ``service.name``, because nobody gave the target a job, the one of *info* counts, be it
+        called ``service_name``, as it is where names may not have dots.
+        """
+        if not info:
+            return self
+        told = {name.decode(): value.decode() for name, value in info}
+        if "service_name" in told:
+            told.setdefault("service.name", told["service_name"])
+        own = otlp_attributes.attribute_keys(self.resource)
+        added = [otlp_attributes.attribute(k, v) for k, v in told.items() if k not in own]
+        return replace(self, resource=b"".join((self.resource, *added)))
+
     def before(self, size: int) -> bytes:
         """Return what precedes metrics of *size* bytes to make a whole request of them."""
-        scope = protobuf.framed(1, self.scope) if self.scope else b""
-        scope_head = protobuf.tag(2, protobuf.BYTES) + protobuf.varint(len(scope) + size) + scope
-        resource = protobuf.framed(1, self.resource) if self.resource else b""
-        frame = len(resource) + len(scope_head) + size
-        head = protobuf.tag(1, protobuf.BYTES) + protobuf.varint(frame)
-        return b"".join((head, resource, scope_head))
+        scope_head = self.before_scope(translate.OWN, size)
+        return self.before_scopes(len(scope_head) + size) + scope_head
 
     def request(self, metrics: bytes) -> otlp.Encoded:
         """Wrap encoded *metrics* into a request."""
         return otlp.Encoded(self.before(len(metrics)) + metrics)
+
+    def before_scope(self, scope: translate.Scope, size: int) -> bytes:
+        """Return what precedes metrics of *size* bytes to make those of one scope of them.
+
+        The fields of a message may have any order; nothing comes behind the metrics.
+        """
+        message = self.scope if scope == translate.OWN else scope.message
+        named = protobuf.framed(1, message) if message else b""
+        if scope.schema_url:
+            named += protobuf.framed(3, scope.schema_url)
+        return protobuf.tag(2, protobuf.BYTES) + protobuf.varint(len(named) + size) + named
+
+    def scoped(self, scope: translate.Scope, metrics: bytes) -> bytes:
+        """Wrap encoded *metrics* into a ScopeMetrics of *scope*, as a field of ResourceMetrics."""
+        return self.before_scope(scope, len(metrics)) + metrics
+
+    def before_scopes(self, size: int) -> bytes:
+        """Return what precedes *size* bytes of `scoped` metrics to make a request of them."""
+        resource = protobuf.framed(1, self.resource) if self.resource else b""
+        head = protobuf.tag(1, protobuf.BYTES) + protobuf.varint(len(resource) + size)
+        return head + resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,21 +126,33 @@ class Wrapping:
 
     name: bytes
     kind: translate.Kind
-    head: bytes  # name and description
+    head: bytes  # name, description and unit
     tail: bytes  # metadata
+    scope: translate.Scope = translate.OWN
 
     @classmethod
-    def of(cls, name: bytes, kind: translate.Kind, word: bytes, described: bytes) -> Self:
+    def of(
+        cls,
+        name: bytes,
+        kind: translate.Kind,
+        word: bytes,
+        described: bytes,
+        *,
+        unit: bytes = b"",
+        scope: translate.Scope = translate.OWN,
+    ) -> Self:
         """Encode the fields of a metric; *word* is Prometheus' name for the type."""
         described = protobuf.framed(2, described) if described else b""
+        measured = protobuf.framed(3, unit) if unit else b""
         metadata = protobuf.framed(1, b"prometheus.type") + protobuf.framed(
             2, protobuf.framed(1, word)
         )
         return cls(
             name=name,
             kind=kind,
-            head=protobuf.framed(1, name) + described,
+            head=protobuf.framed(1, name) + described + measured,
             tail=protobuf.framed(12, metadata),
+            scope=scope,
         )
 
     def around(self, size: int) -> tuple[bytes, bytes]:

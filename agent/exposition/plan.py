@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.exposition import metrics, points, translate
-from common.wire import protobuf
 
 Indices: TypeAlias = npt.NDArray[np.int32]
 Offsets: TypeAlias = npt.NDArray[np.int64]
@@ -24,22 +23,12 @@ Piece: TypeAlias = bytes | memoryview
 NONE = -1
 """Stands for no sample."""
 
-START_BYTES = 9
-"""How much longer a point is that says since when it counts, and how far its numbers move."""
-
-
-class Heading(NamedTuple):
-    """A metric without its points, and whose it is."""
-
-    wrapping: metrics.Wrapping
-    scope: translate.Scope
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
     """The columns; metrics of one scope are adjacent, and so are points of one metric."""
 
-    headings: tuple[Heading, ...]  # of each metric
+    wrappings: tuple[metrics.Wrapping, ...]  # of each metric
     counts: Indices  # of each metric: its points
     heads: npt.NDArray[np.uint8]  # of each point: the bytes before its payload
     sizes: Indices  # of each point: the bytes of its payload
@@ -57,7 +46,7 @@ class Plan:
     @property
     def lone(self) -> npt.NDArray[np.bool_]:
         """Return which points are single series."""
-        kinds = [heading.wrapping.kind in points.LONE for heading in self.headings]
+        kinds = [wrapping.kind in points.LONE for wrapping in self.wrappings]
         return np.repeat(np.array(kinds, np.bool_), self.counts)
 
     @property
@@ -78,7 +67,9 @@ class Plan:
 
 
 def assemble(
-    origin: metrics.Origin, headings: Sequence[Heading], groups: Sequence[Sequence[Piece]]
+    origin: metrics.Origin,
+    wrappings: Sequence[metrics.Wrapping],
+    groups: Sequence[Sequence[Piece]],
 ) -> tuple[bytes, Offsets]:
     """Write a request of all metrics; *groups* has the points of each, heads included, in pieces.
 
@@ -86,19 +77,17 @@ def assemble(
     out, and so is a scope without metrics.
     """
     runs: list[_Run] = []
-    for i, (heading, pieces) in enumerate(zip(headings, groups, strict=True)):
+    for i, (wrapping, pieces) in enumerate(zip(wrappings, groups, strict=True)):
         if not pieces:
             continue
-        if not runs or runs[-1].scope != heading.scope:
-            runs.append(_Run(heading.scope))
-        runs[-1].add(i, heading.wrapping, sum(map(len, pieces)))
-    scopes = [_scope_head(origin, run.scope, run.size) for run in runs]
-    resource = protobuf.framed(1, origin.resource) if origin.resource else b""
-    whole = len(resource) + sum(map(len, scopes)) + sum(run.size for run in runs)
-    head = protobuf.tag(1, protobuf.BYTES) + protobuf.varint(whole) + resource
+        if not runs or runs[-1].scope != wrapping.scope:
+            runs.append(_Run(wrapping.scope))
+        runs[-1].add(i, wrapping, sum(map(len, pieces)))
+    scopes = [origin.before_scope(run.scope, run.size) for run in runs]
+    head = origin.before_scopes(sum(map(len, scopes)) + sum(run.size for run in runs))
     parts: list[Piece] = [head]
     at = len(head)
-    firsts = np.zeros(len(headings), np.int64)
+    firsts = np.zeros(len(wrappings), np.int64)
     for run, scope in zip(runs, scopes, strict=True):
         parts.append(scope)
         at += len(scope)
@@ -122,13 +111,3 @@ class _Run:
         before, behind = wrapping.around(length)
         self.metrics.append((number, before, length, behind))
         self.size += len(before) + length + len(behind)
-
-
-def _scope_head(origin: metrics.Origin, scope: translate.Scope, size: int) -> bytes:
-    # ScopeMetrics { InstrumentationScope scope = 1; repeated Metric metrics = 2; string schema_url
-    # = 3; }, with the metrics behind the rest.
-    message = origin.scope if scope == translate.OWN else scope.message
-    inner = protobuf.framed(1, message) if message else b""
-    inner += protobuf.framed(3, scope.schema_url) if scope.schema_url else b""
-    length = protobuf.varint(len(inner) + size)
-    return b"".join((protobuf.tag(2, protobuf.BYTES), length, inner))

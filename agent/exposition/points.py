@@ -2,16 +2,19 @@
 
 From opentelemetry/proto/metrics/v1/metrics.proto, fields in the order written here:
 
-    NumberDataPoint    { fixed64 time_unix_nano = 3; double as_double = 4;
-                         repeated KeyValue attributes = 7; uint32 flags = 8; }
-    HistogramDataPoint { fixed64 time_unix_nano = 3; fixed64 count = 4; optional double sum = 5;
+    NumberDataPoint    { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3;
+                         double as_double = 4; repeated KeyValue attributes = 7; uint32 flags = 8; }
+    HistogramDataPoint { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3;
+                         fixed64 count = 4; optional double sum = 5;
                          repeated fixed64 bucket_counts = 6; repeated double explicit_bounds = 7;
                          repeated KeyValue attributes = 9; uint32 flags = 10; }
-    SummaryDataPoint   { fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5;
+    SummaryDataPoint   { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3;
+                         fixed64 count = 4; double sum = 5;
                          repeated ValueAtQuantile { double quantile = 1; double value = 2; }
                          quantile_values = 6; repeated KeyValue attributes = 7; uint32 flags = 8; }
 
 Zeros are written out, which proto3 allows, so that a point keeps its length whatever its numbers.
+A start time is there only in points that are told since when they count, as their first field.
 """
 
 from __future__ import annotations
@@ -31,7 +34,10 @@ LONE = frozenset((translate.Kind.GAUGE, translate.Kind.SUM, translate.Kind.UPDOW
 """The kinds whose points are single series."""
 
 TIME_AT, NUMBER_AT, COUNT_AT, SUM_AT = 1, 10, 10, 19
-"""Where the eight bytes of each number lie in a point that has it."""
+"""Where the eight bytes of each number lie in a point that has it, but no start time."""
+
+START_AT, START_SIZE = 1, 9
+"""Where those of the start time lie in a point that has one; all else lies so much further."""
 
 STALE = {
     translate.Kind.GAUGE: b"\x40\x01",
@@ -44,9 +50,12 @@ STALE = {
 """The flags field with NO_RECORDED_VALUE, to be appended to a point of each kind."""
 
 _ZERO = bytes(8)
-_START = b"\x11" + _ZERO
-_TIME, _NUMBER, _SUM = b"\x19" + _ZERO, b"\x21" + _ZERO, b"\x29" + _ZERO
-_ATTRIBUTES = {kind: 9 if kind is translate.Kind.HISTOGRAM else 7 for kind in translate.Kind}
+_START, _TIME = b"\x11" + _ZERO, b"\x19" + _ZERO
+_NUMBER, _SUM = b"\x21" + _ZERO, b"\x29" + _ZERO
+_ATTRIBUTES = dict.fromkeys(translate.Kind, 7) | {
+    translate.Kind.HISTOGRAM: 9,
+    translate.Kind.EXPONENTIAL: 1,
+}
 
 
 class Cells(NamedTuple):
@@ -59,24 +68,21 @@ class Cells(NamedTuple):
 def number(encoded: bytes, *, started: bool = False) -> bytes:
     """Write a NumberDataPoint with these encoded attributes at time 0, of value 0.0.
 
-    *started* leaves room for the time since when it counts, before all else.
+    If *started* there is a start time, too, of 0.
     """
-    return b"".join((_START if started else b"", _TIME, _NUMBER, encoded))
-
-
-def blank(encoded: bytes, *, started: bool = False) -> bytes:
-    """Write a point of a native histogram at time 0, of count 0, without buckets or a sum."""
-    return number(encoded, started=started)
+    payload = b"".join((_TIME, _NUMBER, encoded))
+    return _START + payload if started else payload
 
 
 def histogram(point: translate.Distribution, encoded: bytes) -> Cells:
     """Write a HistogramDataPoint at time 0 with zero counts, the +Inf bucket included.
 
-    Without any bucket there are no bucket counts at all, as OTLP wants it.
+    Without any bucket there are no bucket counts at all, as OTLP wants it. There is a start time if
+    the point has one.
     """
     bounds = [bound for bound, _ in point.steps if bound != math.inf]
     summed = b"" if point.summed is None else _SUM
-    head = _TIME + _NUMBER + summed
+    head = _head(point) + summed
     if not point.steps:
         return Cells(head + encoded, ())
     size = 8 * (len(bounds) + 1)
@@ -96,8 +102,11 @@ def histogram(point: translate.Distribution, encoded: bytes) -> Cells:
 
 
 def summary(point: translate.Distribution, encoded: bytes) -> Cells:
-    """Write a SummaryDataPoint at time 0 with count, sum and values 0; the sum is always there."""
-    out = bytearray(_TIME + _NUMBER + _SUM)
+    """Write a SummaryDataPoint at time 0 with count, sum and values 0; the sum is always there.
+
+    There is a start time if the point has one.
+    """
+    out = bytearray(_head(point) + _SUM)
     steps = []
     for quantile, _ in point.steps:
         out += b"\x32\x12\x09" + struct.pack("<d", quantile) + b"\x11"
@@ -116,7 +125,7 @@ class Attributes:
     __slots__ = ("_keys", "_known")
 
     def __init__(self) -> None:
-        self._known: dict[int, dict[tuple[bytes, bytes], bytes]] = {7: {}, 9: {}}  # by field
+        self._known: dict[int, dict[tuple[bytes, bytes], bytes]] = {1: {}, 7: {}, 9: {}}  # by field
         self._keys: dict[bytes, bytes] = {}
 
     def encode(self, kind: translate.Kind, labels: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -145,8 +154,8 @@ class Attributes:
 
 def stale(kind: translate.Kind, payload: bytes, time_ns: int) -> bytes:
     """Turn a point whose numbers are 0 into one that says: no value was recorded at *time_ns*."""
-    lone = kind in LONE
-    rest = payload[NUMBER_AT + 8 if lone else TIME_AT + 8 :]
+    begin = NUMBER_AT if kind in LONE else TIME_AT
+    rest = payload[begin + 8 + _shift(payload) :]
     return b"".join((_TIME[:1], struct.pack("<Q", time_ns), rest, STALE[kind]))
 
 
@@ -162,7 +171,7 @@ def identities(name: bytes, kind: translate.Kind, payload: bytes) -> list[Identi
     shortest decimal form, ``+Inf`` always there. *payload* is one of ours, not anybody's.
     """
     if kind in LONE:
-        return [(name, payload[NUMBER_AT + 8 :])]
+        return [(name, payload[NUMBER_AT + 8 + _shift(payload) :])]
     bucketing = kind is translate.Kind.HISTOGRAM
     labels, steps, summed = _parts(kind, payload)
     step_name, step_label = (name + b"_bucket", b"le") if bucketing else (name, b"quantile")
@@ -190,6 +199,15 @@ def shortest(value: float) -> bytes:
     if point <= 0:
         return f"{sign}0.{'0' * -point}{digits}".encode()
     return f"{sign}{digits.ljust(point, '0')}".encode()
+
+
+def _head(point: translate.Distribution) -> bytes:
+    payload = _TIME + _NUMBER  # the count has the place of the number
+    return payload if point.started is None else _START + payload
+
+
+def _shift(payload: bytes) -> int:
+    return START_SIZE if payload.startswith(_START[:1]) else 0
 
 
 def _parts(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import TypeAlias
 
-from agent.exposition import grammar
+from agent.exposition import grammar, scopes
 
 _Order: TypeAlias = Callable[[grammar.Labels], grammar.Labels]
 
@@ -16,22 +16,27 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
 
     The names ``job`` and ``instance``, which live in the resource, and those of the labels that the
     target adds are its own: an exposed label of such a name is kept as ``exported_<name>``, the
-    prefix repeated until the name is free (``honor_labels: false``).
+    prefix repeated until the name is free (``honor_labels: false``). When *honored*, exposed labels
+    stay what they are, and the target adds only those that are not exposed; one that is exposed
+    without a value stays away altogether (``honor_labels: true``).
 
     A lookup computes what it does not find, because many series share their labels; all results are
     kept, so one of these lives as long as the translation of one body.
     """
 
-    __slots__ = ("_added", "_orders", "own", "reserved")
+    __slots__ = ("_added", "_honored", "_orders", "own", "reserved", "scoped")
 
-    def __init__(self, added: grammar.Labels) -> None:
+    def __init__(self, added: grammar.Labels, *, honored: bool = False) -> None:
         super().__init__()
         self._added = {name: value for name, value in added if value}
+        self._honored = honored
         self._orders: dict[tuple[bytes, ...], _Order | None] = {}  # by names
         self.own: grammar.Labels = tuple(sorted(self._added.items()))
         """The labels of a series that exposes none."""
         self.reserved = frozenset((b"job", b"instance", *self._added))
-        """The names that are the target's own."""
+        """The names that are the target's own, unless exposed ones are honored."""
+        self.scoped = False
+        """Whether any label of a scope has come by: see `scopes`."""
 
     def __missing__(self, exposed: grammar.Labels) -> grammar.Labels:
         """Compute, and keep, what *exposed* becomes."""
@@ -48,6 +53,8 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
 
     def _order(self, names: tuple[bytes, ...]) -> _Order | None:
         # How labels of these names, and those that the target adds, are sorted; None if any moves.
+        if any(name.startswith(scopes.PREFIX) for name in names):
+            self.scoped = True
         if not self.reserved.isdisjoint(names):
             return None
         every = [*names, *(name for name, _ in self.own)]
@@ -55,6 +62,9 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
         return tuple if ranks == list(range(len(every))) else itemgetter(*ranks)
 
     def _moved(self, exposed: grammar.Labels) -> grammar.Labels:
+        if self._honored:
+            every = {**self._added, **dict(exposed)}
+            return tuple(sorted((name, value) for name, value in every.items() if value))
         labels = {name: value for name, value in exposed if value}
         conflicts = self.reserved & labels.keys()
         moved = sorted(((n, labels.pop(n)) for n in conflicts), key=lambda pair: len(pair[0]))

@@ -17,7 +17,7 @@ class Difference:
     """How what is sent now differs from what was sent before."""
 
     added: int  # series that are new
-    vanished: tuple[tuple[plan.Heading, bytes], ...]  # whole points, numbers still 0
+    vanished: tuple[tuple[metrics.Wrapping, bytes], ...]  # whole points, numbers still 0
     orphaned: tuple[Identity, ...]  # series gone from points that live on
 
     @property
@@ -45,31 +45,31 @@ def between(
         gone = old.tracked(timed=timed) if old is not None else {}
         return Difference(
             added=new.series if new is not None else 0,
-            vanished=tuple((heading, payload) for (_, _, payload, _), heading in gone.items()),
+            vanished=tuple((wrapping, payload) for (_, _, payload, _), wrapping in gone.items()),
             orphaned=(),
         )
     before, after = old.tracked(timed=timed), new.tracked(timed=timed)
     return differ(
-        {key: heading for key, heading in before.items() if key not in after},
-        {key: heading for key, heading in after.items() if key not in before},
+        {key: wrapping for key, wrapping in before.items() if key not in after},
+        {key: wrapping for key, wrapping in after.items() if key not in before},
     )
 
 
 def differ(
-    gone: Mapping[template.Key, plan.Heading], come: Mapping[template.Key, plan.Heading]
+    gone: Mapping[template.Key, metrics.Wrapping], come: Mapping[template.Key, metrics.Wrapping]
 ) -> Difference:
     """Say what it means that the points *gone* are no more, and those that have *come* are new.
 
     What is marked comes in the order of *gone*, so that equal scrapes make equal bytes.
     """
-    appeared = {identity for key, heading in come.items() for identity in _series(key, heading)}
+    appeared = {identity for key, wrapping in come.items() for identity in _series(key, wrapping)}
     vanished, orphaned, returned = [], [], 0
-    for key, heading in gone.items():
-        identities = _series(key, heading)
+    for key, wrapping in gone.items():
+        identities = _series(key, wrapping)
         gone_for_good = [identity for identity in identities if identity not in appeared]
         returned += len(identities) - len(gone_for_good)
         if len(gone_for_good) == len(identities):
-            vanished.append((heading, key[2]))
+            vanished.append((wrapping, key[2]))
         else:
             orphaned += gone_for_good
     return Difference(
@@ -85,22 +85,22 @@ def markers(difference: Difference, origin: metrics.Origin, time_ns: int) -> otl
     """
     if not difference.points:
         return otlp.Encoded(b"")
-    groups: dict[plan.Heading, list[plan.Piece]] = {}
-    for heading, payload in difference.vanished:
-        marker = points.stale(heading.wrapping.kind, payload, time_ns)
-        groups.setdefault(heading, []).extend((metrics.point_head(len(marker)), marker))
+    groups: dict[metrics.Wrapping, list[plan.Piece]] = {}
+    for wrapping, payload in difference.vanished:
+        marker = points.stale(wrapping.kind, payload, time_ns)
+        groups.setdefault(wrapping, []).extend((metrics.point_head(len(marker)), marker))
     for (name, encoded), scope in difference.orphaned:
-        wrapping = metrics.Wrapping.of(name, translate.Kind.GAUGE, _UNKNOWN, b"")
+        wrapping = metrics.Wrapping.of(name, translate.Kind.GAUGE, _UNKNOWN, b"", scope=scope)
         marker = points.stale_number(encoded, time_ns)
-        group = groups.setdefault(plan.Heading(wrapping, scope), [])
+        group = groups.setdefault(wrapping, [])
         group += (metrics.point_head(len(marker)), marker)
     # The metrics of one scope side by side; sorting keeps the order within.
-    order = {scope: i for i, scope in enumerate(dict.fromkeys(h.scope for h in groups))}
-    headings = sorted(groups, key=lambda heading: order[heading.scope])
-    body, _ = plan.assemble(origin, headings, [groups[heading] for heading in headings])
+    order = {scope: i for i, scope in enumerate(dict.fromkeys(w.scope for w in groups))}
+    wrappings = sorted(groups, key=lambda wrapping: order[wrapping.scope])
+    body, _ = plan.assemble(origin, wrappings, [groups[wrapping] for wrapping in wrappings])
     return otlp.Encoded(body)
 
 
-def _series(key: template.Key, heading: plan.Heading) -> list[Identity]:
+def _series(key: template.Key, wrapping: metrics.Wrapping) -> list[Identity]:
     name, _, payload, scope = key
-    return [(i, scope) for i in points.identities(name, heading.wrapping.kind, payload)]
+    return [(i, scope) for i in points.identities(name, wrapping.kind, payload)]

@@ -151,7 +151,7 @@ class TargetState:
     def _learn(self, body: bytes, time_ns: int) -> tuple[_Shape, series.Readings]:
         exposition = text.parse(body, self._limits)
         readings = series.Readings(values=exposition.values, times=exposition.times)
-        translation = translate.translate(exposition, self._origin.labels)
+        translation = translate.translate(exposition, translate.Rules(labels=self._origin.labels))
         checked = checks.Checks.of(translation, exposition.times)
         faults = checked.find(readings, time_ns // _MILLISECOND)
         shape = _Shape(
@@ -185,7 +185,7 @@ class TargetState:
 
     def _template_of_nothing(self) -> template.Template:
         nothing = text.parse(b"", self._limits)
-        translation = translate.translate(nothing, self._origin.labels)
+        translation = translate.translate(nothing, translate.Rules(labels=self._origin.labels))
         return template.Template.of(translation, self._origin, nothing.times, ())
 
 

@@ -54,19 +54,19 @@ class Template:
         own = np.append(timed, False)[np.minimum(leaders, len(timed))]
         # Numbers move when a point says since when it counts.
         begun = planned.started != NONE
-        inner = starts + plan.START_BYTES * begun if begun.any() else starts
+        inner = starts + points.START_SIZE * begun if begun.any() else starts
         sums, quantiles, buckets = planned.sums.T, planned.quantiles.T, planned.buckets.T
         self._value_at = _narrow(
             inner[lone] + points.NUMBER_AT,
             inner[sums[0]] + points.SUM_AT,
-            inner[quantiles[0]] + quantiles[1],
+            starts[quantiles[0]] + quantiles[1],
         )
         self._value_samples = _narrow(leaders[lone], sums[1], quantiles[2])
         self._count_at = _narrow(inner[~lone] + points.COUNT_AT)
         self._count_samples = _narrow(leaders[~lone])
-        self._bucket_at = _narrow(inner[buckets[0]] + buckets[1])
+        self._bucket_at = _narrow(starts[buckets[0]] + buckets[1])
         self._bucket_samples, self._bucket_floors = _narrow(buckets[2]), _narrow(buckets[3])
-        self._start_at = _narrow(starts[begun] + points.TIME_AT)
+        self._start_at = _narrow(starts[begun] + points.START_AT)
         self._start_samples = _narrow(planned.started[begun])
         self._timed_at = _narrow(inner[own] + points.TIME_AT)
         self._timed_samples = _narrow(leaders[own])
@@ -90,7 +90,7 @@ class Template:
         """
         draft = drafting.Draft()
         draft.write(translation, excluded)
-        body, firsts = plan.assemble(origin, draft.headings, draft.groups)
+        body, firsts = plan.assemble(origin, draft.wrappings, draft.groups)
         return cls(draft.plan(), origin, body, firsts, times != model.UNTIMED)
 
     @property
@@ -160,7 +160,7 @@ class Template:
         """Return the request as it was poked last; it changes with the next time."""
         return self._body.data
 
-    def tracked(self, *, timed: bool = False) -> dict[Key, plan.Heading]:
+    def tracked(self, *, timed: bool = False) -> dict[Key, metrics.Wrapping]:
         """Return the points whose disappearance matters, and the metric of each.
 
         Without *timed* those with timestamps of their own are not among them, as in Prometheus.
@@ -170,13 +170,11 @@ class Template:
         chosen = slice(None) if timed else ~self._timed
         numbers = self.plan.metric_of[chosen].tolist()
         spans = map(slice, starts[chosen].tolist(), ends[chosen].tolist())
-        headings = [
-            (h.wrapping.name, h.wrapping.kind in points.LONE, h) for h in self.plan.headings
-        ]
-        found: dict[Key, plan.Heading] = {}
+        kinds = [(w.name, w.kind in points.LONE, w) for w in self.plan.wrappings]
+        found: dict[Key, metrics.Wrapping] = {}
         for number, payload in zip(numbers, map(body.__getitem__, spans), strict=True):
-            name, lone, heading = headings[number]
-            found[name, lone, payload, heading.scope] = heading
+            name, lone, wrapping = kinds[number]
+            found[name, lone, payload, wrapping.scope] = wrapping
         return found
 
     def _holes(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:

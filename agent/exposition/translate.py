@@ -6,12 +6,22 @@ Nothing here depends on the numbers, so a translation holds for as long as the s
 
 from __future__ import annotations
 
-import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NamedTuple, TypeAlias
 
-from agent.exposition import grammar, model, numbers, relabelling, report
+from agent.exposition import (
+    drafts,
+    gathering,
+    grammar,
+    model,
+    relabelling,
+    report,
+    roles,
+    scopes,
+    units,
+)
 
 
 class Kind(Enum):
@@ -32,6 +42,8 @@ class Drop(StrEnum):
     NOT_A_COUNT = "not_a_count"  # a count or bucket that is negative, fractional, NaN or decreasing
     MIXED_TIMES = "mixed_times"  # the samples of one histogram or summary differ in timestamp
     OUT_OF_BOUNDS = "out_of_bounds"  # an explicit timestamp of zero, or too far in the future
+    UNSUPPORTED_TYPE = "unsupported_type"  # a gauge histogram
+    UNSUPPORTED_SCHEMA = "unsupported_schema"  # a native histogram of buckets that OTLP lacks
 
 
 class Number(NamedTuple):
@@ -69,6 +81,10 @@ class NativePoint(NamedTuple):
     started: int | None = None  # as above
 
 
+Point: TypeAlias = Number | Distribution | NativePoint
+"""A point, as its metric has it: all points of one metric are of one kind."""
+
+
 class Scope(NamedTuple):
     """Who made a metric: an encoded InstrumentationScope, and the URL of its schema."""
 
@@ -88,7 +104,7 @@ class Metric:
     kind: Kind
     type: bytes  # Prometheus' word, for the way back; "unknown" where the text has none
     help: bytes
-    points: tuple[Number | Distribution, ...]
+    points: tuple[Point, ...]
     unit: bytes = b""  # as UCUM has it
     scope: Scope = OWN
 
@@ -99,7 +115,8 @@ class Translation:
 
     metrics: tuple[Metric, ...]
     duplicates: int  # samples whose series had come before in the same text
-    incomplete: int  # histograms and summaries dropped as `Drop.NO_COUNT`
+    dropped: Mapping[Drop, int] = field(default_factory=dict)
+    """Points that are not sent whatever their numbers, by reason."""
     info: grammar.Labels = ()
     """What ``target_info`` says of the target, sorted by name: attributes of its resource."""
     hidden: int = 0
@@ -107,225 +124,144 @@ class Translation:
     filtered: int = 0
     """Samples that the rules of the target leave out."""
 
+    @property
+    def incomplete(self) -> int:
+        """Return the number of histograms and summaries without a count."""
+        return self.dropped.get(Drop.NO_COUNT, 0)
 
-def translate(exposition: model.Exposition, labels: grammar.Labels) -> Translation:
-    """Translate *exposition*, and the report series behind it, as exposed by a target.
+    def exemplar_points(self) -> dict[int, int]:
+        """Return the samples that may have exemplars, each with the number of its point.
 
-    *labels* are what the target adds to every point; see `relabelling` for exposed ones of the same
-    names. Repeated samples of one series without timestamps are one, the first. Those with
-    timestamps are several points; where several make a histogram or summary, the n-th sample of
-    each of its series belongs to the n-th point.
+        These are counters and the buckets of histograms. Points count from 0 across all metrics.
+        """
+        found: dict[int, int] = {}
+        number = 0
+        for metric in self.metrics:
+            if metric.kind in (Kind.SUM, Kind.HISTOGRAM):
+                for nth, point in enumerate(metric.points, number):
+                    if isinstance(point, Number):
+                        found[point.sample] = nth
+                    elif isinstance(point, Distribution):
+                        found.update((sample, nth) for _, sample in point.steps)
+            number += len(metric.points)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a target wants of the translation of all that it exposes."""
+
+    labels: grammar.Labels = ()
+    """What the target adds to every point; see `relabelling` for exposed ones of the same names."""
+    honor_labels: bool = False
+    """Whether exposed labels win over those of the target."""
+    prefixes: tuple[bytes, ...] = ()
+    """Names of samples begin with one of these, others are left out; empty: all are kept."""
+    without: tuple[tuple[bytes, bytes], ...] = ()
+    """Exposed labels and values: a series that has any of them is left out."""
+    classic: bool = False
+    """Whether the buckets of a histogram are kept that is a native one, too."""
+    report: tuple[tuple[bytes, bytes], ...] = report.SERIES
+    """Name and description of the series behind those of the exposition."""
+
+
+def translate(exposition: model.Exposition, rules: Rules) -> Translation:
+    """Translate *exposition*, and the report series behind it, as *rules* have it.
+
+    Repeated samples of one series without timestamps are one, the first. Those with timestamps are
+    several points; where several make a histogram or summary, the n-th sample of each of its series
+    belongs to the n-th point.
+
+    Metrics of one scope stand together, those of `OWN` first, the report last among these.
     """
-    return _Translator(exposition, labels).run()
+    relabelled = relabelling.Relabelled(rules.labels, honored=rules.honor_labels)
+    gathered = gathering.Gatherer(
+        exposition,
+        relabelled,
+        prefixes=rules.prefixes,
+        without=rules.without,
+        reserved=[name for name, _ in rules.report],
+    ).gather()
+    found: dict[Scope, list[Metric]] = {OWN: []}
+    incomplete = 0
+    for shape, draft in gathered.drafts.items():
+        native = gathered.native.get(shape.family, ())
+        points = _points(draft, () if rules.classic else native)
+        incomplete += points.count(None)
+        whole = _since([p for p in points if p is not None], gathered.created.get(shape.family))
+        told = exposition.families.get(shape.family, _NOTHING)
+        for scope, those in _scoped(whole) if relabelled.scoped else ((OWN, whole),):
+            if those:
+                found.setdefault(scope, []).append(_metric(shape, told, scope, those))
+    found[OWN] += _report(rules.report, len(exposition.names), relabelled.own)
+    dropped = {
+        Drop.NO_COUNT: incomplete,
+        Drop.UNSUPPORTED_TYPE: len(gathered.unsupported),
+        Drop.UNSUPPORTED_SCHEMA: gathered.odd,
+    }
+    return Translation(
+        metrics=tuple([metric for metrics in found.values() for metric in metrics]),
+        duplicates=gathered.duplicates,
+        dropped={reason: count for reason, count in dropped.items() if count},
+        info=gathered.info or (),
+        hidden=gathered.hidden,
+        filtered=gathered.filtered,
+    )
 
 
-class _Part(Enum):
-    NUMBER = 0
-    STEP = 1
-    SUM = 2
-    COUNT = 3
+_KINDS = {
+    b"counter": Kind.SUM,
+    b"gauge": Kind.GAUGE,
+    roles.UNKNOWN: Kind.GAUGE,
+    b"info": Kind.UPDOWN,
+    b"stateset": Kind.UPDOWN,
+    b"histogram": Kind.HISTOGRAM,
+    b"summary": Kind.SUMMARY,
+}
+_NOTHING = model.Family()
 
 
-class _Role(NamedTuple):
-    # What samples of one name are to their family.
-    part: _Part
-    family: bytes
-    kind: Kind
-    type: bytes
+def _points(draft: drafts.Draft, native: Collection[grammar.Labels]) -> list[Point | None]:
+    # In the order of the text, but natives behind the others; None for what has no count.
+    points: list[Point | None] = []
+    points += [Number(labels, sample) for labels, sample in draft.singles]
+    points += [whole and Distribution(*whole) for whole in draft.wholes(native)]
+    points += [NativePoint(labels, sample) for labels, sample in draft.natives]
+    return points
 
 
-_Spot: TypeAlias = float | _Part
-"""What a sample is to its histogram or summary: a bound or quantile, or the part there is once."""
-
-_Group: TypeAlias = dict[_Spot, int]
-"""The samples of one histogram or summary."""
-
-
-@dataclass(slots=True)
-class _Draft:
-    numbers: list[Number] = field(default_factory=list)
-    groups: dict[grammar.Labels, _Group] = field(default_factory=dict)
-    # The same at other times. Samples repeat only with times of their own, which hardly any do.
-    further: dict[tuple[grammar.Labels, int], _Group] = field(default_factory=dict)
-    taken: dict[tuple[grammar.Labels, _Spot], int] = field(default_factory=dict)  # how often more
-    untimed: set[tuple[grammar.Labels, _Spot]] = field(default_factory=set)  # not the first time
-
-    def distributions(self) -> list[Distribution]:
-        groups = [*self.groups.items()]
-        groups += [(labels, group) for (labels, _), group in self.further.items()]
-        return [
-            Distribution(
-                labels,
-                group[_Part.COUNT],
-                group.get(_Part.SUM),
-                tuple(sorted([(s, i) for s, i in group.items() if isinstance(s, float)])),
-            )
-            for labels, group in groups
-            if _Part.COUNT in group
-        ]
+def _since(points: list[Point], created: Mapping[grammar.Labels, int] | None) -> list[Point]:
+    if created is None:
+        return points
+    return [point._replace(started=created.get(point.labels)) for point in points]
 
 
-@dataclass(slots=True)
-class _Name:
-    # What is known of all samples of one name.
-    role: _Role
-    draft: _Draft | None = None
-    seen: set[grammar.Labels] = field(default_factory=set)  # series without times of their own
+def _scoped(points: list[Point]) -> Iterable[tuple[Scope, list[Point]]]:
+    # The points by their scopes, without the labels that say it.
+    found: dict[Scope, list[Point]] = {}
+    for point in points:
+        message, schema_url, rest = scopes.split(point.labels)
+        found.setdefault(Scope(message, schema_url), []).append(point._replace(labels=rest))
+    return found.items()
 
 
-_SUFFIXES = ((b"_bucket", _Part.STEP), (b"_sum", _Part.SUM), (b"_count", _Part.COUNT))
-_UNKNOWN = b"unknown"
+def _metric(
+    shape: gathering.Shape, told: model.Family, scope: Scope, points: list[Point]
+) -> Metric:
+    return Metric(
+        name=shape.name,
+        kind=Kind.EXPONENTIAL if shape.scaled else _KINDS[shape.type],
+        type=shape.type,
+        help=told.help,
+        points=tuple(points),
+        unit=units.ucum(told.unit),
+        scope=scope,
+    )
 
 
-class _Translator:
-    """One translation; splits into series first, groups second."""
-
-    def __init__(self, exposition: model.Exposition, labels: grammar.Labels) -> None:
-        self._exposition = exposition
-        self._relabelled = relabelling.Relabelled(labels)
-        self._drafts: dict[tuple[bytes, Kind, bytes], _Draft] = {}
-        self._names: dict[bytes, _Name] = {}
-        self._orphans: dict[bytes, _Name] = {}
-        self._bounds: dict[bytes, float] = {}
-        self._timed = (exposition.times != model.UNTIMED).tolist()
-        self._duplicates = 0
-
-    def run(self) -> Translation:
-        first = len(self._exposition.names)
-        for name, _ in report.SERIES:
-            self._name(name).seen.add(self._relabelled.own)
-        self._sort_samples()
-        incomplete = 0
-        metrics = []
-        for (name, kind, word), draft in self._drafts.items():
-            groups = draft.distributions()
-            incomplete += len(draft.groups) + len(draft.further) - len(groups)
-            points: tuple[Number | Distribution, ...] = (*draft.numbers, *groups)
-            if points:
-                described = self._exposition.families.get(name, model.Family()).help
-                metrics.append(
-                    Metric(name=name, kind=kind, type=word, help=described, points=points)
-                )
-        for i, (name, described) in enumerate(report.SERIES):
-            points = (Number(self._relabelled.own, first + i),)
-            metrics.append(
-                Metric(name=name, kind=Kind.GAUGE, type=b"gauge", help=described, points=points)
-            )
-        return Translation(
-            metrics=tuple(metrics), duplicates=self._duplicates, incomplete=incomplete
-        )
-
-    def _sort_samples(self) -> None:
-        names = self._names
-        rows = zip(self._exposition.names, self._exposition.labels, strict=True)
-        for i, (name, exposed) in enumerate(rows):
-            known = names.get(name) or self._name(name)
-            if known.role.part is _Part.NUMBER:
-                self._add_number(known, exposed, i)
-            else:
-                self._add_to_group(known, name, exposed, i)
-
-    def _name(self, name: bytes) -> _Name:
-        known = self._names[name] = _Name(_role(name, self._exposition.families))
-        return known
-
-    def _add_number(self, known: _Name, exposed: grammar.Labels, i: int) -> None:
-        labels = self._relabelled[exposed]
-        # One series may have several samples if each says when it was taken.
-        if not self._timed[i]:
-            if labels in known.seen:
-                self._duplicates += 1
-                return
-            known.seen.add(labels)
-        draft = known.draft
-        if draft is None:
-            draft = known.draft = self._draft(known.role)
-        draft.numbers.append(Number(labels, i))
-
-    def _add_to_group(self, known: _Name, name: bytes, exposed: grammar.Labels, i: int) -> None:
-        role = known.role
-        spot: _Spot = role.part
-        if role.part is _Part.STEP:
-            label = b"le" if role.kind is Kind.HISTOGRAM else b"quantile"
-            labels, spot = self._step(exposed, label)
-            if math.isnan(spot):  # not a bucket, not a quantile: a series like any other
-                orphans = self._orphans.get(name)
-                if orphans is None:
-                    role = _Role(_Part.NUMBER, name, Kind.GAUGE, _UNKNOWN)
-                    orphans = self._orphans[name] = _Name(role, seen=known.seen)
-                self._add_number(orphans, exposed, i)
-                return
-        else:
-            labels = self._relabelled[exposed]
-        draft = known.draft
-        if draft is None:
-            draft = known.draft = self._draft(role)
-        group = draft.groups.get(labels)
-        if group is None:
-            group = draft.groups[labels] = {}
-        holder = group.setdefault(spot, i)
-        if holder != i:
-            self._add_again(draft, labels, spot, i, holder)
-
-    def _add_again(
-        self, draft: _Draft, labels: grammar.Labels, spot: _Spot, i: int, holder: int
-    ) -> None:
-        place = (labels, spot)
-        if not self._timed[i]:
-            if not self._timed[holder] or place in draft.untimed:
-                self._duplicates += 1  # of the series, or of the bucket: le="1" and le="1.0"
-                return
-            draft.untimed.add(place)
-        # The same at another time belongs to another point: the n-th to the n-th.
-        nth = draft.taken[place] = draft.taken.get(place, 0) + 1
-        draft.further.setdefault((labels, nth), {})[spot] = i
-
-    def _draft(self, role: _Role) -> _Draft:
-        return self._drafts.setdefault((role.family, role.kind, role.type), _Draft())
-
-    def _step(self, exposed: grammar.Labels, label: bytes) -> tuple[grammar.Labels, float]:
-        # The labels of the whole point, and the bound or quantile; NaN where there is none.
-        if label in self._relabelled.reserved:  # the target's own
-            labels = self._relabelled[exposed]
-            return _without(labels, label), self._number(dict(labels).get(label, b""))
-        if exposed and exposed[-1][0] == label:
-            rest, bound = exposed[:-1], exposed[-1][1]
-        else:
-            rest, bound = _without(exposed, label), dict(exposed).get(label, b"")
-        return self._relabelled[rest], self._number(bound)
-
-    def _number(self, bound: bytes) -> float:
-        known = self._bounds.get(bound)
-        if known is None:
-            try:
-                known = numbers.number(bound)
-            except ValueError:
-                known = math.nan
-            self._bounds[bound] = known
-        return known
-
-
-def _role(name: bytes, families: dict[bytes, model.Family]) -> _Role:
-    # A TYPE for the very name wins; then it may be a part of a histogram or a summary, or a counter
-    # whose TYPE was written without _total.
-    word = families.get(name, model.Family()).type
-    if word == b"summary":
-        return _Role(_Part.STEP, name, Kind.SUMMARY, word)
-    if word in (b"counter", b"gauge"):
-        return _Role(_Part.NUMBER, name, Kind.SUM if word == b"counter" else Kind.GAUGE, word)
-    if not word:
-        for suffix, part in _SUFFIXES:
-            family = name.removesuffix(suffix)
-            kind = families.get(family, model.Family()).type if family != name else b""
-            if kind == b"histogram":
-                return _Role(part, family, Kind.HISTOGRAM, kind)
-            if kind == b"summary" and part is not _Part.STEP:
-                return _Role(part, family, Kind.SUMMARY, kind)
-        bare = name.removesuffix(b"_total")
-        if bare != name and families.get(bare, model.Family()).type == b"counter":
-            return _Role(_Part.NUMBER, name, Kind.SUM, b"counter")
-    return _Role(_Part.NUMBER, name, Kind.GAUGE, _UNKNOWN)
-
-
-def _without(labels: grammar.Labels, label: bytes) -> grammar.Labels:
-    return tuple([pair for pair in labels if pair[0] != label])
+def _report(
+    series: tuple[tuple[bytes, bytes], ...], first: int, labels: grammar.Labels
+) -> Iterator[Metric]:
+    for sample, (name, described) in enumerate(series, first):
+        points = (Number(labels, sample),)
+        yield Metric(name=name, kind=Kind.GAUGE, type=b"gauge", help=described, points=points)

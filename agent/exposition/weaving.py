@@ -72,5 +72,5 @@ def woven(written: Written, others: Mapping[int, bytes | None]) -> otlp.Encoded:
 
     Costs some µs for each metric and each exchanged point, whatever the number of those that stay.
     """
-    body, _ = assemble(written.origin, written.plan.headings, pieces(written, others))
+    body, _ = assemble(written.origin, written.plan.wrappings, pieces(written, others))
     return otlp.Encoded(body)

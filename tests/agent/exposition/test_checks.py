@@ -10,7 +10,7 @@ NOW = 1_700_000_000_000
 
 def faults(body: bytes) -> dict[int, Drop]:
     exposition = text.parse(body, model.Limits())
-    found = translate.translate(exposition, ())
+    found = translate.translate(exposition, translate.Rules())
     readings = series.Readings(values=exposition.values, times=exposition.times)
     return checks.Checks.of(found, exposition.times).find(readings, NOW)
 

@@ -30,9 +30,10 @@ def test_a_number_has_its_time_and_value_in_place() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_attributes_of_any_length_are_what_protobuf_reads(kind: Kind) -> None:
     labels = tuple((b"n%d" % size, b"x" * size) for size in (0, 1, *range(100, 140), 20_000))
-    found = (
-        metrics_pb2.HistogramDataPoint if kind is Kind.HISTOGRAM else metrics_pb2.NumberDataPoint
-    )
+    found = {
+        Kind.HISTOGRAM: metrics_pb2.HistogramDataPoint,
+        Kind.EXPONENTIAL: metrics_pb2.ExponentialHistogramDataPoint,
+    }.get(kind, metrics_pb2.NumberDataPoint)
     encoded = points.Attributes().encode(kind, labels)
     assert attributes(found.FromString(encoded)) == {k.decode(): v.decode() for k, v in labels}
 

@@ -11,7 +11,7 @@ HISTOGRAM = b'# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 2\nh_s
 
 def written(body: bytes) -> template.Template:
     exposition = text.parse(body, model.Limits())
-    translation = translate.translate(exposition, ORIGIN.labels)
+    translation = translate.translate(exposition, translate.Rules(labels=ORIGIN.labels))
     return template.Template.of(translation, ORIGIN, exposition.times, ())
 
 

@@ -54,7 +54,7 @@ node_textfile_mtime_seconds{file="a.prom",job="exposed"} 1.7e+09 1700000000000
 
 def learn(body: bytes) -> tuple[model.Exposition, translate.Translation]:
     exposition = text.parse(body, model.Limits())
-    return exposition, translate.translate(exposition, ORIGIN.labels)
+    return exposition, translate.translate(exposition, translate.Rules(labels=ORIGIN.labels))
 
 
 def expected(exposition: model.Exposition) -> Request:

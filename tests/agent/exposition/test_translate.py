@@ -7,7 +7,7 @@ from agent.exposition.translate import Distribution, Kind, Number
 
 
 def translated(body: bytes, labels: tuple[tuple[bytes, bytes], ...] = ()) -> translate.Translation:
-    return translate.translate(text.parse(body, model.Limits()), labels)
+    return translate.translate(text.parse(body, model.Limits()), translate.Rules(labels=labels))
 
 
 def exposed(found: translate.Translation) -> list[translate.Metric]:
