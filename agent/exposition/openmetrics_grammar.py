@@ -151,7 +151,9 @@ def exemplar(body: bytes, at: int) -> tuple[model.Exemplar, int]:
         grammar.refuse(body, at, "the exemplar is not UTF-8")
     try:
         time = model.UNTIMED if stamp is None else milliseconds(stamp)
-        read = model.Exemplar(tuple(dict(labels).items()), numbers.number(value), time)
+        if len(labels) > 1:
+            labels = tuple(dict(labels).items())
+        read = model.Exemplar(labels, numbers.number(value), time)
     except ValueError as reason:
         grammar.refuse(body, value_at, f"in an exemplar: {reason}")
     return read, end
