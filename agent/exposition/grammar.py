@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, NoReturn, TypeAlias
 
+from typing_extensions import override
+
 from common.wire import errors
 
 Labels: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -27,6 +29,7 @@ _VALUE = re.compile(rb"[^{ \t\n]++")
 _TIMESTAMP = re.compile(rb"[0-9]++")
 _METADATA = re.compile(rb"#[ \t]++(HELP|TYPE)[ \t]++")
 _REST = re.compile(rb"[^\n]*+")
+_PAIR = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*+)="([^"]*+)"')
 _ESCAPE = re.compile(rb'\\([\\"n])')
 _HELP_ESCAPE = re.compile(rb"\\([\\n])")
 _TYPES = frozenset((b"counter", b"gauge", b"histogram", b"summary", b"untyped"))
@@ -44,24 +47,63 @@ class Sample(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """One HELP or TYPE comment."""
+    """One comment that says something about a family."""
 
-    keyword: bytes
+    keyword: bytes  # HELP, TYPE or UNIT
     name: bytes
     text: bytes
     next: int
 
 
+class Refused(errors.Malformed):
+    """Something is wrong with the text of *body* at byte *at*; the message has the line, too.
+
+    Lines are counted when somebody asks for the message, because whoever leaves out a million bad
+    lines asks for one.
+    """
+
+    def __init__(self, body: bytes, at: int, why: str) -> None:
+        super().__init__(why)
+        self._body = body
+        self.at = at
+
+    @override
+    def __str__(self) -> str:
+        body, at = self._body, self.at
+        end = body.find(b"\n", at, at + _SHOWN)
+        text = body[at : at + _SHOWN if end < 0 else end].decode(errors="backslashreplace")
+        return f"line {line(body, at)}, byte {at}: {self.args[0]}, at {text!r}"
+
+
 def refuse(body: bytes, at: int, why: str) -> NoReturn:
     """Raise `errors.Malformed` about the text of *body* at byte *at*."""
-    end = body.find(b"\n", at)
-    text = body[at : len(body) if end < 0 else end][:_SHOWN].decode(errors="backslashreplace")
-    raise errors.Malformed(f"line {line(body, at)}, byte {at}: {why}, at {text!r}")
+    raise Refused(body, at, why)
 
 
 def line(body: bytes, at: int) -> int:
     """Return the number, from 1, of the line that byte *at* lies in."""
     return body.count(b"\n", 0, at) + 1
+
+
+def next_line(body: bytes, at: int) -> int:
+    """Return where the line behind that of byte *at* begins, or the size of the body."""
+    return body.find(b"\n", at) + 1 or len(body)
+
+
+def is_utf8(text: bytes) -> bool:
+    """Say whether *text* is valid UTF-8."""
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def pairs(inner: bytes) -> Labels:
+    """Read labels that have neither escapes nor blanks between them, and are known to be sound."""
+    return tuple(_PAIR.findall(inner))
 
 
 def blanks(body: bytes, at: int) -> int:
@@ -86,7 +128,7 @@ def comment(body: bytes, at: int) -> Metadata | int:
     """
     found = _METADATA.match(body, at)
     if found is None:
-        end = body.find(b"\n", at) + 1 or len(body)
+        end = next_line(body, at)
         # A NUL ends the whole input, unless blanks after the "#", then text, precede it.
         shown = blanks(body, at + 1)
         nul = body.find(b"\0", shown, end if shown == at + 1 else shown + 1)
@@ -103,7 +145,7 @@ def comment(body: bytes, at: int) -> Metadata | int:
         text = _HELP_ESCAPE.sub(_meaning, text)
     elif text not in _TYPES:
         refuse(body, name.end(), "expected counter, gauge, histogram, summary or untyped")
-    return Metadata(keyword, _unescape(quoted[1]) if quoted else name[0], text, end + 1)
+    return Metadata(keyword, unescape(quoted[1]) if quoted else name[0], text, end + 1)
 
 
 def sample(body: bytes, at: int) -> Sample:
@@ -131,6 +173,11 @@ def sample(body: bytes, at: int) -> Sample:
     return Sample(name, labels, value[0], at, timestamp[0] if timestamp else None, end + 1)
 
 
+def unescape(text: bytes) -> bytes:
+    """Resolve the escapes of a label value; unknown ones keep their backslash."""
+    return _ESCAPE.sub(_meaning, text) if b"\\" in text else text
+
+
 def _braces(body: bytes, at: int, name: bytes | None) -> tuple[bytes | None, Labels, int]:
     # '{' (label '=' string ','?)* '}', where a lone string before ',' or '}' is the metric name.
     labels: list[tuple[bytes, bytes]] = []
@@ -147,7 +194,7 @@ def _braces(body: bytes, at: int, name: bytes | None) -> tuple[bytes | None, Lab
         if quoted is not None and following in (b",", b"}"):
             if name is not None:
                 refuse(body, at, "the metric name is set already")
-            name = _unescape(quoted[1])
+            name = unescape(quoted[1])
             at = after + (following == b",")
             continue
         if following != b"=":
@@ -156,7 +203,7 @@ def _braces(body: bytes, at: int, name: bytes | None) -> tuple[bytes | None, Lab
         value = _QUOTED.match(body, value_at)
         if value is None:
             refuse(body, value_at, "expected a label value in double quotes")
-        labels.append((_unescape(quoted[1]) if quoted else found[0], _unescape(value[1])))
+        labels.append((unescape(quoted[1]) if quoted else found[0], unescape(value[1])))
         at = blanks(body, value.end())
         at += body[at : at + 1] == b","
 
@@ -164,11 +211,6 @@ def _braces(body: bytes, at: int, name: bytes | None) -> tuple[bytes | None, Lab
 def _skip(pattern: re.Pattern[bytes], body: bytes, at: int) -> int:
     found = pattern.match(body, at)
     return found.end() if found else at
-
-
-def _unescape(text: bytes) -> bytes:
-    # Unknown escapes keep their backslash.
-    return _ESCAPE.sub(_meaning, text) if b"\\" in text else text
 
 
 def _meaning(escape: re.Match[bytes]) -> bytes:
