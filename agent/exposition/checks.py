@@ -61,6 +61,20 @@ class Checks:
             timed=_Subjects.of(stamped),
         )
 
+    def renumbered(self, samples: npt.NDArray[np.int64], points: npt.NDArray[np.int64]) -> Self:
+        """Return the checks of the same points when samples and points have other numbers.
+
+        Of the samples and points that these checks are about, none may be gone.
+        """
+        return type(self)(
+            counts=self.counts.renumbered(samples, points),
+            rises=self.rises.renumbered(samples, points),
+            floors=samples[self.floors].astype(np.int32),
+            members=self.members.renumbered(samples, points),
+            leaders=samples[self.leaders].astype(np.int32),
+            timed=self.timed.renumbered(samples, points),
+        )
+
     def find(self, readings: series.Readings, now_ms: int) -> dict[int, translate.Drop]:
         """Return the points that cannot be sent, and why; usually none."""
         faults: dict[int, translate.Drop] = {}
@@ -92,6 +106,12 @@ class _Subjects:
         return cls(
             samples=np.array([sample for sample, _ in pairs], np.int32),
             points=np.array([point for _, point in pairs], np.int32),
+        )
+
+    def renumbered(self, samples: npt.NDArray[np.int64], points: npt.NDArray[np.int64]) -> Self:
+        return type(self)(
+            samples=samples[self.samples].astype(np.int32),
+            points=points[self.points].astype(np.int32),
         )
 
     def blame(self, bad: Flags, why: translate.Drop, faults: dict[int, translate.Drop]) -> None:

@@ -20,12 +20,13 @@ def edited(
     samples: plan.Offsets,
     drafted: plan.Offsets,
     count: int,
-) -> template.Template:
+) -> tuple[template.Template, plan.Offsets]:
     """Return *old* without the points *gone* (ascending), with those of *draft* behind the others.
 
     Numbers of samples change with the exposition: *samples* gives for each former one, those of
     the report included, its new number, and *drafted* for each sample that *draft* speaks of.
-    *count* is how many the exposition has now; none of them carries a timestamp.
+    *count* is how many the exposition has now; none of them carries a timestamp. Returns, too,
+    where each former point is now, or `plan.NONE`.
     """
     was = old.plan
     wrappings = {wrapping: i for i, wrapping in enumerate(was.wrappings)}
@@ -70,7 +71,7 @@ def edited(
     for metric, chunks in zip(metric_of_come, draft.groups, strict=True):
         groups[metric] += chunks
     body, firsts = plan.assemble(old.origin, now.wrappings, list(compress(groups, counts)))
-    return template.Template(now, old.origin, body, firsts, np.zeros(count, np.bool_))
+    return template.Template(now, old.origin, body, firsts, np.zeros(count, np.bool_)), moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from agent.exposition import (
     decimals,
     grammar,
+    lines,
     model,
     numbers,
     openmetrics_grammar,
@@ -27,8 +28,7 @@ from agent.exposition import (
 )
 from common.wire import errors
 
-_NEWLINE, _HASH = ord("\n"), ord("#")
-_AFTER = b"\n" * max(prefixes.MARGIN, decimals.MARGIN)
+_HASH = ord("#")
 
 _TIMED = re.compile(rb"([^{ \t\n]++)[ \t]++([0-9]++)[ \t]*+")
 _TIMED_OPEN_METRICS = re.compile(rb"([^ \n]++) ([^ \n]++)")
@@ -41,6 +41,7 @@ class Readings:
     values: npt.NDArray[np.float64]
     times: npt.NDArray[np.int64]  # milliseconds since 1970, or `model.UNTIMED`
     exemplars: Mapping[int, model.Exemplar] = field(default_factory=dict)  # by sample
+    natives: Mapping[int, model.Native] = field(default_factory=dict)  # by sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,11 +55,18 @@ class Layout:
     timed: prefixes.Indices  # samples that carry a timestamp
     hashes: int
     """How many "#" there are outside of numbers and what follows them; -1 where none may follow."""
+    separate: bool
+    """Whether each line stands for itself: no label value goes on in the next one."""
 
     @classmethod
     def learn(cls, body: bytes, exposition: model.Exposition) -> Self:
         """Learn the lines of *body*, which `text.parse` or `openmetrics.parse` read so."""
-        padded, starts, ends = _lines(body)
+        return cls.learn_lines(lines.split(body), exposition)
+
+    @classmethod
+    def learn_lines(cls, found: lines.Lines, exposition: model.Exposition) -> Self:
+        """Do what `learn` does with a body that has been split already."""
+        padded, starts, ends = found.padded, found.starts, found.ends
         value_at = exposition.value_at
         sample_lines = np.searchsorted(starts, value_at, side="right") - 1
         fixed = np.ones(len(starts), np.bool_)
@@ -71,7 +79,8 @@ class Layout:
             fixed_lines=np.flatnonzero(fixed).astype(np.int32),
             sample_lines=sample_lines.astype(np.int32),
             timed=np.flatnonzero(exposition.times != model.UNTIMED).astype(np.int32),
-            hashes=_hashes(body, exposition, ends[sample_lines]),
+            hashes=_hashes(padded, exposition, ends[sample_lines]),
+            separate=_separate(padded, starts[fixed], sizes[fixed]),
         )
 
     @property
@@ -85,20 +94,86 @@ class Layout:
 
         None says nothing about what is wrong, or whether anything is: ask the parser.
         """
-        padded, starts, ends = _lines(body)
+        return self.read_lines(lines.split(body))
+
+    def read_lines(self, found: lines.Lines) -> Readings | None:
+        """Do what `read` does with a body that has been split already."""
+        return self.numbers(found) if self._fits(found) else None
+
+    def _fits(self, found: lines.Lines) -> bool:
+        starts, ends = found.starts, found.ends
         if len(starts) != len(self.sizes):
-            return None
+            return False
         # First the lengths: a prefix that ran beyond its line would be compared with the next one.
         sizes = ends - starts
         fixed, samples = self.fixed_lines, self.sample_lines
         longer = sizes - self.sizes
         if longer.take(fixed).any() or (longer.take(samples) <= 0).any():
+            return False
+        return self.beginnings.agree(found.padded, starts)
+
+    def confirm(self, found: lines.Lines, old_of: lines.Offsets) -> lines.Offsets | None:
+        """Prove that lines of *found* are lines of this layout; return where each of these is now.
+
+        *old_of* is a guess which they are, -1 for new ones; what turns out to be wrong is made -1
+        there, and is gone here. None if a line without a value is gone.
+        """
+        new_of = np.full(len(self.sizes), -1, np.int64)
+        old = old_of[old_of >= 0]
+        new_of[old] = np.flatnonzero(old_of >= 0)
+        starts = np.where(new_of < 0, -1, found.starts[new_of])
+        longer = np.where(new_of < 0, 1, (found.ends - found.starts)[new_of]) - self.sizes
+        fixed = self.fixed_lines
+        wrong = longer <= 0
+        wrong[fixed] = longer[fixed] != 0
+        wrong[self.beginnings.others(found.padded, starts)] = True
+        wrong |= new_of < 0
+        if wrong[fixed].any():
             return None
-        if not self.beginnings.agree(padded, starts):
+        refuted = wrong & (new_of >= 0)
+        old_of[new_of[refuted]] = -1
+        new_of[refuted] = -1
+        return new_of
+
+    def moved(
+        self,
+        found: lines.Lines,
+        new_of: lines.Offsets,
+        fresh: lines.Offsets,
+        value_at: lines.Offsets,
+    ) -> Self | None:
+        """Return the layout of *found*, which has the lines of this one at *new_of*, -1 if gone.
+
+        *fresh* are the new lines, each a sample whose value begins at *value_at* of the line. None
+        has a timestamp. Returns None where an exemplar makes it hard to tell.
+        """
+        if self.hashes >= 0 and openmetrics_grammar.EXEMPLAR in found.padded:
             return None
+        kept = new_of >= 0
+        sizes = np.empty(len(found.starts), np.int32)
+        sizes[new_of[kept]] = self.sizes[kept]
+        sizes[fresh] = value_at
+        fixed = new_of[self.fixed_lines]
+        has_value = np.ones(len(sizes), np.bool_)
+        has_value[fixed] = False
+        beginnings = prefixes.Prefixes.learn(found.padded, found.starts[fresh], value_at)
+        return type(self)(
+            sizes=sizes,
+            beginnings=self.beginnings.moved(new_of, beginnings, fresh),
+            fixed_lines=fixed.astype(np.int32),
+            sample_lines=np.flatnonzero(has_value).astype(np.int32),
+            timed=self.timed,
+            hashes=-1 if self.hashes < 0 else _count(found.padded, _HASH),
+            separate=True,
+        )
+
+    def numbers(self, found: lines.Lines) -> Readings | None:
+        """Read the numbers of lines that are known to be those of this layout."""
+        padded, starts, ends = found.padded, found.starts, found.ends
+        samples = self.sample_lines
         begin, end = (starts + self.sizes).take(samples), ends.take(samples)
         # Counting a character costs 5 ns per sample; looking for exemplars 40.
-        if self.hashes < 0 or _count(body, _HASH) == self.hashes:
+        if self.hashes < 0 or _count(padded, _HASH) == self.hashes:
             return self._numbers(padded, begin, end, {})
         try:
             exemplars = _exemplars(padded, begin, end)
@@ -145,6 +220,13 @@ class Layout:
         return Readings(values=values, times=times, exemplars=exemplars)
 
 
+def _separate(padded: bytes, starts: lines.Offsets, sizes: lines.Offsets) -> bool:
+    # Lines without a value are comments, or blank; else a value of several lines begins there, or
+    # the input ends.
+    characters = np.frombuffer(padded, np.uint8)
+    return bool(((characters[starts] == _HASH) | (sizes == 0)).all())
+
+
 def _hashes(body: bytes, exposition: model.Exposition, ends: decimals.Offsets) -> int:
     if exposition.format is not model.Format.OPEN_METRICS:
         return -1
@@ -177,12 +259,3 @@ def _exemplars(
             found[sample], _ = openmetrics_grammar.exemplar(padded, at)
             end[sample] = at
     return found
-
-
-def _lines(body: bytes) -> tuple[bytes, decimals.Offsets, decimals.Offsets]:
-    # The body with a margin, and where each of its lines begins and ends.
-    padded = body + _AFTER
-    newlines = np.flatnonzero(np.frombuffer(body, np.uint8) == _NEWLINE)
-    starts = np.concatenate(([0], newlines + 1))
-    ends = np.concatenate((newlines, [len(body)]))
-    return padded, starts, ends

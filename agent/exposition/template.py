@@ -16,8 +16,7 @@ Key: TypeAlias = tuple[bytes, bool, bytes, translate.Scope]
 """A point: its metric's name, whether its kind is in `points.LONE`, its bytes with numbers of 0,
 and its scope."""
 
-_MILLISECOND: Final = 1_000_000  # nanoseconds
-NOTHING: Final[Mapping[int, bytes | None]] = {}
+MILLISECOND: Final = 1_000_000  # nanoseconds
 
 
 class Template:
@@ -29,8 +28,8 @@ class Template:
 
     __slots__ = (
         "_body", "_bucket_at", "_bucket_floors", "_bucket_samples", "_count_at", "_count_samples",
-        "_firsts", "_start_at", "_start_samples", "_time_at", "_timed", "_timed_at",
-        "_timed_samples", "_value_at", "_value_samples", "origin", "plan", "series",
+        "_exemplar_points", "_firsts", "_start_at", "_start_samples", "_time_at", "_timed_at",
+        "_timed_samples", "_value_at", "_value_samples", "origin", "plan", "series", "timed",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +70,9 @@ class Template:
         self._timed_at = _narrow(inner[own] + points.TIME_AT)
         self._timed_samples = _narrow(leaders[own])
         self._time_at = _narrow(inner[~own] + points.TIME_AT)
-        self._timed = own
+        self.timed = own
+        """Which points have a time of their own."""
+        self._exemplar_points: Mapping[int, int] | None = None
         parts = len(self._count_at) + len(sums[0]) + len(quantiles[0]) + len(buckets[0])
         self.series = int(np.count_nonzero(leaders[lone] < len(timed))) + parts
         """Prometheus series that the points stand for, those of the report not counted."""
@@ -101,21 +102,25 @@ class Template:
     @property
     def held_bytes(self) -> int:
         """Return the memory held, names and descriptions of metrics not counted twice."""
-        columns = (getattr(self, name) for name in self.__slots__ if name.startswith("_"))
-        return self.plan.held_bytes + int(sum(column.nbytes for column in columns))
+        columns = [getattr(self, name) for name in self.__slots__ if name.endswith(("_at", "es"))]
+        columns += [self._body, self._firsts, self.timed, self._bucket_floors]
+        held = sum(column.nbytes for column in columns if isinstance(column, np.ndarray))
+        return self.plan.held_bytes + int(held)
 
     def poke(
-        self,
-        values: npt.NDArray[np.float64],
-        times: npt.NDArray[np.int64],
-        time_ns: int,
-        others: Mapping[int, bytes | None] = NOTHING,
+        self, values: npt.NDArray[np.float64], times: npt.NDArray[np.int64], time_ns: int
     ) -> otlp.Encoded:
-        """Return the request with these numbers: *values* of all samples, then of the report.
+        """Return the request with these numbers, see `fill`."""
+        self.fill(values, times, time_ns)
+        return self.filled()
+
+    def fill(
+        self, values: npt.NDArray[np.float64], times: npt.NDArray[np.int64], time_ns: int
+    ) -> None:
+        """Put these numbers into the request: *values* of all samples, then of the report.
 
         *times* are those of the samples; points without one are of *time_ns*. The caller has
-        excluded the points whose numbers do not pass `checks`. *others* are points by number that
-        this once have another payload, or none at all.
+        excluded the points whose numbers do not pass `checks`.
         """
         doubles, integers = self._holes()
         doubles[self._value_at] = values[self._value_samples]
@@ -128,13 +133,17 @@ class Template:
             floors[self._bucket_floors == NONE] = 0
             integers[self._bucket_at] = heights - floors
         if len(self._start_at):
-            integers[self._start_at] = _since(values[self._start_samples], time_ns)
+            integers[self._start_at] = since(values[self._start_samples], time_ns)
         if len(self._timed_at):
-            integers[self._timed_at] = times[self._timed_samples] * _MILLISECOND
+            integers[self._timed_at] = times[self._timed_samples] * MILLISECOND
         integers[self._time_at] = time_ns
-        if others:
-            return weaving.woven(self, others)
-        return otlp.Encoded(self._body.tobytes())
+
+    def filled(self, others: Mapping[int, bytes | None] | None = None) -> otlp.Encoded:
+        """Return the request as it was filled.
+
+        *others* are points by number that this once have another payload, or with ``None`` none.
+        """
+        return weaving.woven(self, others) if others else otlp.Encoded(self._body.tobytes())
 
     def blank(self) -> bytes:
         """Return the request with numbers of 0 everywhere."""
@@ -167,7 +176,7 @@ class Template:
         """
         body = self.blank()
         starts, ends = self.spans()
-        chosen = slice(None) if timed else ~self._timed
+        chosen = slice(None) if timed else ~self.timed
         numbers = self.plan.metric_of[chosen].tolist()
         spans = map(slice, starts[chosen].tolist(), ends[chosen].tolist())
         kinds = [(w.name, w.kind in points.LONE, w) for w in self.plan.wrappings]
@@ -177,6 +186,36 @@ class Template:
             found[name, lone, payload, wrapping.scope] = wrapping
         return found
 
+    def timed_keys(self) -> list[Key]:
+        """Return which series the points with times of their own are, in their order."""
+        if not self.timed.any():
+            return []
+        body = self.blank()
+        starts, ends = self.spans()
+        chosen = self.timed
+        found = []
+        for number, start, end in zip(
+            self.plan.metric_of[chosen].tolist(),
+            starts[chosen].tolist(),
+            ends[chosen].tolist(),
+            strict=True,
+        ):
+            wrapping = self.plan.wrappings[number]
+            lone = wrapping.kind in points.LONE
+            found.append((wrapping.name, lone, body[start:end], wrapping.scope))
+        return found
+
+    def exemplar_points(self) -> Mapping[int, int]:
+        """Return the samples that may have exemplars, and the point of each."""
+        if self._exemplar_points is None:
+            planned = self.plan
+            counters = [w.kind is translate.Kind.SUM for w in planned.wrappings]
+            chosen = np.flatnonzero(np.repeat(np.array(counters, np.bool_), planned.counts))
+            pairs = zip(planned.leaders[chosen].tolist(), chosen.tolist(), strict=True)
+            of_buckets = planned.buckets[:, (2, 0)].tolist()
+            self._exemplar_points = dict([*pairs, *of_buckets])
+        return self._exemplar_points
+
     def _holes(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:
         # Views of the body whose items begin at each byte.
         shape = (len(self._body) - 7,)
@@ -184,11 +223,11 @@ class Template:
         return doubles, np.ndarray(shape, dtype="<u8", buffer=self._body, strides=(1,))
 
 
-def _since(seconds: npt.NDArray[np.float64], now: int) -> npt.NDArray[np.uint64]:
+def since(seconds: npt.NDArray[np.float64], now: int) -> npt.NDArray[np.uint64]:
     """Turn created timestamps into Unix nanoseconds; what makes no sense is 0: not known."""
     sound = (seconds > 0) & (seconds * 1e9 <= now)  # a NaN fails both
     milliseconds = np.where(sound, seconds, 0.0) * 1000
-    return milliseconds.astype(np.uint64) * np.uint64(_MILLISECOND)
+    return milliseconds.astype(np.uint64) * np.uint64(MILLISECOND)
 
 
 def _narrow(*columns: npt.NDArray[np.int64] | Indices) -> Indices:

@@ -1,0 +1,128 @@
+"""All that follows from a body without its numbers: learnt once, used for as long as it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.exposition import (
+    checks,
+    grammar,
+    lines,
+    metrics,
+    model,
+    points,
+    series,
+    template,
+    translate,
+)
+
+MILLISECOND: Final = 1_000_000  # nanoseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shape:
+    """What a target exposed, but for the numbers."""
+
+    form: model.Format
+    exposition: model.Exposition | None
+    """What it was learnt from, kept where there is no text to compare with."""
+    layout: series.Layout | None
+    words: lines.Words | None
+    """Fingerprints of the lines of the text."""
+    families: Mapping[bytes, model.Family]
+    template: template.Template
+    checks: checks.Checks
+    faults: Mapping[int, translate.Drop]  # the points that the template leaves out
+    info: grammar.Labels  # of target_info
+    samples: int  # that count: all but created timestamps
+    filtered: int
+    hidden: int
+    duplicates: int
+    dropped: Mapping[translate.Drop, int]  # whatever the numbers are
+    skipped: int = 0
+    complaint: str = ""
+    known: _Known = field(default_factory=lambda: _Known())  # noqa: PLW0108 - it is defined below
+
+    @property
+    def held_bytes(self) -> int:
+        """Return about how much memory this occupies."""
+        held = self.template.held_bytes + self.known.held_bytes
+        if self.layout is not None:
+            held += self.layout.held_bytes
+        return held + (0 if self.words is None else self.words.nbytes)
+
+
+class _Known:
+    # Hashes of the single series of a shape, made when they are first asked for. Two series of one
+    # hash would only cost a shape learnt anew.
+    __slots__ = ("_hashes",)
+
+    def __init__(self) -> None:
+        self._hashes: set[int] | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        return 0 if self._hashes is None else 64 * len(self._hashes)
+
+    def of(self, written: template.Template) -> set[int]:
+        """Return them; it is the caller's to keep them true."""
+        if self._hashes is None:
+            self._hashes = {
+                hash_of(key, wrapping)
+                for key, wrapping in written.tracked(timed=True).items()
+                if wrapping.kind in points.LONE
+            }
+        return self._hashes
+
+
+def hash_of(key: template.Key, wrapping: metrics.Wrapping) -> int:
+    """Return the hash of a single series."""
+    name, _, payload, scope = key
+    return hash((points.identities(name, wrapping.kind, payload)[0], scope))
+
+
+def learn(
+    exposition: model.Exposition,
+    found: lines.Lines | None,
+    origin: metrics.Origin,
+    rules: translate.Rules,
+    time_ns: int,
+) -> Shape:
+    """Learn the shape of *exposition*, of the text *found* if it is one, as of *time_ns*."""
+    translation = translate.translate(exposition, rules)
+    checked = checks.Checks.of(translation, exposition.times)
+    readings = readings_of(exposition)
+    faults = checked.find(readings, time_ns // MILLISECOND)
+    written = template.Template.of(
+        translation, origin.with_info(translation.info), exposition.times, faults
+    )
+    return Shape(
+        form=exposition.format,
+        exposition=exposition if found is None else None,
+        layout=None if found is None else series.Layout.learn_lines(found, exposition),
+        words=None if found is None else found.fingerprints(),
+        families=exposition.families,
+        template=written,
+        checks=checked,
+        faults=faults,
+        info=translation.info,
+        samples=len(exposition.names) - translation.hidden,
+        filtered=translation.filtered,
+        hidden=translation.hidden,
+        duplicates=translation.duplicates,
+        dropped=translation.dropped,
+        skipped=exposition.skipped,
+        complaint=exposition.complaint,
+    )
+
+
+def readings_of(exposition: model.Exposition) -> series.Readings:
+    """Return the numbers of an exposition."""
+    return series.Readings(
+        values=exposition.values,
+        times=exposition.times,
+        exemplars=exposition.exemplars,
+        natives=exposition.natives,
+    )
