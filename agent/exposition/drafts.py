@@ -63,16 +63,18 @@ class Draft:
         self.further.setdefault((labels, nth), {})[spot] = sample
         return True
 
-    def wholes(self, without: Collection[grammar.Labels]) -> Iterator[Whole | None]:
-        """Put the samples of each histogram or summary in order; None for one without a count.
+    def leave_out(self, unwanted: Collection[grammar.Labels]) -> int:
+        """Forget the histograms with these labels; return the number of samples that they had."""
+        left_out = [self.groups.pop(labels) for labels in unwanted if labels in self.groups]
+        again = [place for place in self.further if place[0] in unwanted]
+        left_out += [self.further.pop(place) for place in again]
+        return sum(map(len, left_out))
 
-        Left out are those with labels in *without*.
-        """
+    def wholes(self) -> Iterator[Whole | None]:
+        """Put the samples of each histogram or summary in order; None for one without a count."""
         groups = [*self.groups.items()]
         groups += [(labels, group) for (labels, _), group in self.further.items()]
         for labels, group in groups:
-            if labels in without:
-                continue
             counted = group.get(roles.Part.COUNT)
             yield (
                 None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from agent.exposition import drafts, grammar, model, numbers, relabelling, roles
+from agent.exposition import drafts, grammar, model, native, numbers, relabelling, roles
 from agent.exposition.roles import Part
 
-_CUSTOM_BUCKETS = -53  # the schema of native histograms that list their bounds
-_SCALES = range(-4, 9)  # the other schemas that there are
+_FOR_GOOD = frozenset((native.Unsent.GAUGE, native.Unsent.FRACTIONAL, native.Unsent.SCHEMA))
+"""Why a native histogram is not sent whatever its numbers."""
 
 _Rows: TypeAlias = Iterable[tuple[int, bytes, grammar.Labels]]
 
@@ -32,11 +33,12 @@ class Gathered:
     drafts: dict[Shape, drafts.Draft] = field(default_factory=dict)
     created: dict[bytes, dict[grammar.Labels, int]] = field(default_factory=dict)
     """The sample that says since when points count, by their family and labels."""
-    native: dict[bytes, set[grammar.Labels]] = field(default_factory=dict)
+    natives: dict[bytes, set[grammar.Labels]] = field(default_factory=dict)
     """The labels of native histograms, by family."""
     unsupported: set[tuple[bytes, grammar.Labels]] = field(default_factory=set)
     """Points that OTLP has no type for: family and labels."""
-    odd: int = 0  # native histograms of schemas that are not known
+    unsent: Counter[native.Unsent] = field(default_factory=Counter)
+    """Native histograms that OTLP cannot express, whatever their numbers."""
     info: grammar.Labels | None = None  # what is said of the target, without what it adds itself
     duplicates: int = 0
     hidden: int = 0
@@ -170,8 +172,8 @@ class Gatherer:
         self._add_number(orphans, exposed, i)
 
     def _add_native(self, known: _Name, name: bytes, exposed: grammar.Labels, i: int) -> None:
-        native = self._exposition.natives.get(i)
-        if native is None:  # a histogram has no series of its very name
+        histogram = self._exposition.natives.get(i)
+        if histogram is None:  # a histogram has no series of its very name
             self._add_orphan(known, name, exposed, i)
             return
         labels = self._relabelled[exposed]
@@ -180,21 +182,23 @@ class Gatherer:
                 self._found.duplicates += 1
                 return
             known.seen.add(labels)
-        custom = native.schema == _CUSTOM_BUCKETS
-        if not custom and native.schema not in _SCALES:
-            self._found.odd += 1
+        told = native.exponential(histogram)
+        if isinstance(told, native.Unsent) and told in _FOR_GOOD:
+            self._found.unsent[told] += 1
             return
+        custom = histogram.schema == native.CUSTOM
         self._draft(known.role, scaled=not custom).natives.append((labels, i))
-        self._found.native.setdefault(known.role.family, set()).add(labels)
+        self._found.natives.setdefault(known.role.family, set()).add(labels)
 
     def _describe_target(self, exposed: grammar.Labels) -> None:
         if self._found.info is not None:
             self._found.duplicates += 1
             return
-        # What the target adds, its resource has already.
-        reserved = self._relabelled.reserved
+        # What the target adds itself, its resource and its points have already.
         self._found.info = tuple(
-            (name, value) for name, value in self._relabelled[exposed] if name not in reserved
+            pair
+            for pair in self._relabelled[exposed]
+            if pair not in self._relabelled.own and pair[0] not in relabelling.IDENTITY
         )
 
     def _draft(self, role: roles.Role, *, scaled: bool = False) -> drafts.Draft:

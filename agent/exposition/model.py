@@ -32,6 +32,13 @@ class Limits:
     labels: int = 0  # exposed labels of one series, the name not counted
     label_name_bytes: int = 0
     label_value_bytes: int = 0
+    buckets: int = 65_536
+    """Of one native histogram, the empty ones between included; never 0. All of a body may have
+    `BUCKETS_FACTOR` times as many."""
+
+
+BUCKETS_FACTOR = 16
+"""How many times `Limits.buckets` the native histograms of one body may have together."""
 
 
 class Series(NamedTuple):
@@ -65,6 +72,9 @@ class Exemplar(NamedTuple):
 class Native:
     """A native histogram, counts absolute; from ``io.prometheus.client.Histogram``.
 
+    Those that cannot be sent anyway are here to be counted: of one that is ``fractional``, or has a
+    schema that nobody knows, buckets and exemplars are left out; see `native.exponential`.
+
     Buckets are dense: ``positive[i]`` counts what lies in the bucket of Prometheus' index
     ``positive_offset + i``, and likewise below zero. ``custom`` holds the upper bounds of schema
     -53; then the positive buckets are counted from its first.
@@ -80,7 +90,11 @@ class Native:
     negative_offset: int
     negative: tuple[int, ...]
     custom: tuple[float, ...] = ()
-    exemplars: tuple[Exemplar, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()  # each with a time
+    gauge: bool = False  # what lies in the buckets now, not what has fallen into them
+    fractional: bool = (
+        False  # counts are not whole numbers; ``count`` and the like are rounded down
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,6 +118,8 @@ class Exposition:
     families: dict[bytes, Family]
     exemplars: Mapping[int, Exemplar] = field(default_factory=dict)  # by sample
     natives: Mapping[int, Native] = field(default_factory=dict)  # by sample
+    classic_of_native: frozenset[int] = frozenset()
+    """Samples that tell as a classic histogram what one of ``natives`` tells, too."""
     uncounted: int = 0
     skipped: int = 0
     """Lines left out because they could not be read (``on_error: drop_line``)."""
@@ -114,3 +130,28 @@ class Exposition:
     def series(self) -> list[Series]:
         """Return name and labels of each sample; in columns they are cheaper to go through."""
         return list(map(Series, self.names, self.labels))
+
+
+def same_series(old: Exposition, new: Exposition) -> bool:
+    """Tell whether *new* differs from *old* in its numbers only: a translation holds for both.
+
+    Numbers are values, what the timestamps and exemplars say, and the buckets of native histograms
+    of one schema.
+    """
+    return (
+        old.format is new.format
+        and old.names == new.names
+        and old.labels == new.labels
+        and old.families == new.families
+        and old.uncounted == new.uncounted
+        and old.classic_of_native == new.classic_of_native
+        and bool(((old.times == UNTIMED) == (new.times == UNTIMED)).all())
+        and _kinds(old.natives) == _kinds(new.natives)
+    )
+
+
+def _kinds(natives: Mapping[int, Native]) -> dict[int, tuple[object, ...]]:
+    return {
+        sample: (native.schema, native.custom, native.gauge, native.fractional)
+        for sample, native in natives.items()
+    }

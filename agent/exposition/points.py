@@ -24,7 +24,10 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from agent.exposition import translate
+import numpy as np
+import numpy.typing as npt
+
+from agent.exposition import model, translate
 from common.wire import protobuf
 
 Identity: TypeAlias = tuple[bytes, bytes]
@@ -49,6 +52,18 @@ STALE = {
 }
 """The flags field with NO_RECORDED_VALUE, to be appended to a point of each kind."""
 
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+EXEMPLARS = dict.fromkeys(translate.Kind, 5) | {
+    translate.Kind.HISTOGRAM: 8,
+    translate.Kind.EXPONENTIAL: 11,
+}
+"""The field of a point that exemplars stand in; a summary has none."""
+
+_NANOSECONDS = 1_000_000  # in a millisecond
+_LATEST = (1 << 63) // _NANOSECONDS  # milliseconds of which nanoseconds are still a time
+_IDS = {b"span_id": (4, 8), b"trace_id": (5, 16)}  # fields, and how many bytes each has
+_HEX = b"0123456789abcdefABCDEF"
 _ZERO = bytes(8)
 _START, _TIME = b"\x11" + _ZERO, b"\x19" + _ZERO
 _NUMBER, _SUM = b"\x21" + _ZERO, b"\x29" + _ZERO
@@ -116,6 +131,45 @@ def summary(point: translate.Distribution, encoded: bytes) -> Cells:
     return Cells(bytes(out), tuple(steps))
 
 
+def exemplar(example: model.Exemplar) -> bytes:
+    """Write an Exemplar; the caller frames it as the field that `EXEMPLARS` has for its point.
+
+    From the same file: Exemplar { fixed64 time_unix_nano = 2; double as_double = 3; bytes span_id =
+    4; bytes trace_id = 5; repeated KeyValue filtered_attributes = 7; }. Labels ``trace_id`` and
+    ``span_id`` that are no such ids stay attributes.
+    """
+    out = [b"", b"\x19" + struct.pack("<d", example.value)]
+    if 0 < example.time < _LATEST:
+        out[0] = b"\x11" + struct.pack("<Q", example.time * _NANOSECONDS)
+    for name, value in example.labels:
+        field, size = _IDS.get(name, (0, 0))
+        if field and len(value) == 2 * size and value.translate(None, _HEX) == b"":
+            identity = bytes.fromhex(value.decode())
+            if any(identity):  # zeros are no identity
+                out.append(protobuf.framed(field, identity))
+                continue
+        if value:
+            text = protobuf.framed(2, protobuf.framed(1, value))
+            out.append(protobuf.framed(7, protobuf.framed(1, name) + text))
+    return b"".join(out)
+
+
+def starts(seconds: Floats, times_ns: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Turn created timestamps into start times, each of a point at one of *times_ns*.
+
+    Milliseconds count, as in Prometheus; whoever writes the time of a start as a decimal of seconds
+    means no more. 0, which says nothing, becomes of what is no time, or later than the point: a
+    start cannot be ahead of what it started.
+    """
+    # A double of seconds may be a tenth of a microsecond short of the millisecond it means.
+    with np.errstate(invalid="ignore"):
+        milliseconds = np.floor(seconds * 1000 + 0.001)
+        sound = (milliseconds > 0) & (milliseconds < _LATEST)
+    found = np.where(sound, milliseconds, 0).astype(np.uint64) * np.uint64(_NANOSECONDS)
+    found[found > times_ns] = 0
+    return found
+
+
 class Attributes:
     """Encodes labels as attributes, and remembers the pairs: they come back in series after series.
 
@@ -168,12 +222,15 @@ def identities(name: bytes, kind: translate.Kind, payload: bytes) -> list[Identi
     """List the Prometheus series that a point of metric *name* stands for.
 
     They are named and labelled as remote write names them: ``le`` and ``quantile`` in their
-    shortest decimal form, ``+Inf`` always there. *payload* is one of ours, not anybody's.
+    shortest decimal form, ``+Inf`` always there; native histograms are one series. *payload* is one
+    of ours, not anybody's.
     """
     if kind in LONE:
         return [(name, payload[NUMBER_AT + 8 + _shift(payload) :])]
     bucketing = kind is translate.Kind.HISTOGRAM
     labels, steps, summed = _parts(kind, payload)
+    if kind is translate.Kind.EXPONENTIAL:
+        return [(name, Attributes().encode(translate.Kind.GAUGE, labels))]
     step_name, step_label = (name + b"_bucket", b"le") if bucketing else (name, b"quantile")
     encode = Attributes().encode
     plain = encode(translate.Kind.GAUGE, labels)
@@ -224,9 +281,9 @@ def _parts(
             summed = True
         elif field == 6 and kind is translate.Kind.HISTOGRAM:
             bucketed = True
-        elif field == 6:
+        elif field == 6 and kind is translate.Kind.SUMMARY:
             steps.append(struct.unpack_from("<d", payload, value_at + 1)[0])
-        elif field == 7:
+        elif field == 7 and kind is translate.Kind.HISTOGRAM:
             steps += struct.unpack(f"<{(end - value_at) // 8}d", payload[value_at:end])
     return labels, steps + [math.inf] * bucketed, summed
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from agent.exposition import grammar, scopes
+
+IDENTITY: Final = (b"job", b"instance")
+"""The labels that live in the resource."""
 
 _Order: TypeAlias = Callable[[grammar.Labels], grammar.Labels]
 
@@ -33,7 +36,7 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
         self._orders: dict[tuple[bytes, ...], _Order | None] = {}  # by names
         self.own: grammar.Labels = tuple(sorted(self._added.items()))
         """The labels of a series that exposes none."""
-        self.reserved = frozenset((b"job", b"instance", *self._added))
+        self.reserved = frozenset((*IDENTITY, *self._added))
         """The names that are the target's own, unless exposed ones are honored."""
         self.scoped = False
         """Whether any label of a scope has come by: see `scopes`."""

@@ -6,7 +6,7 @@ Nothing here depends on the numbers, so a translation holds for as long as the s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NamedTuple, TypeAlias
@@ -42,8 +42,13 @@ class Drop(StrEnum):
     NOT_A_COUNT = "not_a_count"  # a count or bucket that is negative, fractional, NaN or decreasing
     MIXED_TIMES = "mixed_times"  # the samples of one histogram or summary differ in timestamp
     OUT_OF_BOUNDS = "out_of_bounds"  # an explicit timestamp of zero, or too far in the future
-    UNSUPPORTED_TYPE = "unsupported_type"  # a gauge histogram
-    UNSUPPORTED_SCHEMA = "unsupported_schema"  # a native histogram of buckets that OTLP lacks
+    GAUGE_HISTOGRAM = "gauge_histogram"  # OTLP has no histogram of what there is now
+    # The reasons of `native.Unsent`, under the same names.
+    NATIVE_GAUGE = "native_gauge"  # the same of a native one
+    NATIVE_FLOAT = "native_float"  # nor one with counts that are not whole
+    NATIVE_SCHEMA = "native_schema"  # neither -4 to 8 nor -53 with bounds
+    NATIVE_BUCKETS = "native_buckets"  # counts below zero, that do not add up, or in no bucket
+    NATIVE_THRESHOLD = "native_threshold"  # a zero threshold below zero, infinite or NaN
 
 
 class Number(NamedTuple):
@@ -120,7 +125,7 @@ class Translation:
     info: grammar.Labels = ()
     """What ``target_info`` says of the target, sorted by name: attributes of its resource."""
     hidden: int = 0
-    """Samples that are no series of their own: created timestamps."""
+    """Samples that are no series: created timestamps, and buckets of what is native as well."""
     filtered: int = 0
     """Samples that the rules of the target leave out."""
 
@@ -184,9 +189,11 @@ def translate(exposition: model.Exposition, rules: Rules) -> Translation:
     ).gather()
     found: dict[Scope, list[Metric]] = {OWN: []}
     incomplete = 0
+    hidden = gathered.hidden
     for shape, draft in gathered.drafts.items():
-        native = gathered.native.get(shape.family, ())
-        points = _points(draft, () if rules.classic else native)
+        if not rules.classic:
+            hidden += draft.leave_out(gathered.natives.get(shape.family, ()))
+        points = _points(draft)
         incomplete += points.count(None)
         whole = _since([p for p in points if p is not None], gathered.created.get(shape.family))
         told = exposition.families.get(shape.family, _NOTHING)
@@ -196,15 +203,15 @@ def translate(exposition: model.Exposition, rules: Rules) -> Translation:
     found[OWN] += _report(rules.report, len(exposition.names), relabelled.own)
     dropped = {
         Drop.NO_COUNT: incomplete,
-        Drop.UNSUPPORTED_TYPE: len(gathered.unsupported),
-        Drop.UNSUPPORTED_SCHEMA: gathered.odd,
+        Drop.GAUGE_HISTOGRAM: len(gathered.unsupported),
+        **{Drop(reason): count for reason, count in gathered.unsent.items()},
     }
     return Translation(
         metrics=tuple([metric for metrics in found.values() for metric in metrics]),
         duplicates=gathered.duplicates,
         dropped={reason: count for reason, count in dropped.items() if count},
         info=gathered.info or (),
-        hidden=gathered.hidden,
+        hidden=hidden,
         filtered=gathered.filtered,
     )
 
@@ -221,11 +228,11 @@ _KINDS = {
 _NOTHING = model.Family()
 
 
-def _points(draft: drafts.Draft, native: Collection[grammar.Labels]) -> list[Point | None]:
+def _points(draft: drafts.Draft) -> list[Point | None]:
     # In the order of the text, but natives behind the others; None for what has no count.
     points: list[Point | None] = []
     points += [Number(labels, sample) for labels, sample in draft.singles]
-    points += [whole and Distribution(*whole) for whole in draft.wholes(native)]
+    points += [whole and Distribution(*whole) for whole in draft.wholes()]
     points += [NativePoint(labels, sample) for labels, sample in draft.natives]
     return points
 

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from prometheus_client import parser
 
-CUMULATIVE = metrics_pb2.AGGREGATION_TEMPORALITY_CUMULATIVE
+from agent.exposition import model
+from bench.references import exposition_messages as messages
 
 Sample = tuple[str, Mapping[str, str], float, int | None]
-_Key = tuple[str, str, tuple[tuple[str, str], ...], int]
+_Key = tuple[messages.Metric, messages.Labels, int]
+_KINDS = {"counter": "sum", "histogram": "histogram", "summary": "summary"}
+_KINDS |= {"info": "updown", "stateset": "updown"}
 
 
 def samples(body: bytes) -> list[Sample]:
@@ -33,121 +37,167 @@ def samples(body: bytes) -> list[Sample]:
     return found
 
 
+@dataclass(kw_only=True)
+class Rules:
+    """What `agent.exposition.translate.Rules` say, and the format."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    honor_labels: bool = False
+    prefixes: tuple[str, ...] = ()
+    without: Sequence[tuple[str, str]] = ()
+    classic: bool = False
+    written: model.Format = model.Format.TEXT
+    natives: Mapping[int, model.Native] = field(default_factory=dict)
+    exemplars: Mapping[int, model.Exemplar] = field(default_factory=dict)
+    reported: Sequence[tuple[str, str, float]] = ()
+    """Names, helps and values of the series behind those of the exposition."""
+
+
 def request(
     exposed: Iterable[Sample],
-    families: Mapping[str, tuple[str, str]],
+    families: messages.Families,
     *,
     resource: Mapping[str, str],
     scope: tuple[str, str],
     labels: Mapping[str, str],
     time_ns: int,
+    rules: Rules | None = None,
 ) -> metrics_service_pb2.ExportMetricsServiceRequest:
     """Translate samples whose histograms and summaries are sound; *families* has type and help."""
-    out = metrics_service_pb2.ExportMetricsServiceRequest()
-    frame = out.resource_metrics.add()
-    frame.resource.attributes.extend(_pairs(resource))
-    scoped = frame.scope_metrics.add()
-    scoped.scope.name, scoped.scope.version = scope
-    metrics: dict[tuple[str, str], metrics_pb2.Metric] = {}
-    groups: dict[_Key, _Group] = {}
-    seen = set()
-    had: Counter[tuple[object, ...]] = Counter()
-    for name, exposed_labels, value, stamp in exposed:
-        full = _relabelled(exposed_labels, labels)
+    whole = _Whole(families, rules or Rules(labels=labels), time_ns)
+    for i, sample in enumerate(exposed):
+        whole.take(i, sample)
+    points = whole.points()
+    reported = {name: ("gauge", described) for name, described, _ in whole.rules.reported}
+    told = {**families, **{f"report of {name}": words for name, words in reported.items()}}
+    return messages.framed(points, told, resource=resource, info=whole.info or {}, own=scope)
+
+
+class _Whole:
+    def __init__(self, families: messages.Families, rules: Rules, time_ns: int) -> None:
+        self.families = families
+        self.rules = rules
+        self.time_ns = time_ns
+        self.info: dict[str, str] | None = None
+        self.own = tuple(sorted((k, v) for k, v in rules.labels.items() if v))
+        self.seen: set[object] = {(name, self.own) for name, _, _ in rules.reported}
+        self.had: Counter[tuple[object, ...]] = Counter()
+        self.singles: dict[messages.Metric, list[tuple[messages.Labels, Any]]] = {}
+        self.natives: dict[messages.Metric, list[tuple[messages.Labels, Any]]] = {}
+        self.native_labels: set[tuple[str, messages.Labels]] = set()
+        self.groups: dict[_Key, messages.Group] = {}
+        self.created: dict[tuple[str, messages.Labels], float] = {}
+
+    def take(self, i: int, sample: Sample) -> None:
+        name, exposed, value, stamp = sample
+        rules = self.rules
+        full = _relabelled(exposed, rules.labels, honor_labels=rules.honor_labels)
         identity = (name, tuple(sorted(full.items())))
-        if stamp is None:
-            if identity in seen:
-                continue
-            seen.add(identity)
-        part, family, word = _role(name, families)
+        part, metric, family, word = _role(name, self.families, rules.written)
+        if part == "native" and i not in rules.natives:
+            part, word = "number", "unknown"
         label = "le" if word == "histogram" else "quantile"
         if part == "step" and not _is_float(full.get(label, "")):
-            part, family, word = "number", name, "unknown"
-        if (family, word) not in metrics:
-            metrics[family, word] = _metric(family, word, families)
-        metric = metrics[family, word]
-        time = time_ns if stamp is None else stamp * 1_000_000
-        if part == "number":
-            point = _number_point(metric, word)
-            point.attributes.extend(_pairs(dict(identity[1])))
-            point.time_unix_nano, point.as_double = time, value
-            continue
-        step = float(full.pop(label)) if part == "step" else math.nan
-        attributes = tuple(sorted(full.items()))
-        place = (family, word, part, step if part == "step" else None, attributes)
-        if stamp is None:
-            if place in seen:
-                continue
-            seen.add(place)
-        # Repetitions of a series have times of their own: the n-th belongs to the n-th point.
-        group = groups.setdefault((family, word, attributes, had[place]), _Group())
-        had[place] += 1
-        group.add(part, step, value, time)
-    _finish(metrics, groups)
-    scoped.metrics.extend(m for m in metrics.values() if _has_points(m))
-    return out
-
-
-def _finish(
-    metrics: Mapping[tuple[str, str], metrics_pb2.Metric],
-    groups: Mapping[_Key, _Group],
-) -> None:
-    # Repetitions stand behind all the others, as they come.
-    for key in sorted(groups, key=lambda key: key[3] > 0):
-        (family, word, attributes, _), group = key, groups[key]
-        if group.count is not None:
-            group.write(metrics[family, word], word, attributes)
-
-
-def _metric(name: str, word: str, families: Mapping[str, tuple[str, str]]) -> metrics_pb2.Metric:
-    metric = metrics_pb2.Metric(name=name, description=families.get(name, ("", ""))[1])
-    metric.metadata.extend(_pairs({"prometheus.type": word}))
-    return metric
-
-
-class _Group:
-    def __init__(self) -> None:
-        self.steps: dict[float, float] = {}
-        self.sum: float | None = None
-        self.count: float | None = None
-        self.time = 0
-
-    def add(self, part: str, step: float, value: float, time: int) -> None:
-        if part == "step":
-            self.steps[step] = value
-        elif part == "sum":
-            self.sum = value
-        else:
-            self.count, self.time = value, time
-
-    def write(
-        self, metric: metrics_pb2.Metric, word: str, attributes: tuple[tuple[str, str], ...]
-    ) -> None:
-        assert self.count is not None
-        if word == "summary":
-            quantile = metric.summary.data_points.add()
-            for step in sorted(self.steps):
-                quantile.quantile_values.add(quantile=step, value=self.steps[step])
-            quantile.sum = self.sum or 0.0
-            quantile.count, quantile.time_unix_nano = int(self.count), self.time
-            quantile.attributes.extend(_pairs(dict(attributes)))
+            part, metric, family, word = "number", name, name, "unknown"
+        if part == "created":
+            self.created.setdefault((family, identity[1]), value)
+        elif self._unwanted(name, exposed):
             return
-        metric.histogram.aggregation_temporality = CUMULATIVE
-        point = metric.histogram.data_points.add(count=int(self.count), time_unix_nano=self.time)
-        if self.sum is not None:
-            point.sum = self.sum
-        if self.steps:
-            self.steps.setdefault(math.inf, self.count)
-        below = 0
-        for bound in sorted(self.steps):
-            point.bucket_counts.append(int(self.steps[bound]) - below)
-            below = int(self.steps[bound])
-            if bound != math.inf:
-                point.explicit_bounds.append(bound)
-        point.attributes.extend(_pairs(dict(attributes)))
+        elif part == "number" and name == "target_info":
+            self._describe(full)
+        elif part != "unsupported" and not (stamp is None and identity in self.seen):
+            if stamp is None:
+                self.seen.add(identity)
+            time = self.time_ns if stamp is None else stamp * 1_000_000
+            key = (metric, word, family, _KINDS.get(word, "gauge"))
+            if part == "native":
+                self._native(key, identity[1], rules.natives[i], time)
+                return
+            example = rules.exemplars.get(i)
+            self.singles.setdefault(key, [])
+            if part == "number":
+                self._number(key, identity[1], value, time, example)
+                return
+            step = float(full.pop(label)) if part == "step" else None
+            group = self._group(key, (part, step), tuple(sorted(full.items())), stamp)
+            group.add(part, step or 0.0, value, time, example)
+
+    def points(self) -> dict[messages.Metric, list[tuple[messages.Labels, Any]]]:
+        found = {metric: [*those] for metric, those in self.singles.items()}
+        # Repetitions stand behind all the others, as they come.
+        for metric, attributes, nth in sorted(self.groups, key=lambda key: key[2] > 0):
+            group = self.groups[metric, attributes, nth]
+            native = not self.rules.classic and (metric[2], attributes) in self.native_labels
+            if group.count is not None and not native:
+                found[metric].append((attributes, group.point(metric[1])))
+        for metric, natives in self.natives.items():
+            found[metric] += natives
+        for metric, those in found.items():
+            for attributes, point in those:
+                since = self.created.get((metric[2], attributes))
+                if since is not None:
+                    point.start_time_unix_nano = messages.start(since, point.time_unix_nano)
+        for name, _, value in self.rules.reported:
+            point = metrics_pb2.NumberDataPoint(time_unix_nano=self.time_ns, as_double=value)
+            found[name, "gauge", f"report of {name}", "gauge"] = [(self.own, point)]
+        return found
+
+    def _unwanted(self, name: str, exposed: Mapping[str, str]) -> bool:
+        if self.rules.prefixes and not name.startswith(self.rules.prefixes):
+            return True
+        return any(exposed.get(label) == value for label, value in self.rules.without)
+
+    def _describe(self, full: Mapping[str, str]) -> None:
+        if self.info is None:
+            told = {k: v for k, v in sorted(full.items()) if k not in ("job", "instance")}
+            self.info = {k: v for k, v in told.items() if self.rules.labels.get(k) != v}
+
+    def _native(
+        self, key: messages.Metric, labels: messages.Labels, histogram: model.Native, time: int
+    ) -> None:
+        point = messages.native_point(histogram, time)
+        if point is not None:
+            kind = "histogram" if histogram.schema == -53 else "exponential"
+            self.singles.setdefault((*key[:3], kind), [])
+            self.natives.setdefault((*key[:3], kind), []).append((labels, point))
+            self.native_labels.add((key[2], labels))
+
+    def _number(
+        self,
+        key: messages.Metric,
+        labels: messages.Labels,
+        value: float,
+        time: int,
+        example: model.Exemplar | None,
+    ) -> None:
+        point = metrics_pb2.NumberDataPoint(time_unix_nano=time, as_double=value)
+        if key[1] == "counter" and example is not None:
+            point.exemplars.append(messages.exemplar(example))
+        self.singles[key].append((labels, point))
+
+    def _group(
+        self,
+        key: messages.Metric,
+        spot: tuple[str, float | None],
+        labels: messages.Labels,
+        stamp: int | None,
+    ) -> messages.Group:
+        place = (key, spot, labels)
+        if stamp is None:
+            if place in self.seen:
+                return messages.Group()
+            self.seen.add(place)
+        # Repetitions of a series have times of their own: the n-th belongs to the n-th point.
+        nth = self.had[place]
+        self.had[place] += 1
+        return self.groups.setdefault((key, labels, nth), messages.Group())
 
 
-def _relabelled(exposed: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
+def _relabelled(
+    exposed: Mapping[str, str], labels: Mapping[str, str], *, honor_labels: bool
+) -> dict[str, str]:
+    if honor_labels:
+        return {k: v for k, v in {**labels, **exposed}.items() if v}
     reserved = {"job", "instance", *labels}
     kept = {k: v for k, v in exposed.items() if v}
     full = {k: v for k, v in kept.items() if k not in reserved} | dict(labels)
@@ -159,34 +209,37 @@ def _relabelled(exposed: Mapping[str, str], labels: Mapping[str, str]) -> dict[s
     return full
 
 
-def _number_point(metric: metrics_pb2.Metric, word: str) -> metrics_pb2.NumberDataPoint:
-    if word != "counter":
-        return metric.gauge.data_points.add()
-    metric.sum.aggregation_temporality, metric.sum.is_monotonic = CUMULATIVE, True
-    return metric.sum.data_points.add()
-
-
-def _role(name: str, families: Mapping[str, tuple[str, str]]) -> tuple[str, str, str]:
+def _role(
+    name: str, families: messages.Families, written: model.Format
+) -> tuple[str, str, str, str]:
+    # What the sample is, the name of its metric, the name of its family, and its type.
     word = families.get(name, ("", ""))[0]
-    if word == "summary":
-        return "step", name, word
-    if word in ("counter", "gauge"):
-        return "number", name, word
-    if not word:
-        for suffix, part in (("_bucket", "step"), ("_sum", "sum"), ("_count", "count")):
-            family = name.removesuffix(suffix)
-            if name.endswith(suffix):
-                kind = families.get(family, ("", ""))[0]
-                if kind == "histogram" or (kind == "summary" and part != "step"):
-                    return part, family, kind
-        if name.endswith("_total") and families.get(name[:-6], ("", ""))[0] == "counter":
-            return "number", name, "counter"
-    return "number", name, "unknown"
+    if word in ("counter", "gauge", "info", "stateset"):
+        return "number", name, name, word
+    if word == "histogram" and written is model.Format.PROTOBUF:
+        return "native", name, name, word
+    if word in ("summary", "gaugehistogram"):
+        return "step" if word == "summary" else "unsupported", name, name, word
+    for suffix, part, kinds in _PARTS if not word else ():
+        family = name.removesuffix(suffix)
+        kind = families.get(family, ("", ""))[0]
+        of_text = suffix not in ("_created", "_info") and kind != "gaugehistogram"
+        if family != name and kind in kinds and (of_text or written is not model.Format.TEXT):
+            told = "unsupported" if kind == "gaugehistogram" else part
+            return told, name if part == "number" else family, family, kind
+    return "number", name, name, "unknown"
 
 
-def _has_points(metric: metrics_pb2.Metric) -> bool:
-    data = metric.WhichOneof("data")
-    return data is not None and bool(getattr(metric, data).data_points)
+_PARTS = (
+    ("_bucket", "step", ("histogram", "gaugehistogram")),
+    ("_sum", "sum", ("histogram", "summary", "gaugehistogram")),
+    ("_count", "count", ("histogram", "summary", "gaugehistogram")),
+    ("_gsum", "", ("gaugehistogram",)),
+    ("_gcount", "", ("gaugehistogram",)),
+    ("_total", "number", ("counter",)),
+    ("_info", "number", ("info",)),
+    ("_created", "created", ("counter", "histogram", "summary")),
+)
 
 
 def _is_float(text: str) -> bool:
@@ -194,11 +247,3 @@ def _is_float(text: str) -> bool:
         return not math.isnan(float(text))
     except ValueError:
         return False
-
-
-def _pairs(attributes: Mapping[str, str]) -> list[common_pb2.KeyValue]:
-    return [
-        common_pb2.KeyValue(key=key, value=common_pb2.AnyValue(string_value=value))
-        for key, value in attributes.items()
-        if value
-    ]
