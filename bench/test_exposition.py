@@ -57,7 +57,7 @@ def test_template_poke(guard) -> None:
 
 def test_exposition_accept_known(guard) -> None:
     second = body(7)
-    state = target_state.TargetState(ORIGIN, model.Limits())
+    state = target_state.TargetState(ORIGIN, target_state.Terms())
     state.accept(body(0), NOW, 0.1)
     assert state.accept(second, NOW, 0.1).known
     guard(lambda: state.accept(second, NOW, 0.1), reference=lambda: reference.samples(second))

@@ -39,7 +39,7 @@ _END: Final = {model.Format.TEXT: b"\n", model.Format.OPEN_METRICS: b"\n# EOF\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Adapted:
-    """The shape of a body, its numbers, and how its series differ from those of the shape before."""
+    """The shape of a body, its numbers, and how its series differ from those before."""
 
     shape: Shape
     readings: series.Readings
@@ -61,21 +61,21 @@ def adapt(
     new_of = layout.confirm(found, old_of)
     if new_of is None:
         return None
-    gone_lines, fresh = np.flatnonzero(new_of < 0), np.flatnonzero(old_of < 0)
-    if old.form is model.Format.OPEN_METRICS and len(fresh) and fresh[-1] > _end(layout, new_of):
-        return None  # nothing may follow the end
-    if _MOST * (len(gone_lines) + len(fresh)) > len(came):
+    fresh = np.flatnonzero(old_of < 0)
+    if not _little(old, new_of, fresh):
         return None
-    exposition = _read(found, fresh, old, limits)
-    if exposition is None:
-        return None
-    moved = layout.moved(found, new_of, fresh, exposition.value_at)
-    if moved is None or 0 < limits.samples < len(moved.sample_lines):
-        return None
-    readings = moved.numbers(found)
-    if readings is None or readings.exemplars:
-        return None
-    return _Change(old, layout, moved, new_of, fresh).apply(exposition, readings, rules, came)
+    return _Change(old, layout, new_of, fresh).apply(found, came, limits, rules)
+
+
+def _little(old: Shape, new_of: plan.Offsets, fresh: plan.Offsets) -> bool:
+    # Whether few enough lines are gone or new, and the new ones stand before the end.
+    layout = old.layout
+    if layout is not None and old.form is model.Format.OPEN_METRICS and len(fresh):
+        fixed = layout.fixed_lines
+        if fresh[-1] > new_of[fixed[layout.sizes[fixed] > 0][-1]]:
+            return False
+    differ = len(fresh) + int(np.count_nonzero(new_of < 0))
+    return _MOST * differ <= len(new_of)
 
 
 def _simple(old: Shape, layout: series.Layout) -> bool:
@@ -87,11 +87,6 @@ def _simple(old: Shape, layout: series.Layout) -> bool:
         and not (old.faults or old.duplicates or old.dropped or old.skipped or old.info)
         and not len(layout.timed)
     )
-
-
-def _end(layout: series.Layout, new_of: plan.Offsets) -> int:
-    fixed = layout.fixed_lines
-    return int(new_of[fixed[layout.sizes[fixed] > 0][-1]])
 
 
 def _read(
@@ -120,100 +115,113 @@ class _Change:
     """One change of lines, as a change of points."""
 
     def __init__(
-        self,
-        old: Shape,
-        layout: series.Layout,
-        moved: series.Layout,
-        new_of: plan.Offsets,
-        fresh: plan.Offsets,
+        self, old: Shape, layout: series.Layout, new_of: plan.Offsets, fresh: plan.Offsets
     ) -> None:
-        self._old, self._layout, self._moved = old, layout, moved
-        # Samples are numbered by the lines that they stand on.
-        number = np.full(len(moved.sizes), plan.NONE, np.int64)
-        number[moved.sample_lines] = np.arange(len(moved.sample_lines))
-        self._count = len(moved.sample_lines)
-        places = new_of[layout.sample_lines]
-        self._samples = np.where(places < 0, plan.NONE, number[places])
-        self._fresh = number[fresh]
+        self._old, self._layout, self._new_of, self._fresh = old, layout, new_of, fresh
 
     def apply(
         self,
-        exposition: model.Exposition,
-        readings: series.Readings,
-        rules: translate.Rules,
+        found: lines.Lines,
         words: lines.Words,
+        limits: model.Limits,
+        rules: translate.Rules,
     ) -> Adapted | None:
-        old = self._old
+        """Return what comes of it, unless that has to be learnt."""
+        exposition = _read(found, self._fresh, self._old, limits)
+        if exposition is None:
+            return None
+        moved = self._layout.moved(found, self._new_of, self._fresh, exposition.value_at)
+        if moved is None or 0 < limits.samples < len(moved.sample_lines):
+            return None
+        readings = moved.numbers(found)
         translation = translate.translate(exposition, rules)
-        come = self._come(translation, len(rules.report))
-        gone = self._gone(len(rules.report))
-        if come is None or gone is None:
+        come = _come(translation, len(rules.report))
+        if readings is None or come is None:
+            return None
+        # Samples are numbered by the lines that they stand on.
+        number = np.full(len(moved.sizes), plan.NONE, np.int64)
+        number[moved.sample_lines] = np.arange(len(moved.sample_lines))
+        places = self._new_of[self._layout.sample_lines]
+        samples = np.where(places < 0, plan.NONE, number[places])
+        shaped = self._edit(replace(translation, metrics=come), samples, number[self._fresh], rules)
+        if shaped is None:
+            return None
+        shape, difference = shaped
+        shape = replace(shape, layout=moved, words=words)
+        return Adapted(shape=shape, readings=readings, difference=difference)
+
+    def _edit(
+        self,
+        translation: translate.Translation,
+        samples: plan.Offsets,
+        drafted: plan.Offsets,
+        rules: translate.Rules,
+    ) -> tuple[Shape, staleness.Difference] | None:
+        # The shape with other points, and how these differ.
+        old = self._old
+        gone = _gone(old.template.plan, samples, len(rules.report))
+        if gone is None:
             return None
         draft = drafting.Draft()
-        draft.write(replace(translation, metrics=come), ())
-        before = _keys_of(old.template, gone)
-        after = _drafted(draft)
+        draft.write(translation, ())
+        before, after = _keys_of(old.template, gone), _drafted(draft)
         known = old.known.of(old.template)
         leaving = {hash_of(*item) for item in before.items()}
-        coming = [hash_of(*item) for item in after.items()]
-        if any(hashed in known and hashed not in leaving for hashed in coming):
+        coming = {hash_of(*item) for item in after.items()}
+        if not known.isdisjoint(coming - leaving):
             return None  # a series that is there already, perhaps spelt otherwise
         known -= leaving
-        known.update(coming)
-        reported = np.arange(len(rules.report))
+        known |= coming
+        lost = samples < 0
+        count = len(samples) - int(np.count_nonzero(lost)) + len(drafted)
         edited, moved = editing.edited(
             old.template,
             gone=gone.tolist(),
             draft=draft,
-            samples=np.concatenate((self._samples, self._count + reported)),
-            drafted=self._fresh,
-            count=self._count,
+            samples=np.concatenate((samples, count + np.arange(len(rules.report)))),
+            drafted=drafted,
+            count=count,
         )
-        lost = int(np.count_nonzero(self._samples < 0))
         since = int(np.count_nonzero(old.template.plan.started[gone] != plan.NONE))
         hidden = old.hidden - since + translation.hidden
-        filtered = old.filtered - (lost - since - len(gone)) + translation.filtered
+        silent = int(np.count_nonzero(lost)) - since - len(gone)  # rules had left them out
         shape = replace(
             old,
-            layout=self._moved,
-            words=words,
             template=edited,
-            checks=old.checks.renumbered(self._samples, moved),
-            samples=self._count - hidden,
-            filtered=filtered,
+            checks=old.checks.renumbered(samples, moved),
+            samples=count - hidden,
+            filtered=old.filtered - silent + translation.filtered,
             hidden=hidden,
         )
-        difference = staleness.differ(before, after)
-        return Adapted(shape=shape, readings=readings, difference=difference)
+        return shape, staleness.differ(before, after)
 
-    def _come(
-        self, translation: translate.Translation, reported: int
-    ) -> tuple[translate.Metric, ...] | None:
-        # The metrics of the new samples, without the report; None unless all are single series.
-        if translation.duplicates or translation.dropped or translation.info:
-            return None
-        own = [metric for metric in translation.metrics if metric.scope == translate.OWN]
-        others = translation.metrics[len(own) :]
-        found = (*own[: len(own) - reported], *others)
-        started = 0
-        for metric in found:
-            if metric.kind not in points.LONE:
-                return None
-            started += sum(point.started is not None for point in metric.points)
-        return found if started == translation.hidden else None
 
-    def _gone(self, reported: int) -> plan.Offsets | None:
-        # The points whose samples are gone; None if one loses only a part of what it is made of.
-        planned = self._old.template.plan
-        lost = np.append(self._samples < 0, np.zeros(reported, np.bool_))
-        dead = lost[planned.leaders]
-        begun = planned.started != plan.NONE
-        if (dead & ~planned.lone).any() or (lost[planned.started] & begun & ~dead).any():
+def _come(translation: translate.Translation, reported: int) -> tuple[translate.Metric, ...] | None:
+    # The metrics of the new samples, without the report; None unless all are single series.
+    if translation.duplicates or translation.dropped or translation.info:
+        return None
+    own = [metric for metric in translation.metrics if metric.scope == translate.OWN]
+    others = translation.metrics[len(own) :]
+    found = (*own[: len(own) - reported], *others)
+    started = 0
+    for metric in found:
+        if metric.kind not in points.LONE:
             return None
-        for rows, column in ((planned.sums, 1), (planned.quantiles, 2), (planned.buckets, 2)):
-            if lost[rows[:, column]].any():
-                return None
-        return np.flatnonzero(dead)
+        started += sum(point.started is not None for point in metric.points)
+    return found if started == translation.hidden else None
+
+
+def _gone(planned: plan.Plan, samples: plan.Offsets, reported: int) -> plan.Offsets | None:
+    # The points whose samples are gone; None if one loses only a part of what it is made of.
+    lost = np.append(samples < 0, np.zeros(reported, np.bool_))
+    dead = lost[planned.leaders]
+    begun = planned.started != plan.NONE
+    if (dead & ~planned.lone).any() or (lost[planned.started] & begun & ~dead).any():
+        return None
+    for rows, column in ((planned.sums, 1), (planned.quantiles, 2), (planned.buckets, 2)):
+        if lost[rows[:, column]].any():
+            return None
+    return np.flatnonzero(dead)
 
 
 def _keys_of(

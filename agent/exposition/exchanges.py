@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from agent.exposition import model, plan, points, template, translate
+from agent.exposition import (
+    model,
+    native,
+    native_points,
+    plan,
+    points,
+    series,
+    template,
+    translate,
+)
 from common.wire import protobuf
-
-_FIELD = {translate.Kind.SUM: 5, translate.Kind.HISTOGRAM: 8}
-"""Of exemplars in NumberDataPoint and HistogramDataPoint."""
 
 
 def exemplified(
@@ -38,43 +43,46 @@ def exemplified(
     view, metric_of, wrappings = filled.view(), filled.plan.metric_of, filled.plan.wrappings
     whole = {}
     for point, messages in found.items():
-        field = _FIELD[wrappings[int(metric_of[point])].kind]
+        field = points.EXEMPLARS[wrappings[int(metric_of[point])].kind]
         framed = [protobuf.framed(field, message) for message in messages]
         whole[point] = b"".join((view[int(starts[point]) : int(ends[point])], *framed))
     return whole
 
 
 def natives(
-    filled: template.Template,
-    found: Mapping[int, model.Native],
-    values: npt.NDArray[np.float64],
-    times: npt.NDArray[np.int64],
-    time_ns: int,
-) -> tuple[dict[int, bytes | None], int]:
-    """Return the points of *filled* that are native histograms, *found* by sample, as they are now.
+    filled: template.Template, readings: series.Readings, time_ns: int
+) -> tuple[dict[int, bytes | None], dict[translate.Drop, int]]:
+    """Return the points of *filled* that are native histograms as *readings* have them.
 
-    ``None`` stands for one that OTLP has no form for; how many are such is returned, too.
+    ``None`` stands for one that makes no sense in OTLP; how many are such is returned by reason.
     """
     whole: dict[int, bytes | None] = {}
+    unsent: dict[translate.Drop, int] = {}
     planned, view = filled.plan, filled.view()
     starts, ends = filled.spans()
-    odd = 0
     for point in np.flatnonzero(~planned.lone).tolist():
         sample, begun = int(planned.leaders[point]), int(planned.started[point])
-        native = found.get(sample)
-        if native is None:
+        histogram = readings.natives.get(sample)
+        if histogram is None:
             continue
+        told = int(readings.times[sample])
+        at = time_ns if told == model.UNTIMED else told * template.MILLISECOND
         since = 0
         if begun != plan.NONE:
-            since = int(template.since(values[begun : begun + 1], time_ns)[0])
-        told = int(times[sample])
-        payload = bytes(view[int(starts[point]) : int(ends[point])])
-        written = points.native(
-            points.attributes_of(payload),
-            native,
-            time_ns=time_ns if told == model.UNTIMED else told * template.MILLISECOND,
+            seconds = readings.values[begun : begun + 1]
+            since = int(points.starts(seconds, np.array([at], np.uint64))[0])
+        behind = points.COUNT_AT + 8 + (points.START_SIZE if begun != plan.NONE else 0)
+        written = native_points.write(
+            bytes(view[int(starts[point]) + behind : int(ends[point])]),
+            histogram,
+            time_ns=at,
             start_ns=since,
+            exemplars=histogram.exemplars,
         )
-        whole[point] = written
-        odd += written is None
-    return whole, odd
+        if isinstance(written, native.Unsent):
+            reason = translate.Drop(written)
+            unsent[reason] = unsent.get(reason, 0) + 1
+            whole[point] = None
+        else:
+            whole[point] = written
+    return whole, unsent

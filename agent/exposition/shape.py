@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+import numpy as np
 
 from agent.exposition import (
     checks,
@@ -89,8 +91,13 @@ def learn(
     origin: metrics.Origin,
     rules: translate.Rules,
     time_ns: int,
+    *,
+    honor_timestamps: bool = True,
 ) -> Shape:
     """Learn the shape of *exposition*, of the text *found* if it is one, as of *time_ns*."""
+    read = exposition
+    if not honor_timestamps:
+        exposition = replace(read, times=np.full_like(read.times, model.UNTIMED))
     translation = translate.translate(exposition, rules)
     checked = checks.Checks.of(translation, exposition.times)
     readings = readings_of(exposition)
@@ -100,8 +107,8 @@ def learn(
     )
     return Shape(
         form=exposition.format,
-        exposition=exposition if found is None else None,
-        layout=None if found is None else series.Layout.learn_lines(found, exposition),
+        exposition=read if found is None else None,
+        layout=None if found is None else series.Layout.learn_lines(found, read),
         words=None if found is None else found.fingerprints(),
         families=exposition.families,
         template=written,

@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.exposition import (
-    checks,
+    adapting,
+    delimited,
+    exchanges,
+    lines,
     metrics,
     model,
+    openmetrics,
     report,
     series,
+    shape,
     staleness,
     template,
     text,
+    timing,
     translate,
 )
 from common.wire import errors, otlp
 
-_MILLISECOND = 1_000_000  # nanoseconds
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What holds for all scrapes of a target."""
+
+    limits: model.Limits = field(default_factory=model.Limits)
+    rules: translate.Rules = field(default_factory=translate.Rules)
+    """The labels and the report are those of the target, whatever is said here."""
+    drop_lines: bool = False
+    """Whether a line that cannot be read costs itself only."""
+    honor_timestamps: bool = True
+    track_timestamps: bool = False
+    """Whether series with timestamps of their own are marked stale, too."""
+    extra: report.Terms | None = None
+    """What `report.EXTRA` needs, if its series are wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +57,11 @@ class Outcome:
     dropped: Mapping[translate.Drop, int]  # points not sent, by reason
     known: bool  # the fast path was taken
     error: str  # why the scrape failed; "" when it did not
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Shape:
-    # All that follows from the text without its numbers.
-    layout: series.Layout
-    checks: checks.Checks
-    template: template.Template
-    faults: Mapping[int, translate.Drop]  # the points that the template leaves out
-    duplicates: int
-    incomplete: int
+    too_large: bool = False  # it failed because of a limit
+    adapted: bool = False  # what was known had to be changed a little
+    kept: int = 0  # of the samples, those that no rule of the target leaves out
+    skipped: int = 0  # lines left out because they could not be read
+    complaint: str = ""  # what was wrong with the first of them
 
 
 class TargetState:
@@ -56,76 +70,94 @@ class TargetState:
     Every method returns what to send and never raises for anything that a target can expose.
     """
 
-    __slots__ = ("_empty", "_limits", "_live", "_origin", "_shape")
+    __slots__ = (
+        "_before", "_empty", "_live", "_newest", "_origin", "_reader", "_rules", "_shape", "_terms",
+    )  # fmt: skip
 
-    def __init__(self, origin: metrics.Origin, limits: model.Limits) -> None:
+    def __init__(self, origin: metrics.Origin, terms: Terms) -> None:
         self._origin = origin
-        self._limits = limits
-        self._shape: _Shape | None = None  # of the last scrape that succeeded
+        self._terms = terms
+        reported = report.SERIES + (report.EXTRA if terms.extra is not None else ())
+        self._rules = replace(terms.rules, labels=origin.labels, report=reported)
+        self._shape: shape.Shape | None = None  # of the last scrape that succeeded
         self._live: template.Template | None = None  # of what was sent last
+        self._before: template.Template | None = None  # and of what was sent before that
         self._empty: template.Template | None = None  # the report alone
+        self._newest = timing.Newest()
+        self._reader: delimited.Reader | None = None
 
     @property
     def held_bytes(self) -> int:
         """Return about how much memory this target's shape occupies."""
-        if self._shape is None:
-            return 0
-        return self._shape.layout.held_bytes + self._shape.template.held_bytes
+        return 0 if self._shape is None else self._shape.held_bytes
 
-    def accept(self, body: bytes, time_ns: int, duration: float) -> Outcome:
-        """Take the *body* of a scrape that began at *time_ns* and took *duration* seconds.
+    def accept(
+        self, body: bytes, time_ns: int, duration: float, form: model.Format = model.Format.TEXT
+    ) -> Outcome:
+        """Take the *body*, written in *form*, of a scrape that began at *time_ns*.
 
-        A body that breaks the grammar or a limit is a scrape that failed, as `miss` has it.
+        It took *duration* seconds. A body that breaks the grammar or a limit is a scrape that
+        failed, as `miss` has it.
         """
-        known = self._shape
-        readings = known.layout.read(body) if known is not None else None
+        former = self._shape
         try:
-            if known is not None and readings is not None:
-                shape, readings = self._follow(known, readings, body, time_ns)
-            else:
-                shape, readings = self._learn(body, time_ns)
-        except (errors.Malformed, errors.TooLarge) as error:
+            now, readings, difference = self._read(body, form, time_ns)
+        except errors.TooLarge as error:
+            return replace(self.miss(str(error), time_ns, duration), too_large=True)
+        except errors.Malformed as error:
             return self.miss(str(error), time_ns, duration)
-        self._shape = shape
-        difference = self._turn_to(shape.template)
-        samples = len(readings.values)
+        if former is None or self._live is not former.template:
+            difference = None  # a scrape that failed, or was not sent, lies between
+        self._shape = now
+        adapted = difference is not None and now is not former
+        difference, marked = self._turn_to(now.template, difference, time_ns)
         told = report.Report(
-            up=True, duration=duration, samples=samples, series_added=difference.added
+            up=True,
+            duration=duration,
+            samples=now.samples,
+            kept=now.samples - now.filtered,
+            series_added=difference.added,
+            body_bytes=len(body),
         )
-        values = np.concatenate((readings.values, told.values()))
-        dropped = dict.fromkeys(translate.Drop, 0)
-        dropped[translate.Drop.NO_COUNT] = shape.incomplete
-        for reason in shape.faults.values():
-            dropped[reason] += 1
-        payload = shape.template.poke(values, readings.times, time_ns)
+        values = np.concatenate((readings.values, told.values(self._terms.extra)))
+        now.template.fill(values, readings.times, time_ns)
+        others, dropped = self._others(now, readings, time_ns)
+        left_out = sum(payload is None for payload in others.values())
         return Outcome(
-            payload=self._with_markers(payload, difference, time_ns),
-            points=shape.template.points + difference.points,
-            samples=samples,
+            payload=otlp.Encoded(now.template.filled(others) + marked),
+            points=now.template.points - left_out + difference.points,
+            samples=now.samples,
             series_added=difference.added,
             stale=difference.points,
-            duplicates=shape.duplicates,
-            dropped={reason: n for reason, n in dropped.items() if n},
-            known=shape is known,
+            duplicates=now.duplicates,
+            dropped=dropped,
+            known=now is former,
             error="",
+            adapted=adapted,
+            kept=now.samples - now.filtered,
+            skipped=now.skipped,
+            complaint=now.complaint,
         )
 
-    def miss(self, why: str, time_ns: int, duration: float) -> Outcome:
-        """Report a scrape that failed: ``up`` is 0, and what was there is marked stale, once."""
-        if self._empty is None:
-            self._empty = self._template_of_nothing()
-        difference = self._turn_to(self._empty)
-        told = report.Report(up=False, duration=duration, samples=0, series_added=0)
-        payload = self._empty.poke(told.values(), _no_times(), time_ns)
-        return Outcome(
-            payload=self._with_markers(payload, difference, time_ns),
-            points=self._empty.points + difference.points,
-            samples=0,
-            series_added=0,
+    def miss(self, why: str, time_ns: int, duration: float, body_bytes: int = 0) -> Outcome:
+        """Report a scrape that failed: ``up`` is 0, and what was there is marked stale, once.
+
+        *body_bytes* is `report.TOO_LARGE` if that was the reason.
+        """
+        # Series go on as whose they were: what target_info said holds until it says otherwise.
+        origin = self._origin if self._live is None else self._live.origin
+        empty = self._empty
+        if empty is None or empty.origin is not origin:
+            empty = self._empty = self._template_of_nothing(origin)
+        difference, marked = self._turn_to(empty, None, time_ns)
+        told = report.Report(
+            up=False, duration=duration, samples=0, kept=0, series_added=0, body_bytes=body_bytes
+        )
+        empty.fill(told.values(self._terms.extra), _no_times(), time_ns)
+        return _outcome(
+            payload=otlp.Encoded(empty.filled() + marked),
+            points=empty.points + difference.points,
             stale=difference.points,
-            duplicates=0,
-            dropped={},
-            known=False,
             error=why,
         )
 
@@ -134,59 +166,136 @@ class TargetState:
 
         Not for our own shutdown: the next agent will go on with the same series.
         """
-        difference = staleness.between(self._live, None)
-        self._live = self._shape = self._empty = None
-        return Outcome(
-            payload=staleness.markers(difference, self._origin, time_ns),
-            points=difference.points,
-            samples=0,
-            series_added=0,
-            stale=difference.points,
-            duplicates=0,
-            dropped={},
-            known=False,
-            error="",
+        live = self._live
+        difference = staleness.between(live, None, timed=self._terms.track_timestamps)
+        self._live = self._before = self._shape = self._empty = None
+        payload = otlp.Encoded(b"")
+        if live is not None:
+            payload = staleness.markers(difference, live.origin, time_ns)
+        return _outcome(
+            payload=payload, points=difference.points, stale=difference.points, error=""
         )
 
-    def _learn(self, body: bytes, time_ns: int) -> tuple[_Shape, series.Readings]:
-        exposition = text.parse(body, self._limits)
-        readings = series.Readings(values=exposition.values, times=exposition.times)
-        translation = translate.translate(exposition, translate.Rules(labels=self._origin.labels))
-        checked = checks.Checks.of(translation, exposition.times)
-        faults = checked.find(readings, time_ns // _MILLISECOND)
-        shape = _Shape(
-            layout=series.Layout.learn(body, exposition),
-            checks=checked,
-            template=template.Template.of(translation, self._origin, exposition.times, faults),
-            faults=faults,
-            duplicates=translation.duplicates,
-            incomplete=translation.incomplete,
-        )
-        return shape, readings
+    def refused(self) -> None:
+        """Forget that the last outcome was to be sent: what it marked has to be marked again."""
+        self._live = self._before
+        self._newest.revert()
 
-    def _follow(
-        self, shape: _Shape, readings: series.Readings, body: bytes, time_ns: int
-    ) -> tuple[_Shape, series.Readings]:
+    def _read(
+        self, body: bytes, form: model.Format, time_ns: int
+    ) -> tuple[shape.Shape, series.Readings, staleness.Difference | None]:
+        # The shape of the body, its numbers, and if it is known how its series differ from those of
+        # the shape before.
+        if form is model.Format.PROTOBUF:
+            return self._read_protobuf(body, time_ns)
+        found = lines.split(body)
+        former = self._shape
+        if former is not None and former.form is form and former.layout is not None:
+            readings = former.layout.read_lines(found)
+            if readings is not None:
+                readings = self._timed(readings)
+                if self._same_faults(former, readings, time_ns):
+                    return former, readings, staleness.NOTHING
+            else:
+                adapted = adapting.adapt(former, found, self._terms.limits, self._rules)
+                if adapted and self._same_faults(adapted.shape, adapted.readings, time_ns):
+                    return adapted.shape, adapted.readings, adapted.difference
+        parse = openmetrics.parse if form is model.Format.OPEN_METRICS else text.parse
+        exposition = parse(body, self._terms.limits, drop_lines=self._terms.drop_lines)
+        return self._learn(exposition, found, time_ns)
+
+    def _read_protobuf(
+        self, body: bytes, time_ns: int
+    ) -> tuple[shape.Shape, series.Readings, staleness.Difference | None]:
+        if self._reader is None:
+            self._reader = delimited.Reader(self._terms.limits, classic=self._rules.classic)
+        exposition = self._reader.read(body)
+        former = self._shape
+        if (
+            former is not None
+            and former.exposition is not None
+            and model.same_series(former.exposition, exposition)
+        ):
+            readings = self._timed(shape.readings_of(exposition))
+            if self._same_faults(former, readings, time_ns):
+                return former, readings, staleness.NOTHING
+        return self._learn(exposition, None, time_ns)
+
+    def _learn(
+        self, exposition: model.Exposition, found: lines.Lines | None, time_ns: int
+    ) -> tuple[shape.Shape, series.Readings, None]:
+        learnt = shape.learn(
+            exposition,
+            found,
+            self._origin,
+            self._rules,
+            time_ns,
+            honor_timestamps=self._terms.honor_timestamps,
+        )
+        return learnt, self._timed(shape.readings_of(exposition)), None
+
+    def _timed(self, readings: series.Readings) -> series.Readings:
+        if self._terms.honor_timestamps:
+            return readings
+        return replace(readings, times=np.full_like(readings.times, model.UNTIMED))
+
+    @staticmethod
+    def _same_faults(known: shape.Shape, readings: series.Readings, time_ns: int) -> bool:
         # Points that come to make sense, or cease to, are rare enough to start over for.
-        faults = shape.checks.find(readings, time_ns // _MILLISECOND)
-        return (shape, readings) if faults == shape.faults else self._learn(body, time_ns)
+        return known.checks.find(readings, time_ns // shape.MILLISECOND) == known.faults
 
-    def _turn_to(self, now: template.Template) -> staleness.Difference:
-        difference = staleness.between(self._live, now)
-        self._live = now
-        return difference
+    def _others(
+        self, now: shape.Shape, readings: series.Readings, time_ns: int
+    ) -> tuple[dict[int, bytes | None], Mapping[translate.Drop, int]]:
+        # The points of this scrape that are not as the template has them, and losses by reason.
+        others: dict[int, bytes | None] = {}
+        dropped = dict.fromkeys(translate.Drop, 0) | dict(now.dropped)
+        for reason in now.faults.values():
+            dropped[reason] += 1
+        if readings.exemplars:
+            others |= exchanges.exemplified(now.template, readings.exemplars)
+        if readings.natives:
+            whole, unsent = exchanges.natives(now.template, readings, time_ns)
+            others |= whole
+            for reason, count in unsent.items():
+                dropped[reason] += count
+        late, older = self._newest.sift(now.template, readings.times)
+        others |= late
+        dropped[translate.Drop.OUT_OF_ORDER] += older
+        return others, {reason: count for reason, count in dropped.items() if count}
 
-    def _with_markers(
-        self, payload: otlp.Encoded, difference: staleness.Difference, time_ns: int
-    ) -> otlp.Encoded:
-        if not difference.points:
-            return payload
-        return otlp.Encoded(payload + staleness.markers(difference, self._origin, time_ns))
+    def _turn_to(
+        self, now: template.Template, known: staleness.Difference | None, time_ns: int
+    ) -> tuple[staleness.Difference, bytes]:
+        # How *now* differs from what was sent last, and what that means for its series.
+        live = self._live
+        difference = known
+        if difference is None:
+            difference = staleness.between(live, now, timed=self._terms.track_timestamps)
+        self._before, self._live = live, now
+        if live is None or not difference.points:
+            return difference, b""
+        return difference, staleness.markers(difference, live.origin, time_ns)
 
-    def _template_of_nothing(self) -> template.Template:
-        nothing = text.parse(b"", self._limits)
-        translation = translate.translate(nothing, translate.Rules(labels=self._origin.labels))
-        return template.Template.of(translation, self._origin, nothing.times, ())
+    def _template_of_nothing(self, origin: metrics.Origin) -> template.Template:
+        nothing = text.parse(b"", self._terms.limits)
+        translation = translate.translate(nothing, self._rules)
+        return template.Template.of(translation, origin, nothing.times, ())
+
+
+def _outcome(*, payload: otlp.Encoded, points: int, stale: int, error: str) -> Outcome:
+    # What there is to say where no sample came.
+    return Outcome(
+        payload=payload,
+        points=points,
+        samples=0,
+        series_added=0,
+        stale=stale,
+        duplicates=0,
+        dropped={},
+        known=False,
+        error=error,
+    )
 
 
 def _no_times() -> npt.NDArray[np.int64]:

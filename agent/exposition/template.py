@@ -122,7 +122,7 @@ class Template:
         *times* are those of the samples; points without one are of *time_ns*. The caller has
         excluded the points whose numbers do not pass `checks`.
         """
-        doubles, integers = self._holes()
+        doubles, integers = _holes(self._body)
         doubles[self._value_at] = values[self._value_samples]
         if len(self._count_at):
             integers[self._count_at] = values[self._count_samples].astype(np.uint64)
@@ -132,11 +132,12 @@ class Template:
             floors = values[self._bucket_floors].astype(np.uint64)
             floors[self._bucket_floors == NONE] = 0
             integers[self._bucket_at] = heights - floors
-        if len(self._start_at):
-            integers[self._start_at] = since(values[self._start_samples], time_ns)
         if len(self._timed_at):
             integers[self._timed_at] = times[self._timed_samples] * MILLISECOND
         integers[self._time_at] = time_ns
+        if len(self._start_at):
+            its_time = integers[self._start_at + points.START_SIZE]
+            integers[self._start_at] = points.starts(values[self._start_samples], its_time)
 
     def filled(self, others: Mapping[int, bytes | None] | None = None) -> otlp.Encoded:
         """Return the request as it was filled.
@@ -147,13 +148,14 @@ class Template:
 
     def blank(self) -> bytes:
         """Return the request with numbers of 0 everywhere."""
-        _, integers = self._holes()
+        body = self._body.copy()
+        _, integers = _holes(body)
         for at in (
             self._value_at, self._count_at, self._bucket_at, self._start_at, self._time_at,
             self._timed_at,
         ):  # fmt: skip
             integers[at] = 0
-        return self._body.tobytes()
+        return body.tobytes()
 
     def spans(self) -> tuple[plan.Offsets, plan.Offsets]:
         """Return where the payload of each point begins and ends."""
@@ -216,18 +218,14 @@ class Template:
             self._exemplar_points = dict([*pairs, *of_buckets])
         return self._exemplar_points
 
-    def _holes(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:
-        # Views of the body whose items begin at each byte.
-        shape = (len(self._body) - 7,)
-        doubles = np.ndarray(shape, dtype="<f8", buffer=self._body, strides=(1,))
-        return doubles, np.ndarray(shape, dtype="<u8", buffer=self._body, strides=(1,))
 
-
-def since(seconds: npt.NDArray[np.float64], now: int) -> npt.NDArray[np.uint64]:
-    """Turn created timestamps into Unix nanoseconds; what makes no sense is 0: not known."""
-    sound = (seconds > 0) & (seconds * 1e9 <= now)  # a NaN fails both
-    milliseconds = np.where(sound, seconds, 0.0) * 1000
-    return milliseconds.astype(np.uint64) * np.uint64(MILLISECOND)
+def _holes(
+    body: npt.NDArray[np.uint8],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint64]]:
+    # Views of the body whose items begin at each byte.
+    shape = (len(body) - 7,)
+    doubles = np.ndarray(shape, dtype="<f8", buffer=body, strides=(1,))
+    return doubles, np.ndarray(shape, dtype="<u8", buffer=body, strides=(1,))
 
 
 def _narrow(*columns: npt.NDArray[np.int64] | Indices) -> Indices:

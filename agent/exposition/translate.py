@@ -41,6 +41,7 @@ class Drop(StrEnum):
     NO_COUNT = "no_count"  # a histogram or summary without its _count
     NOT_A_COUNT = "not_a_count"  # a count or bucket that is negative, fractional, NaN or decreasing
     MIXED_TIMES = "mixed_times"  # the samples of one histogram or summary differ in timestamp
+    OUT_OF_ORDER = "out_of_order"  # an explicit timestamp before that of the last sample sent
     OUT_OF_BOUNDS = "out_of_bounds"  # an explicit timestamp of zero, or too far in the future
     GAUGE_HISTOGRAM = "gauge_histogram"  # OTLP has no histogram of what there is now
     # The reasons of `native.Unsent`, under the same names.

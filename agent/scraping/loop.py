@@ -12,7 +12,7 @@ from typing import Final, final
 from urllib.parse import urlsplit
 
 from agent import targets
-from agent.exposition import metrics, model, target_state
+from agent.exposition import metrics, model, target_state, translate
 from agent.scraping import fetch, schedule
 from agent.scraping.response import Cause, Failed, Fetched
 from agent.scraping.state import Counts, Health, State
@@ -97,7 +97,9 @@ class Loop:
             run.client.close()
 
     def _add(self, target: targets.Target) -> None:
-        memory = target_state.TargetState(_origin(target, self._terms.version), self._terms.limits)
+        memory = target_state.TargetState(
+            _origin(target, self._terms.version), _terms(target, self._terms)
+        )
         self._start(State(target), memory)
         log.info("target added", extra={"url": target.url, "subject": target.subject})
 
@@ -207,6 +209,21 @@ def _milliseconds(now: int) -> int:
     return now - now % schedule.MILLISECOND
 
 
+def _terms(target: targets.Target, common: Terms) -> target_state.Terms:
+    """Say what holds for all scrapes of *target*."""
+    choice = target.choice
+    return target_state.Terms(
+        limits=common.limits,
+        rules=translate.Rules(
+            honor_labels=target.honor_labels,
+            prefixes=tuple(prefix.encode() for prefix in choice.prefixes),
+            without=tuple((name.encode(), value.encode()) for name, value in choice.without),
+        ),
+        drop_lines=target.drop_lines,
+        honor_timestamps=target.honor_timestamps,
+    )
+
+
 def _origin(target: targets.Target, version: str) -> metrics.Origin:
     """Say whose points they are. The job of discovered pods is ours, not a service's name."""
     parts = urlsplit(target.url)
@@ -221,7 +238,7 @@ def _origin(target: targets.Target, version: str) -> metrics.Origin:
             "url.scheme": parts.scheme,
             **dict(target.attributes),
         },
-        labels={},
+        labels=dict(target.labels),
     )
 
 

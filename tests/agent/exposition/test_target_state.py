@@ -14,7 +14,7 @@ BODY = b"a 1\nb 2\n"
 
 
 def new(**limits: int) -> target_state.TargetState:
-    return target_state.TargetState(ORIGIN, model.Limits(**limits))
+    return target_state.TargetState(ORIGIN, target_state.Terms(limits=model.Limits(**limits)))
 
 
 def sent(outcome: target_state.Outcome) -> dict[str, float | None]:
