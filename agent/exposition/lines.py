@@ -1,9 +1,8 @@
-"""A body as lines: where each begins and ends, and where what is not its last word ends."""
+"""A body as lines: where each begins and ends, and where what precedes its last word ends."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ MARGIN: Final = 32
 _AFTER = b"\n" * MARGIN
 _NEWLINE, _BLANK = 10, 32  # white space is up to the latter
 _WORD, _BLOCK = 8, 32
-_PARTS = 3  # of a line, between the four blocks that are looked at
+_LANES = _BLOCK // _WORD
 # Odd numbers without a pattern: the fractions of the golden ratio and of some square roots.
 _FACTORS = tuple(
     np.uint64(n)
@@ -25,76 +24,87 @@ _FACTORS = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@final
 class Lines:
-    """The lines of a body; what follows the last newline is one more, however short."""
+    """The lines of *body*; what follows the last newline is one more, however short."""
 
-    padded: bytes  # the body, with a margin
-    starts: Offsets
-    ends: Offsets  # where the newline lies
-    blanks: Offsets  # all white space, the newlines included
-    newlines: Offsets  # which of `blanks` end a line
+    __slots__ = ("_blanks", "_newlines", "_words", "ends", "padded", "starts")
+
+    def __init__(self, body: bytes) -> None:
+        self.padded = body + _AFTER
+        characters = np.frombuffer(body, np.uint8)
+        self._blanks = np.flatnonzero(characters <= _BLANK)
+        self._newlines = np.flatnonzero(characters[self._blanks] == _NEWLINE)
+        stops = self._blanks[self._newlines]
+        self.starts: Offsets = np.concatenate(([0], stops + 1))
+        self.ends: Offsets = np.concatenate((stops, [len(body)]))
+        self._words: Words | None = None
+
+    def keys(self) -> Offsets:
+        """Return where the last word of each line begins; where there is none, the line ends."""
+        blanks, newlines = self._blanks, self._newlines
+        # The blank before the newline lies within the line, unless it ends the one before.
+        before = np.concatenate((newlines, [len(blanks)])) - 1
+        last = np.where(before < 0, -1, blanks[before]) if len(blanks) else before
+        found: Offsets = np.where(last >= self.starts, last + 1, self.ends)
+        return found
 
     def fingerprints(self) -> Words:
-        """Return a number for each line, equal for lines that differ only behind their last blank.
+        """Return a number for each line that stands for all of it but its last word.
 
-        It covers the length and a few words of what lies before: of lines that differ elsewhere
-        only, one may be taken for the other.
+        64 bits of a hash without a key: who makes two lines of one number on purpose deceives
+        itself about its own series.
         """
-        starts = self.starts
-        # The blank before the newline lies within the line, unless it ends the one before.
-        last = np.full(len(starts), -1, np.int64)
-        earlier = self.newlines - 1
-        last[: len(earlier)] = self.blanks[earlier]  # -1 is a late one: beyond the line
-        if len(earlier):
-            last[0] = -1 if earlier[0] < 0 else last[0]
-        if len(self.blanks) and self.newlines[-1:].tolist() != [len(self.blanks) - 1]:
-            last[-1] = self.blanks[-1]
-        sizes = np.where(last >= starts, last + 1, self.ends) - starts
-        found = sizes.astype(np.uint64)
+        if self._words is None:
+            self._words = self._hash(self.keys() - self.starts)
+        return self._words
+
+    def _hash(self, sizes: Offsets) -> Words:
+        found = sizes.astype(np.uint64) * _FACTORS[1]
         long = np.flatnonzero(sizes >= _BLOCK)
-        every = len(long) == len(sizes)
-        some, room = (starts, sizes) if every else (starts[long], sizes[long])
-        mixed = self._mixed(some, room - _BLOCK, _BLOCK)
-        # Four words side by side, each folded in with a factor of its own.
-        lanes = mixed.reshape(-1, _BLOCK // _WORD)
-        folded = lanes[:, 0] * _FACTORS[0]
-        for lane in range(1, _BLOCK // _WORD):
-            folded ^= lanes[:, lane] * _FACTORS[lane]
-        found[... if every else long] ^= folded
-        short = np.flatnonzero(sizes < _BLOCK)
-        if len(short):
-            few = sizes[short]
-            found[short] ^= self._mixed(starts[short], np.maximum(few - _WORD, 0), _WORD)
-            shortest = short[few < _WORD]
-            # What follows within the word does not count.
-            bits = (8 * sizes[shortest]).astype(np.uint64)
-            masks = (np.uint64(1) << bits) - np.uint64(1)
-            words = np.ndarray((len(self.padded) - _WORD + 1,), "<u8", self.padded, strides=(1,))
-            found[shortest] = (words[starts[shortest]] & masks) * _FACTORS[0] ^ bits
+        if len(long) == len(sizes):
+            found ^= self._of_blocks(self.starts, sizes)
+        else:
+            found[long] ^= self._of_blocks(self.starts[long], sizes[long])
+            short = np.flatnonzero(sizes < _BLOCK)
+            found[short] ^= self._of_words(self.starts[short], sizes[short])
         return found
 
-    def _mixed(self, starts: Offsets, room: Offsets, size: int) -> Words:
-        # Blocks of so many bytes at the beginning, at the end, and between.
-        blocks = np.ndarray((len(self.padded) - size + 1,), f"V{size}", self.padded, strides=(1,))
-        found = blocks[starts].view(np.uint64)
-        for part in range(1, _PARTS + 1):
-            found = found * _FACTORS[part]
-            found ^= blocks[starts + room * part // _PARTS].view(np.uint64)
+    def _of_blocks(self, starts: Offsets, sizes: Offsets) -> Words:
+        # Four lanes of words, block after block; the last one ends where the line does.
+        blocks = np.ndarray((len(self.padded) - _BLOCK + 1,), f"V{_BLOCK}", self.padded, strides=(1,))
+        if not len(starts):
+            return np.empty(0, np.uint64)
+        lanes = blocks[starts].view(np.uint64).reshape(-1, _LANES)
+        last = starts + (sizes - _BLOCK)
+        for at in range(_BLOCK, int(sizes.max()), _BLOCK):
+            some = np.flatnonzero(sizes > at)
+            if 2 * len(some) > len(sizes):  # cheaper for all, those that have ended included
+                lanes *= _FACTORS[0]
+                offsets = np.minimum(starts + at, last)
+                lanes ^= blocks[offsets].view(np.uint64).reshape(-1, _LANES)
+            else:
+                offsets = np.minimum(starts[some] + at, last[some])
+                more = blocks[offsets].view(np.uint64).reshape(-1, _LANES)
+                lanes[some] = lanes[some] * _FACTORS[0] ^ more
+        found: Words = lanes[:, 0] * _FACTORS[0]
+        for lane in range(1, _LANES):
+            found ^= lanes[:, lane] * _FACTORS[lane]
+            found ^= found >> np.uint64(29)
         return found
+
+    def _of_words(self, starts: Offsets, sizes: Offsets) -> Words:
+        # Of the last word only those bytes count that belong to the line.
+        words = np.ndarray((len(self.padded) - _WORD + 1,), "<u8", self.padded, strides=(1,))
+        found = np.zeros(len(starts), np.uint64)
+        for at in range(0, _BLOCK, _WORD):
+            some = np.flatnonzero(sizes > at)
+            left = np.minimum(sizes[some] - at, _WORD)
+            unused = (8 * (_WORD - left)).astype(np.uint64)
+            found[some] = found[some] * _FACTORS[0] ^ words[starts[some] + at] << unused
+        return found * _FACTORS[2]
 
 
 def split(body: bytes) -> Lines:
     """Find the lines of *body*."""
-    padded = body + _AFTER
-    characters = np.frombuffer(body, np.uint8)
-    blanks = np.flatnonzero(characters <= _BLANK)
-    newlines = np.flatnonzero(characters[blanks] == _NEWLINE)
-    stops = blanks[newlines]
-    return Lines(
-        padded=padded,
-        starts=np.concatenate(([0], stops + 1)),
-        ends=np.concatenate((stops, [len(body)])),
-        blanks=blanks,
-        newlines=newlines,
-    )
+    return Lines(body)

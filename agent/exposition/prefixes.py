@@ -124,7 +124,7 @@ class _Blocks:
     def moved(self, line_of: Offsets, fresh: _Blocks, fresh_lines: Offsets) -> _Blocks:
         lines = line_of[self.lines]
         kept = lines >= 0
-        expected = self.expected.reshape(len(kept), -1)[kept].reshape(-1)
+        expected = self.expected.reshape(-1, self.size // _WORD)[kept].reshape(-1)
         return _Blocks(
             size=self.size,
             lines=np.concatenate((lines[kept], fresh_lines[fresh.lines])).astype(np.int32),
