@@ -17,12 +17,15 @@ from agent.exposition import (
     alignment,
     drafting,
     editing,
+    grammar,
+    keyed,
     lines,
     metrics,
     model,
     openmetrics,
     plan,
     points,
+    relabelling,
     series,
     staleness,
     template,
@@ -53,40 +56,48 @@ def adapt(
 
     That is so, too, whenever anything is wrong with it: who learns says what.
     """
-    layout, words = old.layout, old.words
-    if layout is None or words is None or not _simple(old, layout):
+    before = _keyed(old)
+    if before is None or not _simple(old):
         return None
-    came = found.fingerprints()
-    old_of = alignment.lines(alignment.runs(words, came), len(came))
-    new_of = layout.confirm(found, old_of)
-    if new_of is None:
-        return None
+    words = found.fingerprints()
+    old_of = alignment.lines(alignment.runs(before.words, words), len(words))
+    new_of = np.full(len(before.words), plan.NONE, np.int64)
+    new_of[old_of[old_of >= 0]] = np.flatnonzero(old_of >= 0)
+    fixed = np.ones(len(new_of), np.bool_)
+    fixed[before.sample_lines] = False
+    places = new_of[fixed]
     fresh = np.flatnonzero(old_of < 0)
-    if not _little(old, new_of, fresh):
-        return None
-    return _Change(old, layout, new_of, fresh).apply(found, came, limits, rules)
-
-
-def _little(old: Shape, new_of: plan.Offsets, fresh: plan.Offsets) -> bool:
-    # Whether few enough lines are gone or new, and the new ones stand before the end.
-    layout = old.layout
-    if layout is not None and old.form is model.Format.OPEN_METRICS and len(fresh):
-        fixed = layout.fixed_lines
-        if fresh[-1] > new_of[fixed[layout.sizes[fixed] > 0][-1]]:
-            return False
     differ = len(fresh) + int(np.count_nonzero(new_of < 0))
-    return _MOST * differ <= len(new_of)
+    if (places < 0).any() or _MOST * differ > len(words):
+        return None
+    if old.form is model.Format.OPEN_METRICS and len(fresh) and fresh[-1] > _end(found, places):
+        return None  # nothing may follow the end
+    has_value = np.ones(len(words), np.bool_)
+    has_value[places] = False
+    now = keyed.Keyed.of(found, np.flatnonzero(has_value).astype(np.int32))
+    if now is None or 0 < limits.samples < len(now.sample_lines):
+        return None
+    return _Change(old, before, now, new_of, fresh).apply(found, limits, rules)
 
 
-def _simple(old: Shape, layout: series.Layout) -> bool:
-    # What is asked of the shape for a change of lines to be a change of points.
+def _keyed(old: Shape) -> keyed.Keyed | None:
+    # The lines of the text before, as fingerprints.
+    if isinstance(old.layout, keyed.Keyed):
+        return old.layout
+    return old.words
+
+
+def _end(found: lines.Lines, places: plan.Offsets) -> int:
+    # The last line that says something, of those without a value.
+    says = found.ends[places] > found.starts[places]
+    return int(places[says][-1])
+
+
+def _simple(old: Shape) -> bool:
+    # Whether a change of lines is a change of points.
     started = int(np.count_nonzero(old.template.plan.started != plan.NONE))
-    return (
-        layout.separate
-        and started == old.hidden
-        and not (old.faults or old.duplicates or old.dropped or old.skipped or old.info)
-        and not len(layout.timed)
-    )
+    complicated = old.faults or old.duplicates or old.dropped or old.skipped or old.info
+    return started == old.hidden and not complicated and not old.template.timed.any()
 
 
 def _read(
@@ -99,75 +110,67 @@ def _read(
         read = _PARSE[old.form](b"\n".join(written) + _END[old.form], limits)
     except (errors.Malformed, errors.TooLarge):
         return None
-    firsts = np.cumsum([0, *map(len, written)])[:-1] + np.arange(len(written))
-    value_at = read.value_at
-    if len(value_at) != len(written) or read.families or read.exemplars:
+    if len(read.value_at) != len(written) or read.families or read.exemplars:
         return None
-    ends = firsts + [len(line) for line in written]
-    if (value_at < firsts).any() or (value_at >= ends).any():
+    # The value is the last word of its line, or the text may mean anything.
+    firsts = np.cumsum([0, *map(len, written)])[:-1] + np.arange(len(written))
+    if (read.value_at != firsts + (found.keys() - found.starts)[fresh]).any():
         return None
     if (read.times != model.UNTIMED).any():
         return None
-    return replace(read, families=dict(old.families), value_at=value_at - firsts)
+    return replace(read, families=dict(old.families))
 
 
 class _Change:
     """One change of lines, as a change of points."""
 
     def __init__(
-        self, old: Shape, layout: series.Layout, new_of: plan.Offsets, fresh: plan.Offsets
+        self,
+        old: Shape,
+        before: keyed.Keyed,
+        now: keyed.Keyed,
+        new_of: plan.Offsets,
+        fresh: plan.Offsets,
     ) -> None:
-        self._old, self._layout, self._new_of, self._fresh = old, layout, new_of, fresh
+        self._old, self._now, self._fresh = old, now, fresh
+        # Samples are numbered by the lines that they stand on.
+        self._number = np.full(len(now.words), plan.NONE, np.int64)
+        self._number[now.sample_lines] = np.arange(len(now.sample_lines))
+        places = new_of[before.sample_lines]
+        self._samples = np.where(places < 0, plan.NONE, self._number[places])
 
     def apply(
-        self,
-        found: lines.Lines,
-        words: lines.Words,
-        limits: model.Limits,
-        rules: translate.Rules,
+        self, found: lines.Lines, limits: model.Limits, rules: translate.Rules
     ) -> Adapted | None:
         """Return what comes of it, unless that has to be learnt."""
         exposition = _read(found, self._fresh, self._old, limits)
-        if exposition is None:
+        readings = self._now.numbers(found)
+        if exposition is None or readings is None:
             return None
-        moved = self._layout.moved(found, self._new_of, self._fresh, exposition.value_at)
-        if moved is None or 0 < limits.samples < len(moved.sample_lines):
-            return None
-        readings = moved.numbers(found)
-        translation = translate.translate(exposition, rules)
-        come = _come(translation, len(rules.report))
-        if readings is None or come is None:
-            return None
-        # Samples are numbered by the lines that they stand on.
-        number = np.full(len(moved.sizes), plan.NONE, np.int64)
-        number[moved.sample_lines] = np.arange(len(moved.sample_lines))
-        places = self._new_of[self._layout.sample_lines]
-        samples = np.where(places < 0, plan.NONE, number[places])
-        shaped = self._edit(replace(translation, metrics=come), samples, number[self._fresh], rules)
+        come = _written(exposition, self._old.template.plan, rules) or _translated(
+            exposition, rules
+        )
+        shaped = None if come is None else self._edit(come, rules)
         if shaped is None:
             return None
         shape, difference = shaped
-        shape = replace(shape, layout=moved, words=words)
+        shape = replace(shape, layout=self._now, words=None)
         return Adapted(shape=shape, readings=readings, difference=difference)
 
     def _edit(
-        self,
-        translation: translate.Translation,
-        samples: plan.Offsets,
-        drafted: plan.Offsets,
-        rules: translate.Rules,
+        self, come: _Come, rules: translate.Rules
     ) -> tuple[Shape, staleness.Difference] | None:
         # The shape with other points, and how these differ.
-        old = self._old
+        old, samples, drafted = self._old, self._samples, self._number[self._fresh]
         gone = _gone(old.template.plan, samples, len(rules.report))
         if gone is None:
             return None
-        draft = drafting.Draft()
-        draft.write(translation, ())
+        draft = come.draft
         before, after = _keys_of(old.template, gone), _drafted(draft)
         known = old.known.of(old.template)
-        leaving = {hash_of(*item) for item in before.items()}
-        coming = {hash_of(*item) for item in after.items()}
+        if len(after) < len(draft.leaders):
+            return None  # one of the new series is there twice
+        leaving, coming = set(map(hash_of, before)), set(map(hash_of, after))
         if not known.isdisjoint(coming - leaving):
             return None  # a series that is there already, perhaps spelt otherwise
         known -= leaving
@@ -183,32 +186,72 @@ class _Change:
             count=count,
         )
         since = int(np.count_nonzero(old.template.plan.started[gone] != plan.NONE))
-        hidden = old.hidden - since + translation.hidden
+        hidden = old.hidden - since + come.hidden
         silent = int(np.count_nonzero(lost)) - since - len(gone)  # rules had left them out
         shape = replace(
             old,
             template=edited,
             checks=old.checks.renumbered(samples, moved),
             samples=count - hidden,
-            filtered=old.filtered - silent + translation.filtered,
+            filtered=old.filtered - silent + come.filtered,
             hidden=hidden,
         )
         return shape, staleness.differ(before, after)
 
 
-def _come(translation: translate.Translation, reported: int) -> tuple[translate.Metric, ...] | None:
-    # The metrics of the new samples, without the report; None unless all are single series.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Come:
+    # The points of new samples.
+    draft: drafting.Draft
+    hidden: int = 0
+    filtered: int = 0
+
+
+def _written(
+    exposition: model.Exposition, planned: plan.Plan, rules: translate.Rules
+) -> _Come | None:
+    # The short way: all are single series of metrics that there are already, with plain labels.
+    if rules.without or rules.honor_labels:
+        return None
+    metric_of = {
+        wrapping.name: wrapping
+        for wrapping in planned.wrappings
+        if wrapping.kind in points.LONE and wrapping.scope == translate.OWN
+    }
+    relabelled = relabelling.Relabelled(rules.labels)
+    found: dict[metrics.Wrapping, list[tuple[grammar.Labels, int]]] = {}
+    for sample, (name, exposed) in enumerate(zip(exposition.names, exposition.labels, strict=True)):
+        wrapping = metric_of.get(name)
+        if wrapping is None:
+            return None
+        found.setdefault(wrapping, []).append((relabelled[exposed], sample))
+    reported = {name for name, _ in rules.report}
+    if relabelled.scoped or not reported.isdisjoint(wrapping.name for wrapping in found):
+        return None
+    draft = drafting.Draft()
+    for wrapping, those in found.items():
+        draft.add(wrapping, those)
+    return _Come(draft=draft)
+
+
+def _translated(exposition: model.Exposition, rules: translate.Rules) -> _Come | None:
+    # The long way, but for the report; None unless all are single series.
+    translation = translate.translate(exposition, rules)
     if translation.duplicates or translation.dropped or translation.info:
         return None
     own = [metric for metric in translation.metrics if metric.scope == translate.OWN]
     others = translation.metrics[len(own) :]
-    found = (*own[: len(own) - reported], *others)
+    found = (*own[: len(own) - len(rules.report)], *others)
     started = 0
     for metric in found:
         if metric.kind not in points.LONE:
             return None
         started += sum(point.started is not None for point in metric.points)
-    return found if started == translation.hidden else None
+    if started != translation.hidden:
+        return None
+    draft = drafting.Draft()
+    draft.write(replace(translation, metrics=found), ())
+    return _Come(draft=draft, hidden=translation.hidden, filtered=translation.filtered)
 
 
 def _gone(planned: plan.Plan, samples: plan.Offsets, reported: int) -> plan.Offsets | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import repeat
 
 import numpy as np
@@ -52,6 +52,15 @@ class Draft:
                 number += len(metric.points)
             if kept:
                 self._metric(metric, kept)
+
+    def add(self, wrapping: metrics.Wrapping, those: Iterable[tuple[grammar.Labels, int]]) -> None:
+        """Write single series of the metric *wrapping*: their labels, as stored, and samples."""
+        self.wrappings.append(wrapping)
+        self.groups.append([])
+        for labels, sample in those:
+            payload = points.number(self._encode(translate.Kind.GAUGE, labels))
+            head = metrics.point_head(len(payload))
+            self._add(head + payload, len(head), sample, None)
 
     def plan(self) -> plan.Plan:
         """Return where everything is."""

@@ -72,7 +72,9 @@ class Lines:
 
     def _of_blocks(self, starts: Offsets, sizes: Offsets) -> Words:
         # Four lanes of words, block after block; the last one ends where the line does.
-        blocks = np.ndarray((len(self.padded) - _BLOCK + 1,), f"V{_BLOCK}", self.padded, strides=(1,))
+        blocks = np.ndarray(
+            (len(self.padded) - _BLOCK + 1,), f"V{_BLOCK}", self.padded, strides=(1,)
+        )
         if not len(starts):
             return np.empty(0, np.uint64)
         lanes = blocks[starts].view(np.uint64).reshape(-1, _LANES)

@@ -226,7 +226,7 @@ def identities(name: bytes, kind: translate.Kind, payload: bytes) -> list[Identi
     of ours, not anybody's.
     """
     if kind in LONE:
-        return [(name, payload[NUMBER_AT + 8 + _shift(payload) :])]
+        return [(name, identity(payload))]
     bucketing = kind is translate.Kind.HISTOGRAM
     labels, steps, summed = _parts(kind, payload)
     if kind is translate.Kind.EXPONENTIAL:
@@ -241,6 +241,11 @@ def identities(name: bytes, kind: translate.Kind, payload: bytes) -> list[Identi
     if summed:
         found.append((name + b"_sum", plain))
     return [*found, (name + b"_count", plain)]
+
+
+def identity(payload: bytes) -> bytes:
+    """Return the attributes of a point that is a single series, encoded."""
+    return payload[NUMBER_AT + 8 + _shift(payload) :]
 
 
 def shortest(value: float) -> bytes:

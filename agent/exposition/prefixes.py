@@ -66,33 +66,6 @@ class Prefixes:
             return False
         return bool((self.long.gather(padded, starts) == self.long.expected).all())
 
-    def others(self, padded: bytes, starts: Offsets) -> Offsets:
-        """Return the lines that do not begin as they did; those that start nowhere are among them.
-
-        *starts* has -1 for a line that is no more. Unlike with `agree`, a line may be shorter.
-        """
-        short = self.short.unlike(padded, starts, self.partial, self.masks)
-        return np.concatenate((short, self.long.unlike(padded, starts)))
-
-    def moved(self, line_of: Offsets, fresh: Prefixes, fresh_lines: Offsets) -> Prefixes:
-        """Return them with line *i* as line ``line_of[i]``, gone if that is -1, and some more.
-
-        The lines of *fresh* become *fresh_lines*. Nothing is compared or copied from a text.
-        """
-        partial = np.zeros(len(self.short.lines), np.bool_)
-        partial[self.partial] = True
-        kept = line_of[self.short.lines] >= 0
-        first = int(np.count_nonzero(kept))
-        masks = self.masks[kept[self.partial]]
-        return Prefixes(
-            long=self.long.moved(line_of, fresh.long, fresh_lines),
-            short=self.short.moved(line_of, fresh.short, fresh_lines),
-            partial=np.concatenate((np.flatnonzero(partial[kept]), first + fresh.partial)).astype(
-                np.int32
-            ),
-            masks=np.concatenate((masks, fresh.masks)),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Blocks:
@@ -120,35 +93,6 @@ class _Blocks:
     @property
     def held_bytes(self) -> int:
         return self.lines.nbytes + self.at.nbytes + self.expected.nbytes
-
-    def moved(self, line_of: Offsets, fresh: _Blocks, fresh_lines: Offsets) -> _Blocks:
-        lines = line_of[self.lines]
-        kept = lines >= 0
-        expected = self.expected.reshape(-1, self.size // _WORD)[kept].reshape(-1)
-        return _Blocks(
-            size=self.size,
-            lines=np.concatenate((lines[kept], fresh_lines[fresh.lines])).astype(np.int32),
-            at=np.concatenate((self.at[kept], fresh.at)),
-            expected=np.concatenate((expected, fresh.expected)),
-        )
-
-    def unlike(
-        self,
-        padded: bytes,
-        starts: Offsets,
-        partial: Indices | None = None,
-        masks: Words | None = None,
-    ) -> Offsets:
-        # Where a line is no more, or shorter, whatever is loaded does not matter.
-        begins = starts.take(self.lines)
-        at = np.clip(begins + self.at, 0, len(padded) - self.size)
-        found = _load(padded, self.size, at)
-        if partial is not None and masks is not None:
-            found[partial] &= masks
-        per_block = self.size // _WORD
-        equal = (found == self.expected).reshape(-1, per_block).all(axis=1)
-        other: Offsets = np.unique(self.lines[~equal | (begins < 0)]).astype(np.int64)
-        return other
 
     def gather(self, padded: bytes, starts: Offsets) -> Words:
         return _load(padded, self.size, starts.take(self.lines) + self.at)

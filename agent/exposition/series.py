@@ -55,8 +55,6 @@ class Layout:
     timed: prefixes.Indices  # samples that carry a timestamp
     hashes: int
     """How many "#" there are outside of numbers and what follows them; -1 where none may follow."""
-    separate: bool
-    """Whether each line stands for itself: no label value goes on in the next one."""
 
     @classmethod
     def learn(cls, body: bytes, exposition: model.Exposition) -> Self:
@@ -80,7 +78,6 @@ class Layout:
             sample_lines=sample_lines.astype(np.int32),
             timed=np.flatnonzero(exposition.times != model.UNTIMED).astype(np.int32),
             hashes=_hashes(padded, exposition, ends[sample_lines]),
-            separate=_separate(padded, starts[fixed], sizes[fixed]),
         )
 
     @property
@@ -111,61 +108,6 @@ class Layout:
         if longer.take(fixed).any() or (longer.take(samples) <= 0).any():
             return False
         return self.beginnings.agree(found.padded, starts)
-
-    def confirm(self, found: lines.Lines, old_of: lines.Offsets) -> lines.Offsets | None:
-        """Prove that lines of *found* are lines of this layout; return where each of these is now.
-
-        *old_of* is a guess which they are, -1 for new ones; what turns out to be wrong is made -1
-        there, and is gone here. None if a line without a value is gone.
-        """
-        new_of = np.full(len(self.sizes), -1, np.int64)
-        old = old_of[old_of >= 0]
-        new_of[old] = np.flatnonzero(old_of >= 0)
-        starts = np.where(new_of < 0, -1, found.starts[new_of])
-        longer = np.where(new_of < 0, 1, (found.ends - found.starts)[new_of]) - self.sizes
-        fixed = self.fixed_lines
-        wrong = longer <= 0
-        wrong[fixed] = longer[fixed] != 0
-        wrong[self.beginnings.others(found.padded, starts)] = True
-        wrong |= new_of < 0
-        if wrong[fixed].any():
-            return None
-        refuted = wrong & (new_of >= 0)
-        old_of[new_of[refuted]] = -1
-        new_of[refuted] = -1
-        return new_of
-
-    def moved(
-        self,
-        found: lines.Lines,
-        new_of: lines.Offsets,
-        fresh: lines.Offsets,
-        value_at: lines.Offsets,
-    ) -> Self | None:
-        """Return the layout of *found*, which has the lines of this one at *new_of*, -1 if gone.
-
-        *fresh* are the new lines, each a sample whose value begins at *value_at* of the line. None
-        has a timestamp. Returns None where an exemplar makes it hard to tell.
-        """
-        if self.hashes >= 0 and openmetrics_grammar.EXEMPLAR in found.padded:
-            return None
-        kept = new_of >= 0
-        sizes = np.empty(len(found.starts), np.int32)
-        sizes[new_of[kept]] = self.sizes[kept]
-        sizes[fresh] = value_at
-        fixed = new_of[self.fixed_lines]
-        has_value = np.ones(len(sizes), np.bool_)
-        has_value[fixed] = False
-        beginnings = prefixes.Prefixes.learn(found.padded, found.starts[fresh], value_at)
-        return type(self)(
-            sizes=sizes,
-            beginnings=self.beginnings.moved(new_of, beginnings, fresh),
-            fixed_lines=fixed.astype(np.int32),
-            sample_lines=np.flatnonzero(has_value).astype(np.int32),
-            timed=self.timed,
-            hashes=-1 if self.hashes < 0 else _count(found.padded, _HASH),
-            separate=True,
-        )
 
     def numbers(self, found: lines.Lines) -> Readings | None:
         """Read the numbers of lines that are known to be those of this layout."""
@@ -218,13 +160,6 @@ class Layout:
             # Not necessarily wrong: blanks may follow the number, or a timestamp has come.
             return None
         return Readings(values=values, times=times, exemplars=exemplars)
-
-
-def _separate(padded: bytes, starts: lines.Offsets, sizes: lines.Offsets) -> bool:
-    # Lines without a value are comments, or blank; else a value of several lines begins there, or
-    # the input ends.
-    characters = np.frombuffer(padded, np.uint8)
-    return bool(((characters[starts] == _HASH) | (sizes == 0)).all())
 
 
 def _hashes(body: bytes, exposition: model.Exposition, ends: decimals.Offsets) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from agent.exposition import (
     checks,
     grammar,
+    keyed,
     lines,
     metrics,
     model,
@@ -30,9 +31,9 @@ class Shape:
     form: model.Format
     exposition: model.Exposition | None
     """What it was learnt from, kept where there is no text to compare with."""
-    layout: series.Layout | None
-    words: lines.Words | None
-    """Fingerprints of the lines of the text."""
+    layout: series.Layout | keyed.Keyed | None
+    words: keyed.Keyed | None
+    """The lines of the text, until it changes for the first time; None where that is not simple."""
     families: Mapping[bytes, model.Family]
     template: template.Template
     checks: checks.Checks
@@ -53,7 +54,7 @@ class Shape:
         held = self.template.held_bytes + self.known.held_bytes
         if self.layout is not None:
             held += self.layout.held_bytes
-        return held + (0 if self.words is None else self.words.nbytes)
+        return held + (0 if self.words is None else self.words.held_bytes)
 
 
 class _Known:
@@ -72,17 +73,17 @@ class _Known:
         """Return them; it is the caller's to keep them true."""
         if self._hashes is None:
             self._hashes = {
-                hash_of(key, wrapping)
+                hash_of(key)
                 for key, wrapping in written.tracked(timed=True).items()
                 if wrapping.kind in points.LONE
             }
         return self._hashes
 
 
-def hash_of(key: template.Key, wrapping: metrics.Wrapping) -> int:
+def hash_of(key: template.Key) -> int:
     """Return the hash of a single series."""
     name, _, payload, scope = key
-    return hash((points.identities(name, wrapping.kind, payload)[0], scope))
+    return hash((name, points.identity(payload), scope))
 
 
 def learn(
@@ -109,7 +110,7 @@ def learn(
         form=exposition.format,
         exposition=read if found is None else None,
         layout=None if found is None else series.Layout.learn_lines(found, read),
-        words=None if found is None else found.fingerprints(),
+        words=None if found is None else _keyed(found, read),
         families=exposition.families,
         template=written,
         checks=checked,
@@ -123,6 +124,13 @@ def learn(
         skipped=exposition.skipped,
         complaint=exposition.complaint,
     )
+
+
+def _keyed(found: lines.Lines, read: model.Exposition) -> keyed.Keyed | None:
+    sample_lines = np.searchsorted(found.starts, read.value_at, side="right") - 1
+    if not (found.keys()[sample_lines] == read.value_at).all():
+        return None
+    return keyed.Keyed.of(found, sample_lines.astype(np.int32))
 
 
 def readings_of(exposition: model.Exposition) -> series.Readings:
