@@ -201,7 +201,8 @@ class Roster:
             why += f", by Service {by}"
         elif target.subject == first.subject:
             why += ", by its own annotations"
-        both = [self.named(each.subject) for each in (target, first)]
-        if target.subject != first.subject and all(pod and pod.host_network for pod in both):
-            why += "; both are on the host's network, where a port is one pod's only"
+        if target.subject != first.subject:
+            both = [self.named(each.subject) for each in (target, first)]
+            if all(pod and pod.host_network for pod in both):
+                why += "; both are on the host's network, where a port is one pod's only"
         return why
