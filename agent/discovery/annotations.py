@@ -18,7 +18,7 @@ from common.kube import objects
 PREFIX: Final = "prometheus.io/"
 MAX_PORTS: Final = 64  # of one pod; more is a mistake, or an attack on the node's agent
 MAX_URL_BYTES: Final = 2048  # path and query; servers commonly refuse more than 8 KiB of headers
-MAX_NOTES_BYTES: Final = 8192  # of all annotations of one object that begin with our prefix
+MAX_NOTES_BYTES: Final = 4096  # of all annotations of one object that begin with our prefix
 Scheme = Literal["http", "https"]
 
 _SAFE = "/%:@!$&'()*+,;=~"  # of a path, besides letters, digits, "_", "." and "-" (RFC 3986, 3.3)

@@ -92,7 +92,7 @@ def _decide(service: Service, name: str, group: _Group, rules: Policy, scope: Sc
                 port=port,
                 attributes=pod.attributes(port.container, INPUT)
                 if pod
-                else wishes.input_attributes(rules.node, service.namespace),
+                else wishes.podless(rules.node, service.namespace, service.name),
                 hint=pod.hint(port.number, f" of Service {service.key}") if pod else "",
                 labels=(("service", service.name),),
             )

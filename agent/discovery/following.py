@@ -106,6 +106,9 @@ class Discovery:
             ("skipped", "Pods, Services or ports that ask for it in vain.", skipped),
         ):
             yield Reading("gauge", f"headgate_agent_discovery_{name}", words, (({}, value),))
+        words = f"Services that ask and were not kept: there were {serving.MAX_SERVICES} already."
+        name = "headgate_agent_discovery_refused_total"
+        yield Reading("counter", name, words, (({}, float(known.refused)),))
         if not self._informers:
             return
         counts = {kind: informed.counts for kind, informed in self._informers.items()}

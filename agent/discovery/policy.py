@@ -21,7 +21,7 @@ class Scope:
     interval: float
     """Seconds."""
     timeout: float
-    """Seconds; at most the interval."""
+    """Seconds; a target's is never longer than its interval."""
     include: frozenset[str] = frozenset()
     exclude: frozenset[str] = frozenset()
 
@@ -74,11 +74,10 @@ def policy(document: config.Agent) -> Policy:
     asked, istio, scraping = document.inputs.prometheus, document.inputs.istio, document.scraping
 
     def scope(setting: str, interval: float | None, namespaces: shared.Namespaces) -> Scope:
-        seconds = interval or scraping.interval
         return Scope(
             setting=setting,
-            interval=seconds,
-            timeout=min(scraping.timeout, seconds),
+            interval=interval or scraping.interval,
+            timeout=scraping.timeout,
             include=frozenset(namespaces.include),
             exclude=frozenset(namespaces.exclude),
         )

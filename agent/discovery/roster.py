@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import final
+from itertools import islice
+from typing import Final, final
 
 from agent import targets
 from agent.discovery import endpoints, pods, sidecars
 from agent.discovery.policy import Policy
-from agent.discovery.services import Endpoint, Service, Slice
+from agent.discovery.services import MAX_SERVICES, Endpoint, Service, Slice
 from agent.discovery.workloads import Workload
+
+# How many times max_targets Services may ask for. Decisions cost memory, and ten pods behind a
+# thousand Services that each name 64 ports would be 640,000 of them.
+OVERSUBSCRIBED: Final = 10
 
 
 @final
@@ -34,7 +39,13 @@ class Roster:
     """Those with endpoints here, by "namespace/name"."""
     _own: dict[str, targets.Decision] = field(default_factory=dict)
     _sidecars: dict[str, targets.Decision] = field(default_factory=dict)
+    _asked: int = 0
+    """How many targets Services ask for."""
     _served: dict[str, tuple[targets.Decision, ...]] = field(default_factory=dict)
+    _unread: dict[str, None] = field(default_factory=dict)
+    """Keys of the Services that were not decided about, for all of them ask for too much."""
+    refused: int = 0
+    """How often a Service was not kept: there were `MAX_SERVICES` that ask."""
 
     @property
     def decisions(self) -> Iterator[targets.Decision]:
@@ -75,7 +86,11 @@ class Roster:
         """Note the latest state of a Service; one that does not ask is forgotten."""
         if not service.notes.values:
             return self.remove_service(service)
-        if self.services.get(service.key) == service:
+        before = self.services.get(service.key)
+        if before == service:
+            return False
+        if before is None and len(self.services) >= MAX_SERVICES:
+            self.refused += 1
             return False
         self.services[service.key] = service
         self._serve([service.key])
@@ -90,8 +105,10 @@ class Roster:
 
     def replace_services(self, found: Iterable[Service]) -> bool:
         """Note a complete list of Services."""
-        self.services = {service.key: service for service in found if service.notes.values}
-        self._served = {}
+        asking = {service.key: service for service in found if service.notes.values}
+        self.refused += max(0, len(asking) - MAX_SERVICES)
+        self.services = dict(islice(asking.items(), MAX_SERVICES))
+        self._forget()
         self._serve(self.services)
         return True
 
@@ -117,15 +134,17 @@ class Roster:
     def replace_slices(self, found: Iterable[Slice]) -> bool:
         """Note a complete list of slices."""
         self.slices = {each.key: each for each in found if each.endpoints}
-        self._served = {}
+        self._forget()
         self._serve(self.services)
         return True
 
     def find(self, namespace: str, endpoint: Endpoint) -> Workload | None:
         """Return the pod of ours that *endpoint* names."""
-        if endpoint.uid:
-            return self.pods.get(endpoint.uid)
-        return self.named(f"{namespace}/{endpoint.pod}")
+        if not endpoint.uid:
+            return self.named(f"{namespace}/{endpoint.pod}")
+        pod = self.pods.get(endpoint.uid)
+        # Whoever may write slices in one namespace must not speak for pods of another.
+        return pod if pod is not None and pod.namespace == namespace else None
 
     def named(self, subject: str) -> Workload | None:
         """Return the pod "namespace/name"; of several the one that came last."""
@@ -150,21 +169,32 @@ class Roster:
             and any(endpoint.pod == pod.name for endpoint in found.endpoints)
         }
 
+    def _forget(self) -> None:
+        self._served, self._unread, self._asked = {}, {}, 0
+
     def _serve(self, keys: Collection[str]) -> None:
-        """Decide anew about the Services of *keys*."""
-        rules, scope = self.rules, self.rules.workloads
-        behind: dict[str, list[Slice]] = {key: [] for key in keys if key in self.services}
-        if behind:
-            for found in self.slices.values():
-                if found.service_key in behind:
-                    behind[found.service_key].append(found)
+        """Decide anew about the Services of *keys*, and about unread ones if there is room now."""
+        most = OVERSUBSCRIBED * self.max_targets
         for key in keys:
-            slices = behind.get(key)
-            if slices and scope is not None:
-                service = self.services[key]
-                self._served[key] = endpoints.decide(service, slices, self.find, rules, scope)
-            else:
-                self._served.pop(key, None)
+            self._asked -= sum(len(each.targets) for each in self._served.pop(key, ()))
+            self._unread.pop(key, None)
+        wanted = dict.fromkeys((*sorted(keys), *(self._unread if self._asked < most else ())))
+        behind: dict[str, list[Slice]] = {key: [] for key in wanted if key in self.services}
+        for found in self.slices.values() if behind else ():
+            if found.service_key in behind:
+                behind[found.service_key].append(found)
+        rules, scope = self.rules, self.rules.workloads
+        for key, slices in behind.items():
+            if not slices or scope is None:
+                continue
+            self._unread.pop(key, None)
+            if self._asked >= most:
+                self._unread[key] = None
+                self._served[key] = (_unread(key, most),)
+                continue
+            found_here = endpoints.decide(self.services[key], slices, self.find, rules, scope)
+            self._served[key] = found_here
+            self._asked += sum(len(each.targets) for each in found_here)
 
     def select(self) -> tuple[dict[str, targets.Target], tuple[targets.Skipped, ...]]:
         """Return the targets by URL, each URL once and at most *max_targets*, and all else.
@@ -206,3 +236,17 @@ class Roster:
             if all(pod and pod.host_network for pod in both):
                 why += "; both are on the host's network, where a port is one pod's only"
         return why
+
+
+def _unread(key: str, most: int) -> targets.Decision:
+    """Decide about a Service that it is one too many to be decided about."""
+    step = targets.Step(
+        f"Services ask for {most} targets already, {OVERSUBSCRIBED} times scraping.max_targets",
+        "fail",
+        "find out who asks for so many, or raise scraping.max_targets",
+    )
+    subject = f"Service {key}"
+    skipped = targets.Skipped(subject=subject, why=step.text, remedy=step.remedy)
+    return targets.Decision(
+        subject=subject, uid="", steps=(step,), skipped=(skipped,), kind="service", service=key
+    )

@@ -14,6 +14,7 @@ from agent.discovery import annotations as asked
 from common.kube import objects
 
 SERVICE_LABEL: Final = "kubernetes.io/service-name"  # of a slice: whose endpoints it has
+MAX_SERVICES: Final = 10_000  # that ask, in the whole cluster; further ones are not kept
 ADDRESS_TYPES: Final = frozenset({"IPv4", "IPv6"})
 Ports: TypeAlias = tuple[tuple[str, int], ...]
 """Names ("" for none) and numbers of TCP ports."""

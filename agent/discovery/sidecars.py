@@ -46,7 +46,7 @@ def decide(pod: Workload, rules: Policy, scope: Scope) -> Decision | None:
         subject=pod.subject,
         attributes=pod.attributes(PROXY, INPUT),
         interval=scope.interval,
-        timeout=scope.timeout,
+        timeout=min(scope.timeout, scope.interval),
         kind="sidecar",
         choice=rules.choice,
         honor_labels=rules.honor_labels,

@@ -212,9 +212,10 @@ def decided(
     )
 
 
-def input_attributes(node: str, namespace: str) -> tuple[tuple[str, str], ...]:
-    """Return the resource attributes of an endpoint that no pod stands behind."""
+def podless(node: str, namespace: str, service: str) -> tuple[tuple[str, str], ...]:
+    """Return the resource attributes of an endpoint that no pod stands behind: its Service's."""
     return (
+        ("service.name", service),
         ("k8s.namespace.name", namespace),
         ("k8s.node.name", node),
         ("kyma.input.name", INPUT),

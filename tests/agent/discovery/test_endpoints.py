@@ -240,6 +240,7 @@ def test_endpoints_without_a_pod_are_scraped_where_they_are_ours() -> None:
     assert urls(decision) == ["http://192.0.2.1:8080/metrics", "http://192.0.2.2:8080/metrics"]
     assert (decision.subject, decision.uid) == ("Service shop/web", "")
     assert dict(decision.targets[0].attributes) == {
+        "service.name": "web",
         "k8s.namespace.name": "shop",
         "k8s.node.name": "n1",
         "kyma.input.name": "prometheus",

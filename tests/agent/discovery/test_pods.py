@@ -262,5 +262,5 @@ def test_without_certificates_of_the_mesh_its_pods_are_skipped_with_a_remedy(not
 
 def test_annotations_without_end_are_refused() -> None:
     assert reasons(decide(pod(asking(param_x="y" * 9000)))) == [
-        "prometheus.io annotations have 9017 characters, the limit is 8192"
+        "prometheus.io annotations have 9017 characters, the limit is 4096"
     ]

@@ -44,7 +44,7 @@ def test_each_input_has_namespaces_and_an_interval_of_its_own() -> None:
     assert rules == policy.Policy(
         node="n1",
         workloads=policy.Scope(
-            setting="inputs.prometheus", interval=5, timeout=5, include=frozenset({"shop"})
+            setting="inputs.prometheus", interval=5, timeout=20, include=frozenset({"shop"})
         ),
         sidecars=policy.Scope(
             setting="inputs.istio", interval=60, timeout=20, exclude=frozenset({"kube-system"})

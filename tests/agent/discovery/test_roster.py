@@ -198,3 +198,49 @@ def test_sidecars_come_and_go_with_their_pods() -> None:
     found.put_pod(workload(more=(PROXY,)))
     found.remove_pod(workload(more=(PROXY,)))
     assert urls(found) == []
+
+
+def test_nobody_speaks_for_pods_of_another_namespace() -> None:
+    found = known(
+        workload(),
+        services=(service(asking(), namespace="evil"),),
+        slices=(slice_of(endpoint("192.0.2.1"), namespace="evil"),),
+    )
+    assert urls(found) == []
+    assert reasons(found)[-1] == ("evil/p", "Service evil/web: the pod behind it is not known")
+
+
+def test_services_that_ask_for_too_much_together_are_told_so_and_wait_for_room() -> None:
+    ports = ",".join(map(str, range(1, 65)))
+    names = [f"s{number}" for number in range(4)]
+    found = known(
+        workload(),
+        services=tuple(service(asking(port=ports), name=name) for name in names),
+        slices=tuple(slice_of(endpoint(), service=name) for name in names),
+        most=10,
+    )
+    why = "Services ask for 100 targets already, 10 times scraping.max_targets"
+    assert [entry for entry in reasons(found) if entry[1] == why] == [
+        ("Service shop/s2", why),
+        ("Service shop/s3", why),
+    ]
+    assert sum(len(decision.targets) for decision in found.decisions) == 128
+    found.remove_service(service(name="s0"))
+    assert [entry[0] for entry in reasons(found) if entry[1] == why] == ["Service shop/s3"]
+    found.put_service(service(asking(port="1"), name="s1"))
+    assert [entry[0] for entry in reasons(found) if entry[1] == why] == []
+    assert sum(len(decision.targets) for decision in found.decisions) == 64 + 1 + 64
+    for name in names:
+        found.remove_service(service(name=name))
+    assert urls(found) == []
+    assert [entry[0] for entry in reasons(found)] == ["shop/p"]
+
+
+def test_more_services_than_anybody_needs_are_not_kept(monkeypatch) -> None:
+    monkeypatch.setattr(roster, "MAX_SERVICES", 2)
+    found = known(services=tuple(service(asking(), name=name) for name in "abc"))
+    assert (sorted(found.services), found.refused) == (["shop/a", "shop/b"], 1)
+    assert not found.put_service(service(asking(), name="d"))
+    assert found.put_service(service(asking(port="1"), name="a"))
+    assert (sorted(found.services), found.refused) == (["shop/a", "shop/b"], 2)
+    assert [target.url for target in found.select()[0].values()] == []

@@ -38,6 +38,13 @@ def test_a_sidecar_becomes_a_target_of_the_istio_input() -> None:
     )
 
 
+def test_a_timeout_is_never_longer_than_the_interval() -> None:
+    often = Scope(setting="inputs.istio", interval=5.0, timeout=10.0)
+    decision = sidecars.decide(workload(more=(PROXY,)), istio(), often)
+    assert decision is not None
+    assert [(t.interval, t.timeout) for t in decision.targets] == [(5.0, 5.0)]
+
+
 def test_a_native_sidecar_is_one_too_and_an_ordinary_init_container_is_none() -> None:
     native = msgspec.structs.replace(PROXY, restart_policy="Always")
     found = sidecars.decide(workload(initial=(native,)), istio(), ISTIO)
