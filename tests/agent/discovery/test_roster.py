@@ -1,6 +1,7 @@
 """All targets together: each URL once, within the limit, and the rest explained."""
 
 import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from agent import targets
 from agent.discovery import roster
@@ -244,3 +245,53 @@ def test_more_services_than_anybody_needs_are_not_kept(monkeypatch) -> None:
     assert found.put_service(service(asking(port="1"), name="a"))
     assert (sorted(found.services), found.refused) == (["shop/a", "shop/b"], 2)
     assert [target.url for target in found.select()[0].values()] == []
+
+
+NAMES = st.sampled_from("ab")
+PODS = st.builds(
+    lambda name, phase, asks: workload(
+        asking() if asks else None, name=name, ip=f"10.0.0.{ord(name)}", phase=phase
+    ),
+    NAMES,
+    st.sampled_from(["Running", "Failed"]),
+    st.booleans(),
+)
+SERVICES = st.builds(
+    lambda name, port: service(asking(port=port) if port else None, name=name),
+    NAMES,
+    st.sampled_from(["", "8080", "9"]),
+)
+SLICES = st.builds(
+    lambda name, of, pods: slice_of(
+        endpoint(node="n2"),
+        *(endpoint(f"10.0.0.{ord(pod)}", pod=pod) for pod in pods),
+        name=name,
+        service=of,
+    ),
+    NAMES,
+    NAMES,
+    st.sets(NAMES).map(sorted),
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), PODS | SERVICES | SLICES), max_size=20))
+@hypothesis_settings(max_examples=300)
+def test_step_by_step_it_comes_to_what_a_fresh_list_would(
+    events: list[tuple[bool, Workload | Service | Slice]],
+) -> None:
+    found = empty()
+    for stays, item in events:
+        match item:
+            case Workload():
+                (found.put_pod if stays else found.remove_pod)(item)
+            case Service():
+                (found.put_service if stays else found.remove_service)(item)
+            case Slice():
+                (found.put_slice if stays else found.remove_slice)(item)
+    fresh = known(
+        *found.pods.values(),
+        services=tuple(found.services.values()),
+        slices=tuple(found.slices.values()),
+    )
+    assert found.select() == fresh.select()
+    assert list(found.decisions) == list(fresh.decisions)
