@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from agent import pages, readings, settings, targets
-from agent.discovery import following as discovery, pods, roster
+from agent.discovery import following as discovery, policy, roster
 from agent.exposition import model
 from agent.scraping import loop as scraping
 from agent.token import TokenFile
@@ -100,8 +100,11 @@ async def _run(
         async with (
             scraping.scraping(_terms(document), offer) as loop,
             discovery.discovering(
-                roster.Roster(targets.static(document), document.scraping.max_targets),
-                pods.policy(document),
+                roster.Roster(
+                    targets.static(document),
+                    document.scraping.max_targets,
+                    policy.policy(document),
+                ),
                 reached,
                 loop.update,
             ) as found,

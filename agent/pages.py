@@ -23,7 +23,10 @@ def targets_page(
     now: int,
 ) -> dict[str, object]:
     """Return ``/targets``: all that is scraped, all that is not, and why; *now* in nanoseconds."""
-    steps = {decision.subject: decision.steps for decision in decisions}
+    steps: dict[str, tuple[str, ...]] = {}
+    for decision in decisions:
+        said = tuple(str(step) for step in decision.steps)
+        steps[decision.subject] = (*steps.get(decision.subject, ()), *said)
     counts = dict.fromkeys(map(str, Health), 0)
     for state in states:
         counts[state.health] += 1

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, final
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from agent.discovery import annotations as asked
 from common.config import agent as config
 
@@ -41,7 +43,8 @@ class Target:
     instance: str
     """``host:port``; becomes service.instance.id."""
     subject: str
-    """"namespace/name" of the pod, "namespace/service of namespace/pod", or `STATIC`."""
+    """"namespace/name" of the pod; "Service namespace/name" where no pod stands behind an endpoint
+    of one; or `STATIC`."""
     attributes: tuple[tuple[str, str], ...]
     """Resource attributes of everything it exposes, apart from those that the URL tells."""
     interval: float
@@ -85,18 +88,46 @@ class Skipped:
     """Whether somebody wanted it scraped; pods without the annotation are skipped, but nobody's
     mistake."""
     url: str = ""
+    remedy: str = ""
+    """What a person may do about it."""
+
+
+Verdict: TypeAlias = Literal["pass", "fail", "note"]
+"""Whether a check lets a candidate pass, refuses it, or only has something to say."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check on the way to a decision, in words."""
+
+    text: str
+    verdict: Verdict = "pass"
+    remedy: str = ""
+
+    @override
+    def __str__(self) -> str:
+        return f"skipped: {self.text}" if self.verdict == "fail" else self.text
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """All that was decided about one pod, step by step in the order it was decided."""
+    """All that was decided about one candidate, step by step in the order it was decided.
+
+    Candidates are pods by their own annotations, pods (or endpoints without one) by those of a
+    Service, and sidecars.
+    """
 
     subject: str
     uid: str
-    steps: tuple[str, ...]
+    """Of the pod, or ""."""
+    steps: tuple[Step, ...]
     targets: tuple[Target, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    kind: Kind = "pod"
+    service: str = ""
+    """"namespace/name" of the Service whose annotations were read, or ""."""
 
 
 def host_port(host: str, port: int) -> str:

@@ -35,6 +35,7 @@ OPEN_LABELS: Final = frozenset(
     {"pipeline", "exporter", "transport", "code"}  # the configuration, or traffic
 )
 NODE: Final = "example-node"
+WATCHES: Final[Mapping[str, int]] = {"gateway": 1, "agent": 3}  # collections that each one follows
 
 Program = Literal["gateway", "agent"]
 PROGRAMS: Final[tuple[Program, ...]] = ("gateway", "agent")
@@ -80,11 +81,11 @@ class Running:
 
 @asynccontextmanager
 async def running(program: Program, folder: Path) -> AsyncIterator[Running]:
-    """Run *program* with files in *folder* until the block ends; yields once it watches pods.
+    """Run *program* with files in *folder* until the block ends; yields once it watches all.
 
     Raises :class:`RuntimeError` with its log if it ends before that.
     """
-    async with _api_server() as (server, asked, watched):
+    async with _api_server(WATCHES[program]) as (server, asked, watched):
         config, kubeconfig = folder / f"{program}.yaml", folder / "kubeconfig"
         config.write_text(yaml.safe_dump(dict(_CONFIGURATIONS[program])), encoding="utf-8")
         kubeconfig.write_text(yaml.safe_dump(_kubeconfig(server)), encoding="utf-8")
@@ -185,8 +186,8 @@ def cluster_role(program: Program, asked: Iterable[Asked]) -> str:
 
 
 @asynccontextmanager
-async def _api_server() -> AsyncIterator[tuple[str, set[Asked], asyncio.Event]]:
-    """Serve a Kubernetes without objects; yields its URL, what was asked, and the first watch."""
+async def _api_server(watches: int) -> AsyncIterator[tuple[str, set[Asked], asyncio.Event]]:
+    """Serve a Kubernetes without objects; yields its URL, what was asked, and the last watch."""
     asked: set[Asked] = set()
     watched = asyncio.Event()
 
@@ -197,7 +198,8 @@ async def _api_server() -> AsyncIterator[tuple[str, set[Asked], asyncio.Event]]:
             return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
         response = web.StreamResponse()
         await response.prepare(request)
-        watched.set()
+        if sum(each.watch for each in asked) >= watches:
+            watched.set()
         await asyncio.Event().wait()  # nothing ever happens; the client's leaving cancels this
         return response
 

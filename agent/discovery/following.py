@@ -1,126 +1,195 @@
-"""Keeps the targets in step with the pods of this node, as they come, change and go."""
+"""Keeps the targets in step with pods, Services and EndpointSlices, as they come, change and go."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Final, assert_never
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final, TypeVar, assert_never
 
 from agent import targets
-from agent.discovery import pods as deciding, roster
+from agent.discovery import roster, services as serving, workloads
 from common.kube import client, credentials, informer, objects, reflector
 from common.service.telemetry import Reading
 
 PODS: Final = "/api/v1/pods"
+SERVICES: Final = "/api/v1/services"
+SLICES: Final = "/apis/discovery.k8s.io/v1/endpointslices"
+# A slice has up to 100 endpoints, and a page is decoded whole before it is shrunk.
+SLICES_PACE: Final = reflector.Pace(page_items=100)
+_RIGHTS: Final = {
+    "pods": "list and watch pods",
+    "services": "list and watch services",
+    "endpointslices": "list and watch endpointslices of discovery.k8s.io",
+}
 OnTargets = Callable[[Mapping[str, targets.Target]], None]
+
+Item = TypeVar("Item")
 
 
 class Discovery:
-    """What was decided about every pod, and which targets follow; tells *on_targets* of changes."""
+    """What is known and decided, and which targets follow; tells *on_targets* of changes."""
 
     def __init__(self, known: roster.Roster, on_targets: OnTargets) -> None:
-        self._roster, self._on_targets = known, on_targets
-        self._informer: informer.Informer | None = None
+        self.roster, self._on_targets = known, on_targets
+        self._informers: dict[str, informer.Informer] = {}
         self.skipped: tuple[targets.Skipped, ...] = ()
-        self._chosen: dict[str, targets.Target] = {}
+        self.chosen: Mapping[str, targets.Target] = {}
         self._select()
 
     @property
     def decisions(self) -> Iterable[targets.Decision]:
-        """The latest decision about every pod."""
-        return self._roster.pods.values()
+        """The latest decision about every candidate."""
+        return tuple(self.roster.decisions)
 
     @property
     def status(self) -> str:
         """How it is doing, in words; targets that are known are scraped in any case."""
-        if self._informer is None:
-            return f"not used; {len(self._chosen)} static targets"
-        pods, found = len(self._roster.pods), len(self._chosen)
-        return f"{self._informer.status}; {pods} pods, {found} targets"
+        if not self._informers:
+            return f"not used; {len(self.chosen)} static targets"
+        pods, found = len(self.roster.pods), len(self.chosen)
+        words = [f"{kind} {trouble}" for kind, trouble in self.troubles.items() if kind != "pods"]
+        pods_words = self.troubles.get("pods") or self._informers["pods"].status
+        return "; ".join((pods_words, *words, f"{pods} pods, {found} targets"))
 
-    def follow(self, informed: informer.Informer) -> None:
-        """Take words and figures from *informed* from now on."""
-        self._informer = informed
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """What is not, or no longer, told by the API server, in words by kind."""
+        return {
+            kind: _in_words(kind, informed.status)
+            for kind, informed in self._informers.items()
+            if not (informed.healthy and informed.synced)
+        }
 
-    def changed(self, change: reflector.Change[targets.Decision]) -> None:
-        """Note what happened to pods; only those that changed were decided anew."""
-        match change:
-            case reflector.Replaced(items=items):
-                self._roster.replace(items)
-            case reflector.Added(item=item) | reflector.Modified(item=item):
-                if self._roster.pods.get(item.uid) == item:
-                    return  # most changes of a pod's status decide nothing
-                self._roster.put(item)
-            case reflector.Deleted(item=item):
-                self._roster.remove(item.uid)
-            case _ as never:
-                assert_never(never)
-        self._select()
+    def follow(self, kind: str, informed: informer.Informer) -> None:
+        """Take words and figures about *kind* from *informed* from now on."""
+        self._informers[kind] = informed
+
+    def pods_changed(self, change: reflector.Change[workloads.Workload]) -> None:
+        """Note what happened to pods."""
+        known = self.roster
+        self._apply(change, known.replace_pods, known.put_pod, known.remove_pod)
+
+    def services_changed(self, change: reflector.Change[serving.Service]) -> None:
+        """Note what happened to Services."""
+        known = self.roster
+        self._apply(change, known.replace_services, known.put_service, known.remove_service)
+
+    def slices_changed(self, change: reflector.Change[serving.Slice]) -> None:
+        """Note what happened to EndpointSlices."""
+        known = self.roster
+        self._apply(change, known.replace_slices, known.put_slice, known.remove_slice)
+
+    def _apply(
+        self,
+        change: reflector.Change[Item],
+        replace: Callable[[Iterable[Item]], bool],
+        put: Callable[[Item], bool],
+        remove: Callable[[Item], bool],
+    ) -> None:
+        if _matters(change, replace, put, remove):
+            self._select()
 
     def _select(self) -> None:
-        chosen, self.skipped = self._roster.select()
-        if chosen != self._chosen:
-            self._chosen = chosen
+        chosen, self.skipped = self.roster.select()
+        if chosen != self.chosen:
+            self.chosen = chosen
             self._on_targets(chosen)
 
     def readings(self) -> Iterable[Reading]:
         """Return the own metrics of discovery."""
+        known = self.roster
         skipped = sum(entry.asked for entry in self.skipped)
-        yield _reading("gauge", "pods", "Pods of this node.", len(self._roster.pods))
-        yield _reading("gauge", "skipped", "Pods or ports that ask for it in vain.", skipped)
-        if self._informer is None:
-            return
-        counts = self._informer.counts
         for name, words, value in (
-            ("lists_total", "Complete lists of pods.", counts.lists),
-            ("watches_total", "Watches opened.", counts.watches),
-            ("events_total", "Watch events.", counts.events),
-            ("restarts_total", "Lists begun anew: the version had expired.", counts.restarts),
-            ("errors_total", "Requests to the API server that failed.", counts.errors),
+            ("pods", "Pods of this node.", len(known.pods)),
+            ("services", "Services of the cluster that ask to be scraped.", len(known.services)),
+            ("slices", "EndpointSlices with endpoints on this node.", len(known.slices)),
+            ("skipped", "Pods, Services or ports that ask for it in vain.", skipped),
         ):
-            yield _reading("counter", name, words, value)
-        yield _reading(
-            "gauge", "healthy", "1 while the API server answers.", int(self._informer.healthy)
-        )
+            yield Reading("gauge", f"headgate_agent_discovery_{name}", words, (({}, value),))
+        words = f"Services that ask and were not kept: there were {serving.MAX_SERVICES} already."
+        name = "headgate_agent_discovery_refused_total"
+        yield Reading("counter", name, words, (({}, float(known.refused)),))
+        if not self._informers:
+            return
+        counts = {kind: informed.counts for kind, informed in self._informers.items()}
+        for name, words in (
+            ("lists", "Complete lists."),
+            ("watches", "Watches opened."),
+            ("events", "Watch events."),
+            ("restarts", "Lists begun anew: the version had expired."),
+            ("errors", "Requests to the API server that failed."),
+        ):
+            samples = tuple(({"kind": k}, float(getattr(c, name))) for k, c in counts.items())
+            yield Reading("counter", f"headgate_agent_discovery_{name}_total", words, samples)
+        healthy = tuple(({"kind": k}, float(i.healthy)) for k, i in self._informers.items())
+        words = "1 while the API server answers."
+        yield Reading("gauge", "headgate_agent_discovery_healthy", words, healthy)
 
 
-def _reading(kind: str, name: str, words: str, value: float) -> Reading:
-    full = f"headgate_agent_discovery_{name}"
-    if kind == "counter":
-        return Reading("counter", full, words, (({}, value),))
-    return Reading("gauge", full, words, (({}, value),))
+def _matters(
+    change: reflector.Change[Item],
+    replace: Callable[[Iterable[Item]], bool],
+    put: Callable[[Item], bool],
+    remove: Callable[[Item], bool],
+) -> bool:
+    match change:
+        case reflector.Replaced(items=items):
+            return replace(items)
+        case reflector.Added(item=item) | reflector.Modified(item=item):
+            return put(item)
+        case reflector.Deleted(item=item):
+            return remove(item)
+        case _ as never:
+            assert_never(never)
+
+
+def _in_words(kind: str, status: str) -> str:
+    """Add to a refusal which right is missing."""
+    if not status.startswith("refused: 403"):
+        return status
+    return f"{status}; let the agent's service account {_RIGHTS[kind]}"
 
 
 @asynccontextmanager
 async def discovering(
     known: roster.Roster,
-    rules: deciding.Policy,
     access: credentials.Access | None,
     on_targets: OnTargets,
 ) -> AsyncIterator[Discovery]:
     """Call *on_targets* with all targets by URL, at once and whenever they change.
 
-    Without *access*, or a node in *rules*, there are only the fixed targets of *known*. Entering
-    does not wait for the API server. Pods are shrunk to decisions as they are decoded, so that no
-    more of them is kept than what pages show.
+    Without *access*, or where the rules of *known* follow nothing, there are only its fixed
+    targets. Entering does not wait for the API server. Everything is shrunk as it is decoded, so
+    that no more is kept than what decides about targets of this node.
     """
-    discovery = Discovery(known, on_targets)
-    if access is None or not rules.node:
+    discovery, rules = Discovery(known, on_targets), known.rules
+    if access is None or not rules.follows_pods:
         yield discovery
         return
-
-    def decide(pod: objects.Pod) -> targets.Decision:
-        return deciding.decide(pod, rules)
-
-    async with (
-        client.connecting(access) as asking,
-        informer.informing(
+    async with client.connecting(access) as asking, AsyncExitStack() as stack:
+        pods = informer.informing(
             asking,
             PODS,
-            objects.decoder(objects.Pod, decide),
-            discovery.changed,
+            objects.decoder(objects.Pod, workloads.seen),
+            discovery.pods_changed,
             field_selector=f"spec.nodeName={rules.node}",
-        ) as informed,
-    ):
-        discovery.follow(informed)
+        )
+        discovery.follow("pods", await stack.enter_async_context(pods))
+        if rules.follows_services:
+            found = informer.informing(
+                asking,
+                SERVICES,
+                objects.decoder(objects.Service, serving.shrink_service),
+                discovery.services_changed,
+            )
+            discovery.follow("services", await stack.enter_async_context(found))
+            slices = informer.informing(
+                asking,
+                SLICES,
+                objects.decoder(objects.EndpointSlice, serving.shrinking(rules.node)),
+                discovery.slices_changed,
+                label_selector=serving.SERVICE_LABEL,
+                pace=SLICES_PACE,
+            )
+            discovery.follow("endpointslices", await stack.enter_async_context(slices))
         yield discovery

@@ -1,8 +1,8 @@
 """The few fields of Kubernetes objects that we read, and decoders that build nothing else.
 
-Field names and meanings are those of the Kubernetes API reference (core/v1 Pod; meta/v1
-ListMeta, Status, WatchEvent). Lists may arrive as JSON ``null`` wherever Go left a slice
-nil, hence the unions.
+Field names and meanings are those of the Kubernetes API reference (core/v1 Pod and Service;
+discovery.k8s.io/v1 EndpointSlice; meta/v1 ListMeta, Status, WatchEvent). Lists may arrive as JSON
+``null`` wherever Go left a slice nil, hence the unions.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Container(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fa
     name: str = ""
     image: str = ""
     ports: tuple[ContainerPort, ...] | None = None
+    restart_policy: str | None = None
+    """"Always" makes an init container a sidecar that runs as long as the pod does."""
 
 
 class PodSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -88,6 +90,61 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metadata: Metadata = Metadata()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+
+
+class ServicePort(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A port of a Service; pods may listen on another."""
+
+    name: str | None = None
+    port: int = 0
+    protocol: str | None = None
+
+
+class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a Service offers."""
+
+    ports: tuple[ServicePort, ...] | None = None
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A Service (core/v1)."""
+
+    metadata: Metadata = Metadata()
+    spec: ServiceSpec = ServiceSpec()
+
+
+class ObjectReference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Another object that is meant (core/v1 ObjectReference)."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Somebody who serves, ready or not (discovery.k8s.io/v1 Endpoint)."""
+
+    addresses: tuple[str, ...] | None = None
+    node_name: str | None = None
+    target_ref: ObjectReference | None = None
+
+
+class EndpointPort(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A port of all endpoints of a slice: what pods listen on, ``None`` for every port."""
+
+    name: str | None = None
+    port: int | None = None
+    protocol: str | None = None
+
+
+class EndpointSlice(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+    """Some of the endpoints of a Service, of one address family (discovery.k8s.io/v1)."""
+
+    metadata: Metadata = Metadata()
+    address_type: str = ""
+    endpoints: tuple[Endpoint, ...] | None = None
+    ports: tuple[EndpointPort, ...] | None = None
 
 
 class ListMetadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

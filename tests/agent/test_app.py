@@ -148,7 +148,7 @@ async def test_it_discovers_scrapes_pushes_explains_and_stops_cleanly(tmp_path: 
         backends.otlp_grpc() as gateway,
         exposing(GOOD) as good,
         exposing(BROKEN) as broken,
-        kubernetes.serving() as api,
+        kubernetes.serving(path="/api/v1/pods") as api,
     ):
         api.script(
             kubernetes.page(pod("good", good), pod("mute", None)),
@@ -275,7 +275,7 @@ async def test_an_api_server_that_is_away_is_said_and_waited_for(tmp_path: Path)
     async with (
         backends.otlp_grpc() as gateway,
         exposing(GOOD) as good,
-        kubernetes.serving() as api,
+        kubernetes.serving(path="/api/v1/pods") as api,
     ):
         api.script(
             Answer(status=503),
@@ -296,7 +296,7 @@ async def test_an_annotation_that_changes_acts_within_a_second(tmp_path: Path) -
         backends.otlp_grpc() as gateway,
         exposing(GOOD) as first,
         exposing(GOOD) as second,
-        kubernetes.serving() as api,
+        kubernetes.serving(path="/api/v1/pods") as api,
     ):
         api.script(
             kubernetes.page(pod("p", first)),

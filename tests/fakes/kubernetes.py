@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,19 +12,25 @@ from aiohttp import web
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One HTTP answer; ``hang`` keeps the connection open after the body, ``cut`` breaks it off."""
+    """One HTTP answer, ``after`` something happened.
+
+    ``hang`` keeps the connection open after the body, ``cut`` breaks it off.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     cut: bool = False
+    after: asyncio.Event | None = None
 
 
 @dataclass
 class FakeKubernetes:
     url: str = ""
     answers: deque[Answer] = field(default_factory=deque)
+    rule: Callable[[web.Request], Answer] | None = None
+    path: str = ""  # if given, only this is scripted; other collections stay empty
     requests: list[web.Request] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
@@ -34,7 +40,14 @@ class FakeKubernetes:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         self.bodies.append(await request.read())
-        answer = self.answers.popleft() if self.answers else Answer(hang=True)
+        if self.rule is not None:
+            answer = self.rule(request)
+        elif self.path not in {"", request.path}:
+            answer = Answer(hang=True) if "watch" in request.query else page()
+        else:
+            answer = self.answers.popleft() if self.answers else Answer(hang=True)
+        if answer.after is not None:
+            await answer.after.wait()
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         await response.prepare(request)
         if answer.body:
@@ -77,8 +90,11 @@ def pod(name: str, *, version: str = "1", **status: object) -> dict[str, object]
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[FakeKubernetes]:
-    fake = FakeKubernetes()
+async def serving(
+    rule: Callable[[web.Request], Answer] | None = None, *, path: str = ""
+) -> AsyncIterator[FakeKubernetes]:
+    """Serve what is scripted in order, for *path* or for all, or what *rule* answers."""
+    fake = FakeKubernetes(rule=rule, path=path)
     app = web.Application(client_max_size=1 << 24)
     app.router.add_route("*", "/{path:.*}", fake.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)

@@ -88,7 +88,7 @@ def test_too_many_ports_are_cut_with_a_reason() -> None:
 def test_path_and_parameters_become_a_request_target(
     path: str | None, parameters: dict[str, str], expected: str
 ) -> None:
-    notes = {f"prometheus.io/param_{name}": value for name, value in parameters.items()}
+    notes = {f"param_{name}": value for name, value in parameters.items()}
     assert annotations.request_target(path, notes) == expected
 
 
@@ -96,7 +96,7 @@ def test_path_and_parameters_become_a_request_target(
 def test_nothing_that_is_no_url_character_gets_into_a_request(
     path: str, parameters: dict[str, str]
 ) -> None:
-    notes = {f"prometheus.io/param_{name}": value for name, value in parameters.items()}
+    notes = {f"param_{name}": value for name, value in parameters.items()}
     target = annotations.request_target(path, notes)
     assert target.startswith("/")
     assert target.isascii()
@@ -127,9 +127,52 @@ def test_durations_have_a_unit_or_are_seconds(text: str, expected: float | None)
     assert annotations.seconds(text) == expected
 
 
-def test_only_http_and_https_are_schemes() -> None:
-    schemes = [annotations.scheme(text) for text in (None, "", "https", "HTTPS", "ftp")]
-    assert schemes == ["http", "http", "https", None, None]
+def test_one_container_may_be_meant_by_its_name() -> None:
+    assert annotations.ports(None, [APP, SIDE], only="side") == (
+        [Port(number=8080, container="side"), Port(number=9100, container="side")],
+        [],
+    )
+    assert annotations.ports("7,metrics", [APP, SIDE], only="side") == (
+        [Port(number=7, container="side"), Port(number=9100, container="side")],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "only", "why"),
+    [
+        ("8080", "sidecar", "container annotation 'sidecar' names none (containers: app, side)"),
+        ("9090", "side", "port 9090 is of container app, not of side"),
+        ("web", "side", "port annotation 'web' is neither a number nor the name of a declared"),
+    ],
+)
+def test_a_container_that_is_not_there_or_has_no_such_port_is_said(
+    asked: str, only: str, why: str
+) -> None:
+    found, wrong = annotations.ports(asked, [APP, SIDE], only=only)
+    assert found == []
+    assert [text.startswith(why) for text in wrong] == [True], wrong
+
+
+def test_a_container_without_ports_is_said() -> None:
+    found, wrong = annotations.ports(None, [APP, container("idle")], only="idle")
+    assert (found, wrong) == (
+        [],
+        ["annotation prometheus.io/port is absent and container idle declares no TCP port"],
+    )
+
+
+def test_only_annotations_of_ours_are_kept_and_no_more_than_make_sense() -> None:
+    assert annotations.kept(None) is annotations.NOTHING
+    assert annotations.kept({"kubectl.kubernetes.io/last": "x" * 9000}) is annotations.NOTHING
+    kept = annotations.kept({"prometheus.io/scrape": "true", "prometheus.io/path": " /a ", "b": ""})
+    assert kept.values == {"scrape": "true", "path": " /a "}
+    assert (kept.get("path"), kept.get("port"), kept.excess) == ("/a", None, 0)
+    huge = annotations.kept({"prometheus.io/scrape": "t" * 9000, "prometheus.io/port": "1"})
+    assert huge.values == {"scrape": "t" * 64}
+    assert huge.excess == 9011
+    at = annotations.kept({"prometheus.io/path": "x" * (annotations.MAX_NOTES_BYTES - 4)})
+    assert at.excess == 0
 
 
 def test_an_annotation_cannot_make_more_entries_than_a_pod_may_have_ports() -> None:

@@ -109,3 +109,35 @@ def test_a_body_that_is_no_status_reads_as_an_empty_one() -> None:
     assert objects.status_of(b'{"code":403,"message":"no"}') == objects.Status(
         code=403, message="no"
     )
+
+
+def test_services_and_slices_have_the_fields_that_discovery_reads() -> None:
+    services = objects.decoder(objects.Service, objects.itself)
+    body = b"""{"metadata": {"resourceVersion": "7"}, "items": [
+        {"metadata": {"name": "web"}, "spec": {"ports": [{"name": "http", "port": 80,
+         "protocol": "TCP", "targetPort": "http"}]}},
+        {"metadata": {"name": "outside"}, "spec": {"type": "ExternalName", "ports": null}}]}"""
+    web, outside = services.page(body).items
+    assert web.spec.ports == (objects.ServicePort(name="http", port=80, protocol="TCP"),)
+    assert outside.spec.ports is None
+    slices = objects.decoder(objects.EndpointSlice, objects.itself)
+    line = b"""{"type": "MODIFIED", "object": {"metadata": {"name": "web-1"},
+        "addressType": "IPv4", "ports": [{"name": null, "port": 8080}],
+        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {}, "nodeName": "n1",
+        "targetRef": {"kind": "Pod", "namespace": "shop", "name": "p", "uid": "u"}}]}}"""
+    found = slices.event(line).item
+    assert found is not None
+    assert found.address_type == "IPv4"
+    assert found.ports == (objects.EndpointPort(port=8080),)
+    assert found.endpoints == (
+        objects.Endpoint(
+            addresses=("10.0.0.1",),
+            node_name="n1",
+            target_ref=objects.ObjectReference(kind="Pod", namespace="shop", name="p", uid="u"),
+        ),
+    )
+
+
+def test_an_init_container_says_whether_it_stays() -> None:
+    raw = b'{"name": "side", "restartPolicy": "Always"}'
+    assert msgspec.json.decode(raw, type=objects.Container).restart_policy == "Always"
