@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, final
+from typing import assert_never, final
 
 from agent.scraping.response import Cause
 from common.service.telemetry import Reading
@@ -46,6 +46,22 @@ class Source:
     total_points: int = 0
     total_seconds: float = 0.0
 
+    @property
+    def status(self) -> str:
+        """How it is doing, in words for people."""
+        match self.health:
+            case Health.OFF:
+                return "not used"
+            case Health.PENDING:
+                return f"{self.url} was not asked yet"
+            case Health.UP:
+                lack = f"; it lacks {self.missing}" if self.missing else ""
+                return f"{self.url} answers; {self.points} points{lack}"
+            case Health.FAILING:
+                return f"{self.url} fails: {self.error}"
+            case _ as never:
+                assert_never(never)
+
     def succeeded(self, at: int, took: float, points: int, size: int) -> bool:
         """Take in an answer; say whether that is a change."""
         before = (self.health, self.error)
@@ -78,7 +94,6 @@ def readings(source: Source) -> Iterable[Reading]:
     )
     words = "Times a source of the runtime input was asked, by outcome: up, or why it failed."
     yield Reading("counter", "headgate_agent_runtime_asked_total", words, outcomes)
-    kind: Literal["counter"] = "counter"
     for name, words, value in (
         ("points_total", "Data points made of its answers.", source.total_points),
         ("seconds_total", "Seconds that asking took.", source.total_seconds),
@@ -86,7 +101,7 @@ def readings(source: Source) -> Iterable[Reading]:
         ("lost_total", "Answers dropped whole: the queue was full.", source.lost),
     ):
         full = f"headgate_agent_runtime_{name}"
-        yield Reading(kind, full, words, ((where, float(value)),))
+        yield Reading("counter", full, words, ((where, float(value)),))
     words = "1 while a source of the runtime input answers."
     up = float(source.health is Health.UP)
     yield Reading("gauge", "headgate_agent_runtime_up", words, ((where, up),))

@@ -1,0 +1,20 @@
+"""Rights in a Kubernetes cluster, as its role-based access control writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule of a ClusterRole (rbac.authorization.k8s.io/v1 PolicyRule).
+
+    It is about *resources* of API *groups* ("" for core), or about *urls* (nonResourceURLs).
+    """
+
+    groups: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    verbs: tuple[str, ...]
+    urls: tuple[str, ...] = ()
