@@ -1,7 +1,8 @@
 """Quantities of Kubernetes ("250m", "64Mi", "1e3"), read exactly.
 
-Grammar: ``apimachinery/pkg/api/resource`` Quantity. A signed decimal number, then one suffix: binary
-(``Ki Mi Gi Ti Pi Ei``), decimal (``n u m k M G T P E`` or none) or an exponent (``e3``, ``E-2``).
+Grammar: ``apimachinery/pkg/api/resource`` Quantity. A signed decimal number, then one suffix:
+binary (``Ki Mi Gi Ti Pi Ei``), decimal (``n u m k M G T P E`` or none) or an exponent (``e3``,
+``E-2``).
 """
 
 from __future__ import annotations
@@ -54,5 +55,5 @@ def _scaled(given: Given, digits: int) -> int | None:
         power += _DECIMAL[suffix]
     if sign == "-":
         number = -number
-    scaled = number * 10**power if power >= 0 else -(-number // 10**-power)
+    scaled: int = number * 10**power if power >= 0 else -(-number // 10**-power)
     return max(-MAX, min(scaled, MAX))

@@ -75,12 +75,10 @@ async def test_every_right_that_is_listed_is_used_and_no_other(
             ):
                 await asyncio.sleep(60)
         assert used(api, fake) == expected
+    rules = kubelet_permissions.rules(chosen.inputs.runtime)
     listed = {
-        (resource, verb)
-        for rule in kubelet_permissions.rules(chosen)
-        for resource in rule.resources
-        for verb in rule.verbs
+        (resource, verb) for rule in rules for resource in rule.resources for verb in rule.verbs
     }
     assert listed == expected
-    assert {group for rule in kubelet_permissions.rules(chosen) for group in rule.groups} <= {""}
-    assert not any(rule.urls for rule in kubelet_permissions.rules(chosen))
+    assert {group for rule in rules for group in rule.groups} <= {""}
+    assert not any(rule.urls for rule in rules)

@@ -23,7 +23,8 @@ SUFFIXES = {
     ("5.", 5, 5000), ("1.5Gi", 1610612736, 1610612736000), ("100u", 1, 1), ("1n", 1, 1),
     ("12e-1", 2, 1200), ("+3k", 3000, 3 * 10**6), ("-1500m", -1, -1500),
     ("1e999999999", quantity.MAX, quantity.MAX), ("-1e999999999", -quantity.MAX, -quantity.MAX),
-    ("1e-999999999", 1, 1), ("0e999999999", 0, 0), (4, 4, 4000), (0.1, 1, 100), (1e21, quantity.MAX, quantity.MAX),
+    ("1e-999999999", 1, 1), ("0e999999999", 0, 0), (4, 4, 4000), (0.1, 1, 100),
+    (1e21, quantity.MAX, quantity.MAX),
 ])  # fmt: skip
 def test_quantities(text: quantity.Given, units: int, thousandths: int) -> None:
     assert quantity.whole(text) == units
