@@ -170,7 +170,7 @@ class _Collector:
             body = await self.kubelet.get(SUMMARY)
             return summary.decode(body), len(body)
         except kube.Unreachable as error:
-            return kubelet_hints.unreachable(str(error), node=self.node), 0
+            return kubelet_hints.unreachable(str(error)), 0
         except kube.Refused as error:
             return kubelet_hints.refused(error.status, str(error)), 0
         except kube.TooLong:

@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from agent.scraping.response import Cause
 
-_TLS = "inputs.runtime.kubelet.tls"
+_TLS: Final = "inputs.runtime.kubelet.tls"
 
 
-def unreachable(words: str, *, node: str) -> tuple[Cause, str]:
+# What an error says, in lower case; the cause it stands for; and the hint. The first that fits.
+_HINTS: Final = (
+    (
+        ("mismatch",),
+        Cause.TLS,
+        (
+            f"its certificate is for another name; give that as {_TLS}.server_name, or let "
+            "inputs.runtime.kubelet.endpoint have a name it is for"
+        ),
+    ),
+    (
+        ("certificate_verify_failed",),
+        Cause.TLS,
+        (
+            "the authority of the cluster has not signed its certificate (kubelets sign their own "
+            f"unless they have serverTLSBootstrap); give its authority as {_TLS}.ca_file, or set "
+            f"{_TLS}.insecure_skip_verify"
+        ),
+    ),
+    (
+        ("certificate_required", "handshake_failure"),
+        Cause.TLS,
+        f"does it want a client certificate? see {_TLS}.cert_file",
+    ),
+    (("ssl",), Cause.TLS, "does the endpoint speak https?"),
+    (
+        ("timed out",),
+        Cause.TIMEOUT,
+        "a busy kubelet may need a longer inputs.runtime.kubelet.timeout",
+    ),
+    (
+        ("connection refused",),
+        Cause.REFUSED,
+        "nothing listens there; inputs.runtime.kubelet.endpoint names another port",
+    ),
+    (
+        ("not known", "no address", "name resolution"),
+        Cause.DNS,
+        (
+            "where nodes have no DNS names, set inputs.runtime.kubelet.endpoint to "
+            "https://${env:NODE_IP}:10250"
+        ),
+    ),
+)
+
+
+def unreachable(words: str) -> tuple[Cause, str]:
     """Explain why there was no answer at all."""
-    if "CERTIFICATE_VERIFY_FAILED" in words:
-        if "mismatch" in words.lower():
-            hint = (
-                f"its certificate is for another name; give that as {_TLS}.server_name, or let "
-                "inputs.runtime.kubelet.endpoint have a name it is for"
-            )
-        else:
-            hint = (
-                "the authority of the cluster has not signed its certificate (kubelets sign their "
-                f"own unless they have serverTLSBootstrap); give its authority as {_TLS}.ca_file, "
-                f"or set {_TLS}.insecure_skip_verify"
-            )
-        return Cause.TLS, f"{words}: {hint}"
-    if "SSL" in words:
-        return Cause.TLS, f"{words}: does the endpoint speak https?"
-    if words == "timed out":
-        return (
-            Cause.TIMEOUT,
-            f"{words}: a busy kubelet may need a longer inputs.runtime.kubelet.timeout",
-        )
-    if words == "connection refused":
-        hint = "nothing listens there; inputs.runtime.kubelet.endpoint names another port"
-        return Cause.REFUSED, f"{words}: {hint}"
-    if "not known" in words or "No address" in words or "name resolution" in words:
-        hint = (
-            f"no address for {node!r}; where nodes have no DNS names, set "
-            "inputs.runtime.kubelet.endpoint to https://${env:NODE_IP}:10250"
-        )
-        return Cause.DNS, f"{words}: {hint}"
+    said = words.lower()
+    for marks, cause, hint in _HINTS:
+        if any(mark in said for mark in marks):
+            return cause, f"{words}: {hint}"
     return Cause.UNREACHABLE, words
 
 

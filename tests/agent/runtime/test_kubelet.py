@@ -267,6 +267,23 @@ async def test_a_wrong_token_is_explained() -> None:
         assert source.error.startswith("status 401 Unauthorized: it does not accept our token")
 
 
+async def test_an_endpoint_without_tls_is_explained() -> None:
+    async with fakes.serving() as fake:
+        plain = replace(fake, url=fake.url.replace("http:", "https:"))
+        async with collecting(Gateway(), plain) as source:
+            await asyncio.sleep(10)
+            assert source.asked[Cause.TLS] == 1
+            assert source.error.endswith("does the endpoint speak https?")
+
+
+async def test_a_redirect_gets_no_token() -> None:
+    async with fakes.serving() as fake, collecting(Gateway(), fake) as source:
+        fake.status = 307
+        await asyncio.sleep(10)
+        assert source.error.startswith("status 307 Temporary Redirect: redirects are not followed")
+        assert fake.paths == ["/stats/summary"]
+
+
 async def test_nothing_listening_is_explained() -> None:
     async with fakes.serving() as fake:
         pass
@@ -373,9 +390,9 @@ async def test_without_the_capacity_all_else_is_told_and_what_is_missing_is_said
             assert "get nodes" in source.missing
             assert not shares(gateway.taken[0])
             assert "k8s.pod.cpu.usage" in gateway.names(0)
-            await asyncio.sleep(60)
+            await asyncio.sleep(75)  # a minute, and the tick after it
             assert "unreadable answer" in source.missing
-            await asyncio.sleep(60)
+            await asyncio.sleep(75)
             assert source.missing == ""
             assert shares(gateway.taken[-1])
     assert len([r for r in caplog.records if "lacks shares" in r.getMessage()]) == 2
