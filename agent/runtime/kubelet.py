@@ -159,9 +159,7 @@ class _Collector:
         else:
             cause, words = told
             if self.source.failed(at, self.clocks.stopwatch() - began, cause, words):
-                # The words are in the message, for the log's rate limit goes by message.
-                words = f"the kubelet fails: {words}"
-                log.warning(words, extra={"url": self.source.url})
+                log.warning("the kubelet fails: %s", words, extra={"url": self.source.url})
 
     async def _ask(self) -> tuple[summary.Summary | tuple[Cause, str], int]:
         """Return what the kubelet tells, or what went wrong; and the bytes of the answer."""
@@ -196,8 +194,7 @@ class _Collector:
     def _miss(self, words: str) -> None:
         if self.source.missing != words and self.capacity == kubelet_points.NOTHING_KNOWN:
             self.source.missing = words
-            words = f"the runtime input lacks {words}"
-            log.warning(words, extra={"node": self.node})
+            log.warning("the runtime input lacks %s", words, extra={"node": self.node})
 
 
 class _Status(msgspec.Struct, frozen=True, kw_only=True, gc=False):
