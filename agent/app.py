@@ -18,6 +18,7 @@ from typing import Final
 from agent import pages, readings, settings, targets
 from agent.discovery import following as discovery, policy, roster
 from agent.exposition import model
+from agent.runtime import following as runtime_pods, kubelet, source
 from agent.scraping import loop as scraping
 from agent.token import TokenFile
 from common.config import agent
@@ -108,6 +109,10 @@ async def _run(
                 reached,
                 loop.update,
             ) as found,
+            runtime_pods.pods(document, reached) as node_pods,
+            kubelet.collecting(
+                document, reached, node_pods, offer, clocks=_clocks(), version=_version()
+            ) as asked,
         ):
             answers |= _pages(document, loop, found, audited)
             # Neither makes the agent unready: it scrapes what it knows, and keeps what it scraped.
@@ -117,6 +122,9 @@ async def _run(
             telemetry.add(lambda: readings.of_scraping(loop))
             telemetry.add(lambda: readings.of_delivery(ledger, destination, audited.mismatches))
             telemetry.add(found.readings)
+            if asked.health is not source.Health.OFF:
+                readiness.checks["kubelet"] = lambda: (True, asked.status)
+            telemetry.add(lambda: source.readings(asked))
             admin = ", ".join(map(str, bound))
             log.info("listening", extra={"admin": admin, "discovery": found.status})
             await stop.wait()
@@ -179,6 +187,14 @@ async def _pushing(push: agent.Push, token: TokenFile) -> AsyncIterator[Exporter
         yield exporter
 
 
+def _version() -> str:
+    return metadata.version("headgate")
+
+
+def _clocks() -> kubelet.Clocks:
+    return kubelet.Clocks(wall=clock.unix_nanoseconds, stopwatch=time.perf_counter)
+
+
 def _terms(document: agent.Agent) -> scraping.Terms:
     chosen = document.scraping
     return scraping.Terms(
@@ -190,7 +206,7 @@ def _terms(document: agent.Agent) -> scraping.Terms:
             label_name_bytes=chosen.max_label_name_bytes,
             label_value_bytes=chosen.max_label_value_bytes,
         ),
-        version=metadata.version("headgate"),
+        version=_version(),
         tls=functools.cache(ssl.create_default_context),
         wall=clock.unix_nanoseconds,
         stopwatch=time.perf_counter,

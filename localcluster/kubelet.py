@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster import kinds, podlog, selectors
+from localcluster import kinds, podlog, selectors, stats
 from localcluster.history import Change
 from localcluster.kinds import Object
 from localcluster.podspec import Addresses
@@ -29,6 +29,8 @@ class Settings:
 
     stop_grace: float = 5.0  # seconds a pod may take when the node itself stops
     kept_logs: int = 20  # logs of that many pods are kept after they have ended
+    stats_port: int = 0  # of /stats/summary on the node's address, in plain HTTP; 0: not served
+    stats_token: str = ""  # that whoever asks for it must show
 
 
 class Kubelet:
@@ -70,6 +72,20 @@ class Kubelet:
                 await self._wake.wait()
         finally:
             unsubscribe()
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Serve ``/stats/summary``, if that is wanted."""
+        if not self._settings.stats_port:
+            yield
+            return
+        store = self._around.store
+        async with stats.serving(
+            self.node, self._subnet.host, self._settings.stats_port,
+            pods=lambda: store.objects(kinds.PODS, self._selection),
+            timestamp=store.timestamp, token=self._settings.stats_token,
+        ):  # fmt: skip
+            yield
 
     def stop(self) -> None:
         """Begin to end all pods."""
@@ -164,7 +180,7 @@ async def running(
 ) -> AsyncIterator[Kubelet]:
     """Run the pods of *node*; leaving ends them gently, leaving by an exception kills them."""
     kubelet = Kubelet(node, subnet, around, directory, settings or Settings())
-    async with asyncio.TaskGroup() as tasks:
+    async with kubelet.telling(), asyncio.TaskGroup() as tasks:
         follower = tasks.create_task(kubelet.follow(tasks), name=f"kubelet {node}")
         yield kubelet
         follower.cancel()

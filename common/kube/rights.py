@@ -18,3 +18,5 @@ class Rule:
     resources: tuple[str, ...] = ()
     verbs: tuple[str, ...]
     urls: tuple[str, ...] = ()
+    namespace: str = ""
+    """Where it holds, by a Role there; empty: everywhere."""
