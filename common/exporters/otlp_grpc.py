@@ -93,12 +93,18 @@ class OtlpGrpcExporter(Exporter):
     async def send(self, request: Request) -> Verdict:
         """Make one attempt; never raises for what network or backend do.
 
-        When the backend does not believe our token, and another can be had, it is made twice.
+        When the backend does not believe our token, and another can be had, it is made twice; when
+        another may come by itself, that is no final answer.
         """
         answer = await credentials.proven(
             self._proof, lambda headers: self._attempt(request.body, headers), unauthenticated
         )
-        return answer if isinstance(answer, Retry) else verdict(answer, self._compression)
+        if isinstance(answer, Retry):
+            return answer
+        found = verdict(answer, self._compression)
+        if isinstance(found, Refused) and unauthenticated(answer) and self._proof.patient:
+            return Retry(found.why)
+        return found
 
     async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         prefix = (b"\1" if self._compression else b"\0") + len(body).to_bytes(4)
