@@ -93,18 +93,14 @@ class OtlpGrpcExporter(Exporter):
     async def send(self, request: Request) -> Verdict:
         """Make one attempt; never raises for what network or backend do.
 
-        When the backend does not believe our token, and another can be had, it is made twice; when
-        another may come by itself, that is no final answer.
+        When the backend does not believe our token, and another can be had, it is made twice.
         """
         answer = await credentials.proven(
             self._proof, lambda headers: self._attempt(request.body, headers), unauthenticated
         )
         if isinstance(answer, Retry):
             return answer
-        found = verdict(answer, self._compression)
-        if isinstance(found, Refused) and unauthenticated(answer) and self._proof.patient:
-            return Retry(found.why)
-        return found
+        return verdict(answer, self._compression, patient=self._proof.patient)
 
     async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         prefix = (b"\1" if self._compression else b"\0") + len(body).to_bytes(4)
@@ -137,8 +133,11 @@ def blotted(answer: Answer, headers: Mapping[str, str]) -> Answer:
     return replace(answer, message=said.decode())
 
 
-def verdict(answer: Answer, encoding: str = "") -> Verdict:
-    """Sort an answer by the specification's table; *encoding* is the one of the request, if any."""
+def verdict(answer: Answer, encoding: str = "", *, patient: bool = False) -> Verdict:
+    """Sort an answer by the specification's table; *encoding* is the one of the request, if any.
+
+    Not to be believed is final there; it is not for who is *patient*, as another token will come.
+    """
     if answer.code == grpc_answers.OK:
         return _delivered(answer.body)
     said = answers.line(answer.message)
@@ -148,7 +147,9 @@ def verdict(answer: Answer, encoding: str = "") -> Verdict:
     after = None if answer.details is None else answers.retry_info(answer.details)
     if answer.code == grpc_answers.RESOURCE_EXHAUSTED:
         return TooBig(why) if after is None else Retry(why, after or None)
-    return Retry(why, after or None) if answer.code in _RETRYABLE else Refused(why)
+    if answer.code in _RETRYABLE or (patient and unauthenticated(answer)):
+        return Retry(why, after or None)
+    return Refused(why)
 
 
 def _remedy(answer: Answer, encoding: str) -> str:
