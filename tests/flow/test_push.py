@@ -201,15 +201,18 @@ async def test_a_gateway_that_restarts_costs_nothing(tmp_path: Path) -> None:
     assert stopped["delivered"] == stopped["scraped"] == points(backend)
 
 
-@pytest.mark.parametrize("door", ["lean", "grpcio"])
+@pytest.mark.parametrize(("door", "closed"), [("lean", False), ("lean", True), ("grpcio", False)])
 async def test_tokens_that_are_exchanged_on_both_sides_cost_nothing_in_whatever_order(
-    tmp_path: Path, door: str
+    tmp_path: Path,
+    door: str,
+    closed: bool,  # noqa: FBT001
 ) -> None:
     token, agents, clients = (tmp_path / name for name in ("token", "agents", "clients"))
     for file in (token, agents):
         file.write_text("one")
     clients.write_text("client")
-    listen = {"grpc_door": door, "auth": {"bearer_tokens_file": str(clients)}}
+    auth = {"bearer_tokens_file": str(clients)} if closed else {}
+    listen = {"grpc_door": door, "auth": auth}
     async with (
         backends.otlp_grpc() as backend,
         programs.gateway(tmp_path, document(tmp_path, backend, listen)) as gateway,

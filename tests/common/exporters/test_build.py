@@ -314,6 +314,8 @@ async def test_an_agent_sends_the_token_that_is_current() -> None:
                 assert await send(exporter) == Delivered()
     sent = [received.headers.get("authorization") for received in backend.received]
     assert sent == [None, "Bearer one", "Bearer two?"]
+    claims = [received.headers.get("headgate-agent") for received in backend.received]
+    assert claims == [None, "1", "1"], "without a token there is nothing to believe"
 
 
 @pytest.mark.wallclock

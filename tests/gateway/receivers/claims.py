@@ -4,6 +4,8 @@ from typing import Literal
 
 import pytest
 
+from common.config import headers
+
 Outcome = Literal["agent", "client", "refused"]
 TOKENS = "agent-new\nagent-old"
 CLIENTS = "client"
@@ -23,14 +25,36 @@ _OPEN: dict[str, tuple[str | None, Outcome]] = {
     "no token": ("Bearer", "client"),
     "a client": ("Bearer client", "client"),
 }
+_CLAIMS: dict[str, tuple[str | None, Outcome]] = {
+    name: (shown, who if who == "agent" else "refused") for name, (shown, who) in _OPEN.items()
+}
 _LET_IN = {"an agent", "an agent whose token is being exchanged", "a client"}
 _LET_IN |= {"an agent in another case of the scheme"}
 
 CASES = [
-    *[pytest.param("", shown, who, id=f"{name}, open") for name, (shown, who) in _OPEN.items()],
     *[
-        pytest.param(CLIENTS, shown, who if name in _LET_IN else "refused", id=f"{name}, closed")
+        pytest.param("", {"authorization": shown}, who, id=f"{name}, open")
         for name, (shown, who) in _OPEN.items()
     ],
+    *[
+        pytest.param(
+            CLIENTS,
+            {"authorization": shown},
+            who if name in _LET_IN else "refused",
+            id=f"{name}, closed",
+        )
+        for name, (shown, who) in _OPEN.items()
+    ],
+    *[
+        pytest.param(
+            clients,
+            {"authorization": shown, headers.AGENT: "1"},
+            who,
+            id=f"{name}, as an agent, {'closed' if clients else 'open'}",
+        )
+        for name, (shown, who) in _CLAIMS.items()
+        for clients in ("", CLIENTS)
+    ],
 ]
-"""Tokens of clients, none where everybody may send; what is shown; what becomes of it."""
+"""Tokens of clients, none where everybody may send; headers, those with a value; what comes of it.
+"""

@@ -177,13 +177,13 @@ async def test_points_left_out_are_a_partial_success(serving) -> None:
     assert answer.partial_success.error_message == "no pipeline"
 
 
-@pytest.mark.parametrize(("clients", "shown", "who"), claims.CASES)
+@pytest.mark.parametrize(("clients", "headers", "who"), claims.CASES)
 async def test_a_token_of_ours_makes_an_agent_and_nothing_else_does(
-    serving, clients: str, shown: str | None, who: claims.Outcome
+    serving, clients: str, headers: dict[str, str | None], who: claims.Outcome
 ) -> None:
     intake = samples.Remembering()
     terms = samples.terms(intake, tokens=claims.TOKENS, client_tokens=clients)
-    metadata = () if shown is None else (("authorization", shown),)
+    metadata = [(name, value) for name, value in headers.items() if value is not None]
     async with opened(serving, terms) as (export, _, _):
         if who == "refused":
             error = await refused(export(samples.request(), metadata=metadata))

@@ -295,16 +295,16 @@ async def test_a_token_that_is_not_even_text_is_none_of_ours() -> None:
     assert intake.taken[0][2] is False
 
 
-@pytest.mark.parametrize(("clients", "shown", "who"), claims.CASES)
+@pytest.mark.parametrize(("clients", "headers", "who"), claims.CASES)
 async def test_a_token_of_ours_makes_an_agent_and_nothing_else_does(
-    clients: str, shown: str | None, who: claims.Outcome
+    clients: str, headers: dict[str, str | None], who: claims.Outcome
 ) -> None:
     intake = samples.Remembering()
     terms = samples.terms(intake, tokens=claims.TOKENS, client_tokens=clients)
-    headers = PROTOBUF if shown is None else PROTOBUF | {"Authorization": shown}
+    sent = PROTOBUF | {name: value for name, value in headers.items() if value is not None}
     async with (
         opened(terms) as session,
-        session.post("/v1/metrics", data=samples.request(), headers=headers) as response,
+        session.post("/v1/metrics", data=samples.request(), headers=sent) as response,
     ):
         assert response.status == (401 if who == "refused" else 200)
     assert [trusted for _, _, trusted in intake.taken] == {
