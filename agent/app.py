@@ -120,7 +120,11 @@ async def _run(
             readiness.checks["gateway"] = lambda: (True, _reachable(document, destination))
             readiness.checks["started"] = lambda: (True, "scraping")
             telemetry.add(lambda: readings.of_scraping(loop))
-            telemetry.add(lambda: readings.of_delivery(ledger, destination, audited.mismatches))
+            telemetry.add(
+                lambda: readings.of_delivery(
+                    ledger, destination, document.gateway.queue_bytes, audited.mismatches
+                )
+            )
             telemetry.add(found.readings)
             if asked.health is not source.Health.OFF:
                 readiness.checks["kubelet"] = lambda: (True, asked.status)

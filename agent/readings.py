@@ -49,8 +49,10 @@ def of_scraping(loop: Loop) -> Iterable[Reading]:
     yield _one("gauge", "layout_bytes", "Bytes of what is remembered of targets.", loop.held_bytes)
 
 
-def of_delivery(ledger: Ledger, destination: Destination, mismatches: int) -> Iterable[Reading]:
-    """Return what became of the points, and how the queue stands."""
+def of_delivery(
+    ledger: Ledger, destination: Destination, queue_bytes: int, mismatches: int
+) -> Iterable[Reading]:
+    """Return what became of the points, and how the queue, of *queue_bytes* at most, stands."""
     for name, words, value in (
         ("points_received", "Data points scraped.", ledger.received),
         ("points_delivered", "Data points that the gateway acknowledged.", ledger.delivered),
@@ -59,15 +61,30 @@ def of_delivery(ledger: Ledger, destination: Destination, mismatches: int) -> It
     dropped = "Data points lost, by reason."
     yield _labelled("counter", "points_dropped_total", dropped, "reason", ledger.dropped)
     stats = destination.stats()
+    failing = stats.condition.state == "failing"
     for name, words, value in (
         ("push_requests", "Requests sent to the gateway.", stats.attempts),
         ("push_retries", "Requests to the gateway sent again.", stats.retries),
+        (
+            "push_refused_tokens",
+            "Times that the gateway did not believe the token; the request is repeated.",
+            stats.proofs.refusals,
+        ),
     ):
         yield _one("counter", f"{name}_total", words, value)
+    yield _labelled(
+        "counter",
+        "push_certificate_reloads_total",
+        "Changed files of certificates: taken, or unusable and the former kept.",
+        "outcome",
+        {"ok": stats.proofs.reloads, "failed": stats.proofs.reload_failures},
+    )
     for name, words, reading in (
         ("points_held", "Data points that wait to be delivered.", float(ledger.held)),
         ("queue_bytes", "Bytes that wait to be delivered.", float(stats.bytes_held)),
+        ("queue_limit_bytes", "The most of them.", float(queue_bytes)),
         ("queue_oldest_seconds", "Age of the oldest of them.", stats.oldest_age),
+        ("push_failing", "1 while the last attempt went wrong.", float(failing)),
     ):
         yield _one("gauge", name, words, reading)
     yield audit.reading(mismatches)

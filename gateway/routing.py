@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar, final
 
+from common.service.ledger import FilterRule
 from common.wire import otlp
 from gateway.filters import NOTHING, Removed, Selection
 
@@ -99,20 +100,22 @@ def _kept(
         selection = selections.get(piece.source)
         frame = piece.frame
         rest, points = frame.rest, frame.points
-        if selection is not None:
-            if selection.frames:
-                rule = selection.rule(piece.namespace)
-                if rule is not None:
-                    filtered[rule] = filtered.get(rule, 0) + frame.points
-                    continue
-            if selection.names:
-                recipe = selection.recipe(frame)
-                for name, count in recipe.removed.items():
-                    filtered[name] = filtered.get(name, 0) + count
-                if recipe.total == points:
-                    continue
-                rest = recipe.cut(rest)
-                points -= recipe.total
+        if selection is None or selection.frames:
+            # What nobody can have asked for yet is left out everywhere: to send it to those who did
+            # not ask would be worse than to have a newer agent wait for a newer gateway.
+            unknown = FilterRule.UNKNOWN_INPUT
+            rule = unknown if selection is None else selection.rule(piece.namespace)
+            if rule is not None:
+                filtered[rule] = filtered.get(rule, 0) + points
+                continue
+        if selection is not None and selection.names:
+            recipe = selection.recipe(frame)
+            for name, count in recipe.removed.items():
+                filtered[name] = filtered.get(name, 0) + count
+            if recipe.total == points:
+                continue
+            rest = recipe.cut(rest)
+            points -= recipe.total
         kept.append((piece.resource, rest, points))
     return (kept, filtered) if filtered else (None, NOTHING)
 

@@ -43,7 +43,11 @@ def enrich(
     }
     if pod is not None:  # what the pod says precedes the constants
         missing |= {k: v for k, v in _wanted(pod, said, rules).items() if v and k not in there}
-    if rules.strategy == "kyma-legacy" and "service.name" not in there:
+    names_a_pod = any(said.get(f"k8s.pod.{key}") for key in ("uid", "ip")) or (
+        said.get("k8s.pod.name") and said.get("k8s.namespace.name")
+    )
+    nobodys = trusted and not names_a_pod
+    if rules.strategy == "kyma-legacy" and "service.name" not in there and not nobodys:
         final = missing | {k: v for k, v in said.items() if v}
         labels = (pod.metadata.labels or {}) if pod else {}
         names = [labels.get("app.kubernetes.io/name"), labels.get("app")] if pod else []

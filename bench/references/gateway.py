@@ -4,13 +4,15 @@ Shares nothing with the code it is compared to but the rules of enrichment, whic
 subject: constants are added where they are missing, and nothing is known of pods.
 """
 
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics
 
-from common.config.gateway import Input, Inputs, PrometheusInput
+from common.config import runtime_metrics
+from common.config.gateway import Input, Inputs, IstioInput, PrometheusInput, RuntimeInput
 from common.config.shared import Names
 
 DIAGNOSTIC = {
@@ -19,6 +21,16 @@ DIAGNOSTIC = {
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
+    "scrape_timeout_seconds",
+    "scrape_sample_limit",
+    "scrape_body_size_bytes",
+}
+OF_RESOURCE = {
+    "container": r"(^k8s[.]container[.].*)|(^container[.].*)",
+    **{
+        kind: rf"^k8s[.]{kind}[.].*"
+        for kind in ("pod", "node", "volume", "deployment", "daemonset", "statefulset", "job")
+    },
 }
 
 
@@ -60,7 +72,7 @@ def select(
     removed: dict[str, int],
     out: ExportMetricsServiceRequest,
 ) -> None:
-    chosen = {"otlp": inputs.otlp, "prometheus": inputs.prometheus}.get(origin)
+    chosen = chosen_of(inputs, origin)
     said = {a.key: a.value.string_value for a in frame.resource.attributes}
     namespace = said.get("k8s.namespace.name", "")
     copy = ResourceMetrics()
@@ -71,7 +83,7 @@ def select(
         kept.CopyFrom(scope)
         del kept.metrics[:]
         for metric in scope.metrics:
-            rule = rule_of(metric.name, chosen, namespace) if chosen is not None else None
+            rule = rule_of(metric.name, chosen, namespace)
             if rule is None:
                 kept.metrics.append(metric)
             else:
@@ -82,14 +94,37 @@ def select(
         out.resource_metrics.append(copy)
 
 
-def rule_of(name: str, chosen: Input, namespace: str) -> str | None:
+def chosen_of(inputs: Inputs, origin: str) -> Input | None:
+    if origin == "apiserver":
+        runtime = inputs.runtime
+        on = runtime.enabled and runtime.resources.apiserver
+        return PrometheusInput(enabled=on, namespaces=runtime.namespaces, metrics=runtime.metrics)
+    if origin in {"otlp", "prometheus", "istio", "runtime"}:
+        return getattr(inputs, origin)
+    return None
+
+
+def rule_of(  # noqa: PLR0911 - one for each rule
+    name: str, chosen: Input | None, namespace: str
+) -> str | None:
+    """Rule by rule, as section 5.2 of what is known of Kyma's telemetry module has them."""
+    if chosen is None:
+        return "unknown_input"
     if not chosen.enabled:
         return "input_disabled"
     if namespace and not takes(chosen.namespaces, namespace, exact=True):
         return "namespace"
+    if isinstance(chosen, RuntimeInput) and name not in chosen.additional_metrics:
+        for kind, pattern in OF_RESOURCE.items():
+            if re.match(pattern, name) and not getattr(chosen.resources, kind):
+                return "runtime_resource"
+        if name in runtime_metrics.ADDITIONAL:
+            return "additional_metric"
     wants_diagnostic = not isinstance(chosen, PrometheusInput) or chosen.diagnostic_metrics
     if name in DIAGNOSTIC and not wants_diagnostic:
         return "diagnostic"
+    if isinstance(chosen, IstioInput) and name.startswith("envoy_") and not chosen.envoy_metrics:
+        return "envoy"
     return None if takes(chosen.metrics, name) else "metric_name"
 
 

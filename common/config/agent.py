@@ -25,7 +25,7 @@ class Push(Section, frozen=True):
     tls: shared.Tls = shared.Tls()
     """How the gateway is verified."""
     compression: Literal["none", "gzip", "zstd", "snappy"] = "none"
-    """Of requests."""
+    """Of requests; a gateway with ``grpc_door: grpcio`` takes none and gzip only."""
     batch: shared.Batching = shared.Batching()
     """How scrapes are grouped into requests."""
     retry: shared.Retrying = shared.Retrying()

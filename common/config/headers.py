@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 HTTP: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 GRPC: Final = re.compile(r"(?!grpc-)[a-z0-9_.-]+(?<!-bin)")
 NOT_PRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
+AGENT: Final = "headgate-agent"
+"""An agent sends it with its token, whatever the value: it is to be believed, or refused."""
 _OURS: Final = frozenset(
     {
         "accept-encoding",

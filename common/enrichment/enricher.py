@@ -60,8 +60,10 @@ class Enricher:
         """Complete *resource* (an encoded Resource), sent from the address *peer*.
 
         *trusted* is what proved itself to be an agent: its ``kyma.input.name`` is believed, and
-        its peer address is nobody's. No attribute that says something is changed; all that start
-        with ``kyma.`` are removed. Raises :class:`common.wire.errors.Malformed`.
+        its peer address is nobody's; where it names no pod (nodes, workloads, the cluster) it gets
+        constants and nothing else. From anybody else the input is ``otlp``, whatever it says. No
+        attribute that says something is changed; all that start with ``kyma.`` are removed. Raises
+        :class:`common.wire.errors.Malformed`.
         """
         key = (resource, peer, trusted)
         found = self._memo.get(key)
@@ -88,7 +90,9 @@ class Enricher:
         said = otlp.string_attributes(resource)
         known = association.evidence(said, peer, use_peer=not trusted)
         pod = association.locate(known, index)
-        completed, namespace = _complete(resource, said, pod, self._rules)
+        # What an agent tells of a node, or of a workload as a whole, is no service's.
+        served = not trusted or bool(association.mentioned(known))
+        completed, namespace = _complete(resource, said, pod, self._rules, served=served)
         enriched = Enriched(
             resource=completed,
             namespace=namespace,
@@ -100,9 +104,17 @@ class Enricher:
 
 
 def _complete(
-    resource: bytes, said: Mapping[str, str], pod: pods.PodFacts | None, rules: attributes.Rules
+    resource: bytes,
+    said: Mapping[str, str],
+    pod: pods.PodFacts | None,
+    rules: attributes.Rules,
+    *,
+    served: bool = True,
 ) -> tuple[bytes, str]:
-    """Return *resource* with what was missing, and the namespace it ends up with."""
+    """Return *resource* with what was missing, and the namespace it ends up with.
+
+    Unless it is *served* by anybody, nobody needs a name to call it by.
+    """
     keys = otlp.attribute_keys(resource)
     empty = {key for key, value in said.items() if not value}
     present = {k for k in keys if k not in empty and not k.startswith(attributes.INTERNAL)}
@@ -113,7 +125,7 @@ def _complete(
     for key, value in (*_of_pod(pod, said, rules), *rules.constants):
         if value and key not in present:
             added.setdefault(key, value)
-    if rules.strategy == "kyma-legacy" and attributes.SERVICE_NAME not in present:
+    if served and rules.strategy == "kyma-legacy" and attributes.SERVICE_NAME not in present:
         label = pod.legacy_label if pod is not None else ""
         merged = added | {key: value for key, value in said.items() if value}
         added[attributes.SERVICE_NAME] = attributes.legacy_service_name(label, merged, name)

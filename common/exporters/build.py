@@ -65,14 +65,15 @@ async def exporting(output: gateway.Output, *, now: Callable[[], float]) -> Asyn
 async def pushing(push: agent.Push, *, token: Callable[[], str]) -> AsyncIterator[Exporter]:
     """Give the exporter from an agent to its gateway, and close its connection on leaving.
 
-    *token* is asked at every request; an empty one is not sent. Raises :class:`SettingsError`, with
-    keys relative to *push*, for certificates that cannot be used.
+    *token* is asked at every request; an empty one is not sent. With one, the gateway is asked to
+    refuse what it does not believe, instead of taking it for somebody else's. Raises
+    :class:`SettingsError`, with keys relative to *push*, for certificates that cannot be used.
     """
 
     def authorization() -> Mapping[str, str]:
         # What is no header cannot be the right token either: the gateway says so, we do not crash.
         secret = headers.NOT_PRINTABLE.sub("?", token().strip())
-        return {"authorization": f"Bearer {secret}"} if secret else {}
+        return {"authorization": f"Bearer {secret}", headers.AGENT: "1"} if secret else {}
 
     entering = otlp_grpc.connecting(
         push.endpoint,

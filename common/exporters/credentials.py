@@ -37,6 +37,11 @@ class Proof(Protocol):
         """Note that the backend did not believe *headers*; say whether to ask for others."""
         return False
 
+    @property
+    def patient(self) -> bool:
+        """Whether not being believed may pass by itself, so that the request is to be repeated."""
+        return False
+
     def renew(self, output: outputs.Output, /) -> None:  # noqa: ARG002 - of who has settings
         """Use the secrets of *output* from the next request on."""
         return
@@ -48,14 +53,29 @@ class Proof(Protocol):
 
 @final
 class Asked(Proof):
-    """Headers that somebody else keeps current."""
+    """Headers that somebody else keeps current, on both sides, and not at the same moment."""
 
     def __init__(self, ask: Callable[[], Mapping[str, str]]) -> None:
         self._ask = ask
+        self._refused = 0
+
+    @property
+    @override
+    def patient(self) -> bool:
+        return True
 
     @override
     async def headers(self) -> Mapping[str, str]:
         return self._ask()
+
+    @override
+    def refused(self, headers: Mapping[str, str], /) -> bool:
+        self._refused += 1
+        return self._ask() != headers
+
+    @override
+    def proofs(self) -> Proofs:
+        return Proofs(refusals=self._refused)
 
 
 @final

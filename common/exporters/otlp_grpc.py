@@ -98,7 +98,9 @@ class OtlpGrpcExporter(Exporter):
         answer = await credentials.proven(
             self._proof, lambda headers: self._attempt(request.body, headers), unauthenticated
         )
-        return answer if isinstance(answer, Retry) else verdict(answer, self._compression)
+        if isinstance(answer, Retry):
+            return answer
+        return verdict(answer, self._compression, patient=self._proof.patient)
 
     async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         prefix = (b"\1" if self._compression else b"\0") + len(body).to_bytes(4)
@@ -131,8 +133,11 @@ def blotted(answer: Answer, headers: Mapping[str, str]) -> Answer:
     return replace(answer, message=said.decode())
 
 
-def verdict(answer: Answer, encoding: str = "") -> Verdict:
-    """Sort an answer by the specification's table; *encoding* is the one of the request, if any."""
+def verdict(answer: Answer, encoding: str = "", *, patient: bool = False) -> Verdict:
+    """Sort an answer by the specification's table; *encoding* is the one of the request, if any.
+
+    Not to be believed is final there; it is not for who is *patient*, as another token will come.
+    """
     if answer.code == grpc_answers.OK:
         return _delivered(answer.body)
     said = answers.line(answer.message)
@@ -142,7 +147,9 @@ def verdict(answer: Answer, encoding: str = "") -> Verdict:
     after = None if answer.details is None else answers.retry_info(answer.details)
     if answer.code == grpc_answers.RESOURCE_EXHAUSTED:
         return TooBig(why) if after is None else Retry(why, after or None)
-    return Retry(why, after or None) if answer.code in _RETRYABLE else Refused(why)
+    if answer.code in _RETRYABLE or (patient and unauthenticated(answer)):
+        return Retry(why, after or None)
+    return Refused(why)
 
 
 def _remedy(answer: Answer, encoding: str) -> str:

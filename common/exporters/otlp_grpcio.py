@@ -159,7 +159,9 @@ class OtlpGrpcioExporter(Exporter):
             lambda headers: self._attempt(request.body, headers),
             otlp_grpc.unauthenticated,
         )
-        return answer if isinstance(answer, Retry) else otlp_grpc.verdict(answer, self._encoding)
+        if isinstance(answer, Retry):
+            return answer
+        return otlp_grpc.verdict(answer, self._encoding, patient=self._proof.patient)
 
     async def _attempt(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         try:

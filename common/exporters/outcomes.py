@@ -109,6 +109,7 @@ class Proofs:
     token_failures: int = 0  # asked for, and not given
     reloads: int = 0  # of certificates whose files changed
     reload_failures: int = 0  # of them, that could not be used: the former ones stayed
+    refusals: int = 0  # of tokens that somebody else keeps current, by the backend
 
     def plus(self, other: Proofs) -> Proofs:
         """Return both together."""
@@ -117,6 +118,7 @@ class Proofs:
             token_failures=self.token_failures + other.token_failures,
             reloads=self.reloads + other.reloads,
             reload_failures=self.reload_failures + other.reload_failures,
+            refusals=self.refusals + other.refusals,
         )
 
 

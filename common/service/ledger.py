@@ -33,12 +33,19 @@ class DropReason(StrEnum):
 
 
 class FilterRule(StrEnum):
-    """Which choice of the pipeline took a point out."""
+    """Which choice of the pipeline took a point out; docs/operations.md explains each.
 
+    The first that does counts; they are asked in this order.
+    """
+
+    UNKNOWN_INPUT = "unknown_input"  # the agent says an input that this gateway does not know
     INPUT_DISABLED = "input_disabled"
     NAMESPACE = "namespace"
+    RUNTIME_RESOURCE = "runtime_resource"  # the pipeline takes nothing of such things
+    ADDITIONAL_METRIC = "additional_metric"  # has to be asked for by name, and was not
+    DIAGNOSTIC = "diagnostic"  # what a scrape tells about itself
+    ENVOY = "envoy"
     METRIC_NAME = "metric_name"
-    DIAGNOSTIC = "diagnostic"
 
 
 @dataclass(slots=True)

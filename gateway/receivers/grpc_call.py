@@ -54,6 +54,7 @@ class Asked:
     timeout: float | None = None  # seconds the client will wait
     length: int | None = None  # bytes of the whole body, if the client said
     authorization: bytes | None = None
+    agent: bool = False  # the client says that it is one, and wants to be believed or refused
     forwarded: tuple[str, ...] = ()  # for whom balancers say that they call
 
 

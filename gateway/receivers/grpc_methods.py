@@ -94,8 +94,7 @@ class Export:
 
     def _let_in(self, asked: Asked) -> bool:
         """Return whether the sender is an agent, unless it may not send at all, or not now."""
-        # Whoever is an agent by its token may send, too.
-        who = trust.standing(self._trust, self._clients, asked.authorization)
+        who = trust.standing(self._trust, self._clients, asked.authorization, asked.agent)
         if who == "stranger":
             words = (
                 "a bearer token is needed; send it as authorization: Bearer <token>"

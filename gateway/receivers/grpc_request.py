@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from common.config import headers
 from common.wire.http2 import Head
 from gateway.receivers import grpc_answers, status
 from gateway.receivers.grpc_answers import Refused
@@ -16,6 +17,7 @@ from gateway.receivers.grpc_call import Answered, Asked, Method
 
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_AGENT: Final = headers.AGENT.encode()
 _GRPC: Final = re.compile(rb"application/grpc(\+proto)?(;.*)?", re.IGNORECASE)
 
 
@@ -46,6 +48,7 @@ def read(head: Head, methods: Mapping[bytes, Method]) -> Asked | Answered:
         timeout=timeout,
         length=head.content_length,
         authorization=head.get(b"authorization"),
+        agent=head.get(_AGENT) is not None,
         forwarded=tuple(
             value.decode("latin-1") for name, value in head.fields if name == b"x-forwarded-for"
         ),

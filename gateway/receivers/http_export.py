@@ -60,13 +60,9 @@ class Export:
         self._max_bytes = terms.limits.max_request_bytes
 
     def admit(self, request: Request, length: int | None, peer: str | None) -> Ticket:
-        """Let the body of *request*, of *length* bytes if that is known, in, before it is read.
-
-        Whoever is an agent by its token may send; anybody else needs one for clients, if there are
-        any.
-        """
+        """Let the body of *request*, of *length* bytes if that is known, in, before it is read."""
         shown = request.authorization
-        who = trust.standing(self._trust, self._clients, shown)
+        who = trust.standing(self._trust, self._clients, shown, request.agent)
         if who == "stranger":
             raise refusals.unauthenticated(shown=shown is not None)
         size = ESTIMATE if length is None else length

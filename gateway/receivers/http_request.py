@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 from urllib.parse import unquote_to_bytes
 
+from common.config.headers import AGENT
 from common.wire import compression, errors, http1
 from gateway.receivers import cors, http_answers, refusals, status
 from gateway.receivers.http_answers import Answer
@@ -15,8 +16,8 @@ PATH: Final = b"/v1/metrics"
 SIGNALS: Final = {b"/v1/traces", b"/v1/logs", b"/v1development/profiles"}
 KNOWN: Final = frozenset({
     b"access-control-request-headers", b"access-control-request-method", b"authorization",
-    b"connection", b"content-encoding", b"content-length", b"content-type", b"expect", b"host",
-    b"origin", b"transfer-encoding", b"x-forwarded-for",
+    b"connection", b"content-encoding", b"content-length", b"content-type", b"expect",
+    AGENT.encode(), b"host", b"origin", b"transfer-encoding", b"x-forwarded-for",
 })  # fmt: skip
 ONCE: Final = {b"authorization", b"content-type", b"host", b"origin"}
 """Headers of which a second one would mean that two readers may see two requests."""
@@ -47,6 +48,8 @@ class Request:
     answer: Answer | None = None
     encoding: str = ""
     authorization: str | None = None
+    agent: bool = False
+    """The client says that it is one, and wants to be believed or refused."""
     forwarded_for: str | None = None
     """The values of X-Forwarded-For, as one list."""
     expects: bool = False
@@ -100,6 +103,7 @@ def read(text: bytes, rules: Rules) -> Request:
         answer=answer,
         encoding=encoding,
         authorization=None if shown is None else shown.decode("utf-8", "surrogateescape"),
+        agent=AGENT.encode() in fields,
         forwarded_for=None if hops is None else hops.decode("latin-1"),
         expects=not old and fields.get(b"expect", b"").lower() == b"100-continue",
         headers=headers,

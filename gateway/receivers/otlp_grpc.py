@@ -33,6 +33,7 @@ from urllib.parse import unquote
 import grpc
 from typing_extensions import override
 
+from common.config import headers
 from common.service import address
 from common.wire import compression, errors, otlp, protobuf
 from gateway.commit import Commit
@@ -226,12 +227,9 @@ class _Export:
         return _response(answer)
 
     async def _let_in(self, context: Context) -> tuple[str | None, bool]:
-        """Return the client's address and whether it is an agent, unless it may not send at all.
-
-        Whoever is an agent by its token may; anybody else needs one for clients, if there are any.
-        """
-        shown, forwarded = _metadata(context)
-        who = trust.standing(self._terms.trust, self._terms.clients, shown)
+        """Return the client's address and whether it is an agent, unless it may not send at all."""
+        shown, claims, forwarded = _metadata(context)
+        who = trust.standing(self._terms.trust, self._terms.clients, shown, claims)
         if who == "stranger":
             words = (
                 "a bearer token is needed; send it as authorization: Bearer <token>"
@@ -356,16 +354,19 @@ async def _read(context: Context) -> bytes | None:
     return None if received is grpc.aio.EOF else cast("bytes", received)
 
 
-def _metadata(context: Context) -> tuple[str | bytes | None, list[str]]:
-    """Return the token shown, if any, and for whom balancers say that they call."""
+def _metadata(context: Context) -> tuple[str | bytes | None, bool, list[str]]:
+    """Return the token shown, if any, whether by an agent, and for whom balancers call."""
     shown: str | bytes | None = None
+    claims = False
     forwarded: list[str] = []
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
             shown = value
         elif key == "x-forwarded-for":
             forwarded.append(value if isinstance(value, str) else value.decode("latin-1"))
-    return shown, forwarded
+        elif key == headers.AGENT:
+            claims = True
+    return shown, claims, forwarded
 
 
 @lru_cache(maxsize=4096)  # connections live long, and parsing costs 1 µs a request

@@ -41,20 +41,29 @@ class Trust:
         return any(matches)
 
 
-def standing(agents: Trust, clients: Trust, authorization: str | bytes | None) -> Standing:
+def standing(
+    agents: Trust,
+    clients: Trust,
+    authorization: str | bytes | None,
+    claims: bool = False,  # noqa: FBT001, FBT002 - asked for every request
+) -> Standing:
     """Say who shows *authorization*; without tokens of *clients* everybody may send.
+
+    Agents may send, too: their token says more than a client's. Whoever *claims* to be one
+    (`headers.AGENT`) is that, or a stranger: an agent with an old token keeps its data until it has
+    a better one, while taken for a client's the data would reach those who did not ask for it.
 
     A token that is neither's is a mismatch of *agents*: one with an old token is seen by it.
     """
     if not authorization:  # most say nothing, where nothing is asked
-        return "stranger" if clients.tokens else "client"
+        return "stranger" if clients.tokens or claims else "client"
     if agents.accepts(authorization):
         return "agent"
     if clients.accepts(authorization):
-        return "client"
+        return "stranger" if claims else "client"
     if agents and _token(authorization) is not None:
         agents.mismatches += 1
-    return "stranger" if clients else "client"
+    return "stranger" if clients or claims else "client"
 
 
 def _token(authorization: str | bytes | None) -> bytes | None:

@@ -1,6 +1,7 @@
 """The agent's own metrics have names that follow the rules, and true figures."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,16 @@ from agent.scraping import loop as scraping
 from agent.scraping.state import Health
 from common.config import shared
 from common.exporters import delivery
-from common.exporters.outcomes import Batch, Delivered, Encoding, Exporter, Request, Verdict
+from common.exporters.outcomes import (
+    Batch,
+    Delivered,
+    Encoding,
+    Exporter,
+    Proofs,
+    Request,
+    Retry,
+    Verdict,
+)
 from common.service.ledger import DropReason, Ledger
 from common.service.telemetry import Reading
 from common.wire import otlp
@@ -26,6 +36,16 @@ class Backend(Exporter):
     async def send(self, _: Request) -> Verdict:
         return Delivered(rejected=1)
 
+    def proofs(self) -> Proofs:
+        return Proofs(reloads=2, reload_failures=1, refusals=5)
+
+
+class Away(Backend):
+    """Takes nothing."""
+
+    async def send(self, _: Request) -> Verdict:
+        return Retry("it is away")
+
 
 def values(found: list[Reading], name: str) -> dict[tuple[str, ...], float]:
     (reading,) = [one for one in found if one.name == f"headgate_agent_{name}"]
@@ -33,11 +53,13 @@ def values(found: list[Reading], name: str) -> dict[tuple[str, ...], float]:
 
 
 @asynccontextmanager
-async def pushing(ledger: Ledger) -> AsyncIterator[delivery.Destination]:
-    """Deliver to a `Backend`; five points, of ten bytes, are held for a second and then sent."""
+async def pushing(
+    ledger: Ledger, backend: Exporter | None = None
+) -> AsyncIterator[delivery.Destination]:
+    """Deliver to a *backend*; five points, of ten bytes, are held for a second and then sent."""
     async with delivery.delivering(
         "gateway",
-        Backend(),
+        backend or Backend(),
         ledger,
         batching=shared.Batching(linger=1.0),
         retrying=shared.Retrying(),
@@ -72,11 +94,15 @@ async def test_scraping_is_counted_by_state_and_outcome() -> None:
 async def test_the_push_shows_what_became_of_the_points() -> None:
     ledger = Ledger("gateway")
     async with pushing(ledger) as destination:
-        held = list(readings.of_delivery(ledger, destination, 3))
+        held = list(readings.of_delivery(ledger, destination, 1000, 3))
         await asyncio.sleep(2)
-        sent = list(readings.of_delivery(ledger, destination, 3))
+        sent = list(readings.of_delivery(ledger, destination, 1000, 3))
     assert values(held, "points_held") == {(): 5.0}
     assert values(held, "queue_bytes") == {(): 10.0}
+    assert values(held, "queue_limit_bytes") == {(): 1000.0}
+    assert values(held, "push_failing") == {(): 0.0}
+    assert values(held, "push_certificate_reloads_total") == {("ok",): 2.0, ("failed",): 1.0}
+    assert values(held, "push_refused_tokens_total") == {(): 5.0}
     assert values(sent, "points_held") == {(): 0.0}
     assert values(sent, "points_delivered_total") == {(): 4.0}
     assert values(sent, "points_dropped_total")[DropReason.REJECTED_BY_BACKEND,] == 1.0
@@ -87,11 +113,22 @@ async def test_the_push_shows_what_became_of_the_points() -> None:
     assert all((one.kind == "counter") == one.name.endswith("_total") for one in sent)
 
 
+async def test_a_gateway_that_is_away_is_told() -> None:
+    ledger = Ledger("gateway")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5), pushing(ledger, Away()) as destination:
+            await asyncio.sleep(2)
+            found = list(readings.of_delivery(ledger, destination, 1000, 0))
+    assert values(found, "push_failing") == {(): 1.0}
+    assert values(found, "points_held") == {(): 5.0}
+
+
 async def test_the_push_is_told_by_the_names_of_collectors_if_it_has_one() -> None:
     ledger = Ledger("gateway", exporter="otlp_grpc/gateway")
     async with pushing(ledger) as destination:
         await asyncio.sleep(2)
-        shown = {one.name: one.samples for one in readings.of_delivery(ledger, destination, 0)}
+        found = readings.of_delivery(ledger, destination, 1000, 0)
+        shown = {one.name: one.samples for one in found}
     label = {"exporter": "otlp_grpc/gateway"}
     name = "otelcol_exporter_{}_metric_points_total"
     assert shown[name.format("sent")] == ((label, 4.0),)

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from bench.references import gateway as reference
-from common.config.gateway import Input, Inputs, PrometheusInput
+from common.config.gateway import Input, Inputs, PrometheusInput, RuntimeInput
 from common.config.shared import Names, Namespaces
 from common.enrichment import attributes, enricher, pods
 from common.service.ledger import DropReason, Ledger
@@ -262,6 +262,7 @@ INPUTS = st.builds(
     Inputs,
     otlp=st.builds(Input, **COMMON),
     prometheus=st.builds(PrometheusInput, **COMMON, diagnostic_metrics=st.booleans()),
+    runtime=st.builds(RuntimeInput, **COMMON),
 )
 
 

@@ -2,7 +2,9 @@
 
 from hypothesis import given, settings, strategies as st
 
-from common.config.gateway import Input, Inputs, PrometheusInput
+from bench.references import gateway as reference
+from common.config.agent_inputs import RuntimeResources
+from common.config.gateway import Input, Inputs, IstioInput, PrometheusInput, RuntimeInput
 from common.config.shared import Names, Namespaces
 from common.wire import otlp
 from gateway import filters, routing
@@ -41,10 +43,16 @@ def test_a_frame_is_sent_with_its_completed_resource() -> None:
     assert otlp.frames(share.body) == (otlp.Frame(completed, frame.rest, 1),)
 
 
-def test_a_source_that_is_not_named_passes_whole() -> None:
-    off = Inputs(otlp=Input(enabled=False), prometheus=PrometheusInput(enabled=False))
-    share = routing.route([piece("a", source="runtime"), piece("b")], routes(one=off))[0]
-    assert samples.names(share.body) == ["a"]
+def test_what_a_newer_agent_sends_of_an_input_nobody_knows_here_reaches_nobody() -> None:
+    everything = Inputs(
+        istio=IstioInput(enabled=True, diagnostic_metrics=True, envoy_metrics=True),
+        runtime=RuntimeInput(enabled=True, resources=RuntimeResources(apiserver=True)),
+    )
+    pieces = [piece("a", source="cost", points=3), piece("b")]
+    for share in routing.route(pieces, routes(one=everything, two=Inputs())):
+        assert samples.names(share.body) == ["b"]
+        assert (share.received, share.points) == (4, 1)
+        assert share.filtered == {"unknown_input": 3}
 
 
 def test_what_is_left_out_is_told_by_rule() -> None:
@@ -68,62 +76,117 @@ def test_without_pipelines_there_are_no_shares() -> None:
     assert routing.route([piece("a")], routes()) == []
 
 
-NAMES = st.sampled_from(["up", "a", "b", "scrape_series_added", "secret"])
+def test_every_pipeline_gets_of_an_agent_what_it_asked_for() -> None:
+    pieces = [
+        piece("up", "requests", source="prometheus"),
+        piece("istio_requests_total", "envoy_server_uptime", "up", source="istio"),
+        piece("k8s.pod.cpu.usage", "k8s.pod.uptime", source="runtime"),
+        piece("k8s.node.cpu.usage", "k8s.node.uptime", namespace="", source="runtime"),
+        piece("k8s.deployment.desired", namespace="kube-system", source="runtime"),
+        piece("up", "apiserver_request_total", namespace="", source="apiserver"),
+    ]
+    off = Input(enabled=False)
+    wanted = {
+        "prometheus": Inputs(otlp=off),
+        "istio": Inputs(
+            otlp=off,
+            prometheus=PrometheusInput(enabled=False),
+            istio=IstioInput(enabled=True, diagnostic_metrics=True),
+        ),
+        "runtime": Inputs(
+            prometheus=PrometheusInput(enabled=False),
+            runtime=RuntimeInput(
+                enabled=True,
+                namespaces=Namespaces(exclude=("kube-system",)),
+                resources=RuntimeResources(pod=False, apiserver=True),
+                additional_metrics=("k8s.pod.uptime",),
+            ),
+        ),
+        "nodes": Inputs(
+            prometheus=PrometheusInput(enabled=False),
+            runtime=RuntimeInput(enabled=True, namespaces=Namespaces(include=("nowhere",))),
+        ),
+    }
+    got = {
+        share.route.name: (samples.names(share.body), dict(share.filtered))
+        for share in routing.route(pieces, routes(**wanted))
+    }
+    assert got == {
+        "prometheus": (["requests"], {"diagnostic": 1, "input_disabled": 10}),
+        "istio": (["istio_requests_total", "up"], {"envoy": 1, "input_disabled": 9}),
+        "runtime": (
+            ["k8s.pod.uptime", "k8s.node.cpu.usage", "apiserver_request_total"],
+            {
+                "input_disabled": 5, "runtime_resource": 1, "additional_metric": 1,
+                "namespace": 1, "diagnostic": 1,
+            },
+        ),
+        "nodes": (
+            ["k8s.node.cpu.usage"],
+            {"input_disabled": 7, "namespace": 3, "additional_metric": 1},
+        ),
+    }  # fmt: skip
+
+
+NAMES = st.sampled_from([
+    "up", "a", "b", "scrape_series_added", "scrape_sample_limit", "secret",
+    "istio_requests_total", "envoy_x",
+    "container.cpu.usage", "container.uptime", "k8s.container.restarts", "k8s.container.ready",
+    "k8s.pod.phase", "k8s.pod.uptime", "k8s.pod.of_the_future", "k8s.podium",
+    "k8s.hpa.max_replicas", "k8s.node.cpu.usage", "k8s.node.cpu.time", "k8s.volume.inodes",
+    "k8s.job.active_pods",
+])  # fmt: skip
 PIECES = st.builds(
     lambda names, namespace, source: piece(*names, namespace=namespace, source=source),
-    st.lists(NAMES, min_size=1, max_size=4),
+    st.lists(NAMES, min_size=1, max_size=6),
     st.sampled_from(["", "shop", "kube-system"]),
-    st.sampled_from(["otlp", "prometheus", "runtime"]),
+    st.sampled_from(["otlp", "prometheus", "istio", "runtime", "apiserver", "of-tomorrow"]),
 )
-CHOICES = st.builds(Names, include=st.sampled_from([(), ("a*",)]), exclude=st.just(("secret",)))
+CHOICES = st.builds(
+    Names,
+    include=st.sampled_from([(), ("a*",), ("*.c*", "up")]),
+    exclude=st.sampled_from([(), ("secret", "*pod*")]),
+)
 NAMESPACES = st.sampled_from(
     [Namespaces(), Namespaces(include=("shop",)), Namespaces(exclude=("shop",))]
 )
 ON = st.booleans()
+COMMON = {"enabled": ON, "namespaces": NAMESPACES, "metrics": CHOICES}
 INPUTS = st.builds(
     Inputs,
-    otlp=st.builds(Input, enabled=ON, namespaces=NAMESPACES, metrics=CHOICES),
-    prometheus=st.builds(
-        PrometheusInput,
-        enabled=ON,
-        namespaces=NAMESPACES,
-        metrics=CHOICES,
-        diagnostic_metrics=ON,
+    otlp=st.builds(Input, **COMMON),
+    prometheus=st.builds(PrometheusInput, **COMMON, diagnostic_metrics=ON),
+    istio=st.builds(IstioInput, **COMMON, diagnostic_metrics=ON, envoy_metrics=ON),
+    runtime=st.builds(
+        RuntimeInput,
+        **COMMON,
+        resources=st.builds(
+            RuntimeResources, **dict.fromkeys(RuntimeResources.__struct_fields__, ON)
+        ),
+        additional_metrics=st.sampled_from(
+            [(), ("k8s.pod.uptime",), ("k8s.pod.phase", "container.uptime")]
+        ),
     ),
 )
 
 
-def obvious(pieces: list[routing.Piece], inputs: Inputs) -> list[str]:
-    """Name by name, as the configuration reads."""
-    kept = []
-    for each in pieces:
-        chosen = {"otlp": inputs.otlp, "prometheus": inputs.prometheus}.get(each.source)
-        for name in samples.names(otlp.splice(each.frame, b"")):
-            if chosen is None:
-                kept.append(name)
-                continue
-            include, exclude = chosen.namespaces.include, chosen.namespaces.exclude
-            passes = not each.namespace or (
-                each.namespace not in exclude and (not include or each.namespace in include)
-            )
-            names = not chosen.metrics.include or name.startswith("a")
-            diagnostic = (
-                isinstance(chosen, PrometheusInput)
-                and not chosen.diagnostic_metrics
-                and name in filters.DIAGNOSTIC
-            )
-            if chosen.enabled and passes and names and name != "secret" and not diagnostic:
-                kept.append(name)
-    return kept
-
-
-@settings(max_examples=100)
+@settings(max_examples=300)
 @given(st.lists(PIECES, min_size=1, max_size=4), INPUTS)
 def test_routing_agrees_with_the_obvious_way_and_conserves_points(
     pieces: list[routing.Piece], inputs: Inputs
 ) -> None:
     share = routing.route(pieces, routes(one=inputs))[0]
-    assert samples.names(share.body) == obvious(pieces, inputs)
+    kept, filtered = [], {}
+    for each in pieces:
+        chosen = reference.chosen_of(inputs, each.source)
+        for name in samples.names(otlp.splice(each.frame, b"")):
+            rule = reference.rule_of(name, chosen, each.namespace)
+            if rule is None:
+                kept.append(name)
+            else:
+                filtered[rule] = filtered.get(rule, 0) + 1
+    assert samples.names(share.body) == kept
+    assert share.filtered == filtered
     assert otlp.count(share.body) == share.points
     assert share.received == share.points + sum(share.filtered.values())
     assert share.received == sum(p.frame.points for p in pieces)

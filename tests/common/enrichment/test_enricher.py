@@ -149,6 +149,59 @@ def test_what_agents_send_is_not_theirs() -> None:
     assert (by_uid.hit, read(by_uid)["k8s.pod.name"]) == ("uid", "pod-u1")
 
 
+TOLD = {
+    "node": {"k8s.node.name": "n1"},
+    "deployment": {
+        "k8s.deployment.name": "web", "k8s.deployment.uid": "d1", "k8s.namespace.name": "shop",
+    },
+    "cluster": {},
+    "API server": {"service.name": "apiserver", "server.address": "10.0.0.1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", [RULES, LEGACY], ids=["otel", "kyma-legacy"])
+@pytest.mark.parametrize("said", TOLD.values(), ids=TOLD)
+def test_what_an_agent_tells_of_things_that_are_no_pods_gets_constants_and_nothing_else(
+    said: dict[str, str], rules: attributes.Rules
+) -> None:
+    subject, _ = made(pod(), rules=rules)
+    resource = b"".join(
+        otlp.attribute(k, v) for k, v in (said | {"kyma.input.name": "runtime"}).items()
+    )
+    enriched = subject.enrich(resource, "10.0.0.1", trusted=True)
+    assert read(enriched) == said | {"k8s.cluster.name": "east"}
+    assert (enriched.source, enriched.missing) == ("runtime", None)
+    assert enriched.namespace == said.get("k8s.namespace.name", "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"k8s.pod.uid": "u1"},
+        {"k8s.pod.ip": "10.0.0.1"},
+        {"k8s.pod.name": "pod-u1", "k8s.namespace.name": "shop"},
+    ],
+)
+@pytest.mark.parametrize(("rules", "name"), [(RULES, "pod-u1"), (LEGACY, "labelled")])
+def test_what_an_agent_tells_of_a_pod_is_that_pods_wherever_the_agent_runs(
+    said: dict[str, str], rules: attributes.Rules, name: str
+) -> None:
+    labelled = pod(labels={"app": "labelled"})
+    subject, _ = made(labelled, pod("agent", "10.0.0.7"), rules=rules)
+    resource = b"".join(otlp.attribute(k, v) for k, v in said.items())
+    found = read(subject.enrich(resource, "10.0.0.7", trusted=True))
+    assert (found["k8s.pod.uid"], found["k8s.node.name"]) == ("u1", "n1")
+    assert (found["k8s.container.name"], found["service.name"]) == ("app", name)
+
+
+def test_a_container_that_an_agent_tells_of_is_named_as_it_says() -> None:
+    subject, _ = made(pod())
+    said = resource(k8s__pod__uid="u1", k8s__container__name="sidecar")
+    found = read(subject.enrich(said, None, trusted=True))
+    assert (found["k8s.container.name"], found["k8s.pod.name"]) == ("sidecar", "pod-u1")
+    assert "service.instance.id" not in found
+
+
 def test_a_change_of_the_pod_shows_at_once() -> None:
     subject, index = made(pod())
 

@@ -12,7 +12,15 @@ from common.config import agent, gateway, outputs
 from common.config.outputs import Auth, BasicAuth, OAuth2
 from common.config.shared import Tls
 from common.exporters import build
-from common.exporters.outcomes import Batch, Delivered, Exporter, Prepared, Proofs, Refused
+from common.exporters.outcomes import (
+    Batch,
+    Delivered,
+    Exporter,
+    Prepared,
+    Proofs,
+    Refused,
+    Retry,
+)
 from common.service.ledger import DropReason
 from common.service.settings import SettingsError
 from common.wire import compression, otlp as wire, remote_write
@@ -306,6 +314,32 @@ async def test_an_agent_sends_the_token_that_is_current() -> None:
                 assert await send(exporter) == Delivered()
     sent = [received.headers.get("authorization") for received in backend.received]
     assert sent == [None, "Bearer one", "Bearer two?"]
+    claims = [received.headers.get("headgate-agent") for received in backend.received]
+    assert claims == [None, "1", "1"], "without a token there is nothing to believe"
+
+
+@pytest.mark.wallclock
+async def test_an_agent_whose_token_is_not_believed_comes_again() -> None:
+    script = [Rpc(code=Code.UNAUTHENTICATED, details="the token is none of ours")]
+    async with (
+        backends.otlp_grpc(script) as backend,
+        build.pushing(agent.Push(endpoint=backend.url), token=lambda: "secret-of-ours") as exporter,
+    ):
+        verdict = await send(exporter)
+        assert verdict == Retry("UNAUTHENTICATED: the token is none of ours")
+        assert exporter.proofs() == Proofs(refusals=1)
+        assert await send(exporter) == Delivered()
+    assert len(backend.received) == 2
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize("code", [Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT])
+async def test_what_a_gateway_refuses_an_agent_for_good_is_refused(code) -> None:
+    async with (
+        backends.otlp_grpc([Rpc(code=code)]) as backend,
+        build.pushing(agent.Push(endpoint=backend.url), token=lambda: "") as exporter,
+    ):
+        assert isinstance(await send(exporter), Refused)
 
 
 @pytest.mark.parametrize(

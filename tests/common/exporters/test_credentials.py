@@ -5,7 +5,7 @@ import pytest
 
 from common.config.outputs import Auth, BasicAuth, OtlpOutput, Output, RemoteWriteOutput
 from common.exporters import credentials
-from common.exporters.outcomes import Retry
+from common.exporters.outcomes import Proofs, Retry
 
 
 def otlp(**settings: object) -> Output:
@@ -94,6 +94,34 @@ async def test_who_is_not_believed_tries_once_more_if_there_is_another_proof(
         Scripted(*given), attempt, lambda answer: answer.startswith("no")
     )
     assert (found, made) == (outcome, attempts)
+
+
+async def test_who_asks_for_a_token_that_is_kept_current_elsewhere_is_patient() -> None:
+    tokens = ["old", "old", "new", "new"]
+    proof = credentials.Asked(lambda: {"authorization": tokens.pop(0)})
+    made = []
+
+    async def attempt(headers):
+        made.append(headers["authorization"])
+        return made[-1]
+
+    for _ in range(2):
+        await credentials.proven(proof, attempt, lambda answer: answer == "old")
+    assert made == ["old", "new"], "what is as it was is not tried at once"
+    assert proof.proofs() == Proofs(refusals=1)
+    assert proof.patient
+    assert not credentials.Given(otlp()).patient
+
+
+async def test_a_token_that_changed_since_it_was_refused_is_tried_at_once() -> None:
+    tokens = ["old", "new", "new"]
+    proof = credentials.Asked(lambda: {"authorization": tokens.pop(0)})
+
+    async def attempt(headers):
+        return headers["authorization"]
+
+    assert await credentials.proven(proof, attempt, lambda answer: answer == "old") == "new"
+    assert proof.proofs() == Proofs(refusals=1)
 
 
 def test_what_a_server_repeats_is_blotted_out_and_keeps_its_length() -> None:

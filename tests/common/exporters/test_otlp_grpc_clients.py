@@ -16,7 +16,16 @@ from common.exporters import (
     otlp_grpcio,
     tls as certificates_of_now,
 )
-from common.exporters.outcomes import Batch, Delivered, Exporter, Refused, Retry, TooBig, Verdict
+from common.exporters.outcomes import (
+    Batch,
+    Delivered,
+    Exporter,
+    Proofs,
+    Refused,
+    Retry,
+    TooBig,
+    Verdict,
+)
 from common.wire import otlp
 from gateway.receivers import door, grpc_lean
 from tests.fakes import backends, certificates, points
@@ -35,6 +44,16 @@ def client(request) -> str:
     return request.param
 
 
+class Fixed(credentials.Proof):
+    """Headers that never change."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    async def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+
 @asynccontextmanager
 async def exporting(
     client: str,
@@ -48,7 +67,7 @@ async def exporting(
 ):
     async with CLIENTS[client].connecting(
         url,
-        proof=proof or credentials.Asked(lambda: headers or {}),
+        proof=proof or Fixed(headers or {}),
         compression=compression,
         attempt_timeout=attempt_timeout,
         tls=tls or Tls(),
@@ -92,6 +111,19 @@ async def test_the_lean_client_and_the_lean_door_know_four_compressions(compress
     assert (traffic.wire_bytes, traffic.inflated_bytes) == (len(request.body), len(body))
     # The framing format, which is what snappy means to peers of gRPC.
     assert request.body.startswith(b"\xff\x06\0\0sNaPpY") == (compression == "snappy")
+
+
+async def test_who_is_not_believed_comes_again_if_somebody_else_keeps_the_token(client) -> None:
+    script = [Rpc(code=Code.UNAUTHENTICATED, details="why"), Rpc(code=Code.PERMISSION_DENIED)]
+    proof = credentials.Asked(lambda: {"authorization": "Bearer mine"})
+    async with (
+        backends.otlp_grpc(script) as backend,
+        exporting(client, backend.url, proof=proof) as exporter,
+    ):
+        assert await send(exporter) == Retry("UNAUTHENTICATED: why")
+        assert isinstance(await send(exporter), Refused)
+        assert exporter.proofs() == Proofs(refusals=1)
+    assert len(backend.received) == 2
 
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy"])

@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from common.wire import errors
 from gateway.receivers import door, grpc_lean, otlp_grpc
 from tests.gateway import samples
+from tests.gateway.receivers import claims
 from tests.gateway.samples import hung_up
 
 pytestmark = pytest.mark.wallclock
@@ -176,12 +177,22 @@ async def test_points_left_out_are_a_partial_success(serving) -> None:
     assert answer.partial_success.error_message == "no pipeline"
 
 
-@pytest.mark.parametrize(("shown", "trusted"), [("Bearer secret", True), ("Bearer other", False)])
-async def test_a_token_of_ours_makes_an_agent(serving, shown: str, trusted: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("clients", "headers", "who"), claims.CASES)
+async def test_a_token_of_ours_makes_an_agent_and_nothing_else_does(
+    serving, clients: str, headers: dict[str, str | None], who: claims.Outcome
+) -> None:
     intake = samples.Remembering()
-    async with opened(serving, samples.terms(intake, tokens="secret")) as (export, _, _):
-        await export(samples.request(), metadata=(("authorization", shown),))
-    assert intake.taken[0][2] is trusted
+    terms = samples.terms(intake, tokens=claims.TOKENS, client_tokens=clients)
+    metadata = [(name, value) for name, value in headers.items() if value is not None]
+    async with opened(serving, terms) as (export, _, _):
+        if who == "refused":
+            error = await refused(export(samples.request(), metadata=metadata))
+            assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+        else:
+            await export(samples.request(), metadata=metadata)
+    assert [trusted for _, _, trusted in intake.taken] == {
+        "agent": [True], "client": [False], "refused": [],
+    }[who]  # fmt: skip
 
 
 async def test_other_services_are_unimplemented(serving) -> None:

@@ -24,7 +24,7 @@ from common.wire import compression, errors
 from gateway.receivers import door, otlp_http
 from tests.fakes import certificates
 from tests.gateway import samples
-from tests.gateway.receivers import connecting
+from tests.gateway.receivers import claims, connecting
 from tests.gateway.samples import hung_up
 
 pytestmark = pytest.mark.wallclock
@@ -295,14 +295,21 @@ async def test_a_token_that_is_not_even_text_is_none_of_ours() -> None:
     assert intake.taken[0][2] is False
 
 
-@pytest.mark.parametrize(("shown", "trusted"), [("Bearer secret", True), ("Bearer other", False)])
-async def test_a_token_of_ours_makes_an_agent(shown: str, trusted: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("clients", "headers", "who"), claims.CASES)
+async def test_a_token_of_ours_makes_an_agent_and_nothing_else_does(
+    clients: str, headers: dict[str, str | None], who: claims.Outcome
+) -> None:
     intake = samples.Remembering()
-    async with opened(samples.terms(intake, tokens="secret")) as session:
-        headers = PROTOBUF | {"Authorization": shown}
-        async with session.post("/v1/metrics", data=samples.request(), headers=headers) as response:
-            assert response.status == 200
-    assert intake.taken[0][2] is trusted
+    terms = samples.terms(intake, tokens=claims.TOKENS, client_tokens=clients)
+    sent = PROTOBUF | {name: value for name, value in headers.items() if value is not None}
+    async with (
+        opened(terms) as session,
+        session.post("/v1/metrics", data=samples.request(), headers=sent) as response,
+    ):
+        assert response.status == (401 if who == "refused" else 200)
+    assert [trusted for _, _, trusted in intake.taken] == {
+        "agent": [True], "client": [False], "refused": [],
+    }[who]  # fmt: skip
 
 
 CHUNKED = (

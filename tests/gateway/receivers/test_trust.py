@@ -50,6 +50,20 @@ def test_whose_token_it_is_says_what_its_bearer_may(
     assert ours.mismatches == 0
 
 
+@pytest.mark.parametrize("clients", ["", "c"])
+def test_who_claims_to_be_an_agent_is_one_or_a_stranger(clients: str) -> None:
+    agents, sending = Trust("a"), Trust(clients)
+    assert standing(agents, sending, "Bearer a", True) == "agent"
+    for shown in ("Bearer c", "Bearer old", "Basic a", "", None):
+        assert standing(agents, sending, shown, True) == "stranger"
+    assert agents.mismatches == (2 if not clients else 1), "an old token, and one of no client"
+
+
+def test_where_no_agent_is_known_none_is_believed() -> None:
+    assert standing(Trust(), Trust(), "Bearer a", True) == "stranger"
+    assert standing(Trust(), Trust(), "Bearer a") == "client"
+
+
 @pytest.mark.parametrize(("clients", "who"), [("", "client"), ("c", "stranger")])
 def test_a_token_of_nobody_is_counted_for_an_agent_may_have_an_old_one(
     clients: str, who: str
