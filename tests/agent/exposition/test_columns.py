@@ -54,7 +54,7 @@ def test_columns_lose_the_same_lines() -> None:
     assert found.labels == [((b"c", b"x"),), ((b"e", b"x"),)]
     assert found.values.tolist() == [1, 4]
     assert found.times.tolist() == [model.UNTIMED] * 2
-    assert found.value_at.tolist() == [6, 27]
+    assert found.value_at.tolist() == [6, 26]
     assert (found.skipped, found.complaint) == (3, "line 1, byte 2: not a number, at 'x'")
 
 

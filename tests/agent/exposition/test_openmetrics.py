@@ -15,7 +15,7 @@ BODY = b"""\
 # TYPE http_requests counter
 # UNIT http_requests\x20
 # HELP http_requests Requests \\"served\\",\\nall.
-http_requests_total{code="200",method="get"} 5 # {trace_id="4bf92f35",span="a\\"b"} 0.25 1700000000.1239
+http_requests_total{code="200",method="get"} 5 # {id="4bf92f35",span="a\\"b"} 0.25 1700000000.1239
 http_requests_created{code="200",method="get"} 1699999999.5
 # TYPE latency_seconds histogram
 # UNIT latency_seconds seconds
@@ -54,7 +54,7 @@ def test_a_body_becomes_columns() -> None:
 def test_exemplars_stand_beside_their_samples() -> None:
     found = openmetrics.parse(BODY, LIMITS).exemplars
     assert sorted(found) == [0, 3]
-    assert found[0] == (((b"trace_id", b"4bf92f35"), (b"span", b'a"b')), 0.25, 1700000000123)
+    assert found[0] == (((b"id", b"4bf92f35"), (b"span", b'a"b')), 0.25, 1700000000123)
     assert (found[3].labels, found[3].time) == ((), model.UNTIMED)
     assert math.isnan(found[3].value)
 
