@@ -52,7 +52,9 @@ REFUSED: dict[str, list[bytes]] = {
         b'up{ a="b"} 1\n', b'up{a="b" } 1\n', b'up{a = "b"} 1\n', b'up{a="b", c="d"} 1\n',
         b"up 1  # {} 2\n", b"up 1 #{} 2\n", b"up 1 # {}  2\n", b"up 1\r\n",
     ),
-    "no blank lines and no other comments": _with_end(b"# EOF \n", b"\n", b"up 1\n\n", b"# hello\n", b"#\n"),
+    "no blank lines and no other comments": _with_end(
+        b"# EOF \n", b"\n", b"up 1\n\n", b"# hello\n", b"#\n"
+    ),
     "types are eight words": _with_end(
         b"# TYPE a untyped\n", b"# TYPE a Gauge\n", b"# TYPE a \n", b"# TYPE a\n"
     ),
