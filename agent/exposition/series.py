@@ -97,7 +97,7 @@ class Layout:
         if not self.beginnings.agree(padded, starts):
             return None
         begin, end = (starts + self.sizes).take(samples), ends.take(samples)
-        # Counting a character costs 5 ns per sample; looking for exemplars 40.
+        # Counting a character costs 5 ns per sample, looking for exemplars 40.
         if self.hashes < 0 or _count(body, _HASH) == self.hashes:
             return self._numbers(padded, begin, end, {})
         try:
@@ -113,36 +113,51 @@ class Layout:
         end: decimals.Offsets,
         exemplars: dict[int, model.Exemplar],
     ) -> Readings | None:
-        timed, milliseconds = _TIMED, grammar.milliseconds
-        if self.hashes >= 0:
-            timed, milliseconds = _TIMED_OPEN_METRICS, openmetrics_grammar.milliseconds
         times = np.full(len(begin), model.UNTIMED, np.int64)
-        if len(self.timed):
-            values = np.empty(len(begin))
-            plain = np.delete(np.arange(len(begin)), self.timed)
-            values[plain], certain = decimals.read(padded, begin[plain], end[plain])
-            rest = plain[~certain]
-        else:
-            values, certain = decimals.read(padded, begin, end)
-            rest = np.flatnonzero(~certain)
         try:
+            if len(self.timed):
+                values = np.empty(len(begin))
+                plain = np.delete(np.arange(len(begin)), self.timed)
+                values[plain], certain = decimals.read(padded, begin[plain], end[plain])
+                rest = plain[~certain]
+                self._read_timed(padded, begin, end, values, times)
+            else:
+                values, certain = decimals.read(padded, begin, end)
+                rest = np.flatnonzero(~certain)
             if len(rest):
                 spans = zip(begin[rest].tolist(), end[rest].tolist(), strict=True)
                 values[rest] = numbers.numbers([padded[a:b] for a, b in spans])
-            known: dict[bytes, int] = {}  # targets with timestamps tend to have one for everything
-            for i in self.timed.tolist():
-                found = timed.fullmatch(padded, begin[i], end[i])
-                if found is None:
-                    return None
-                values[i] = numbers.number(found[1])
-                time = known.get(found[2])
-                if time is None:
-                    time = known[found[2]] = milliseconds(found[2])
-                times[i] = time
         except ValueError:
             # Not necessarily wrong: blanks may follow the number, or a timestamp has come.
             return None
         return Readings(values=values, times=times, exemplars=exemplars)
+
+    def _read_timed(
+        self,
+        padded: bytes,
+        begin: decimals.Offsets,
+        end: decimals.Offsets,
+        values: npt.NDArray[np.float64],
+        times: npt.NDArray[np.int64],
+    ) -> None:
+        timed, milliseconds = _TIMED, grammar.milliseconds
+        if self.hashes >= 0:
+            timed, milliseconds = _TIMED_OPEN_METRICS, openmetrics_grammar.milliseconds
+        known: dict[bytes, int] = {}  # targets with timestamps tend to have one for everything
+        found_values, found_times = [], []
+        spans = zip(begin[self.timed].tolist(), end[self.timed].tolist(), strict=True)
+        for first, behind in spans:
+            found = timed.fullmatch(padded, first, behind)
+            if found is None:
+                raise ValueError("not a number with its timestamp")
+            number, stamp = found.groups()
+            found_values.append(number)
+            time = known.get(stamp)
+            if time is None:
+                time = known[stamp] = milliseconds(stamp)
+            found_times.append(time)
+        values[self.timed] = numbers.numbers(found_values)
+        times[self.timed] = found_times
 
 
 def _hashes(body: bytes, exposition: model.Exposition, ends: decimals.Offsets) -> int:
