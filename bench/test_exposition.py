@@ -86,6 +86,16 @@ def test_exposition_parse_known_layout(guard) -> None:
     guard(lambda: layout.read(second), reference=lambda: reference.samples(second))
 
 
+def test_exposition_parse_known_layout_with_timestamps(guard) -> None:
+    first, second = (body(n).replace(b"5\n", b"5 170000000000%d\n" % n) for n in (0, 7))
+    layout = series.Layout.learn(first, text.parse(first, model.Limits()))
+    readings = layout.read(second)
+    assert readings is not None
+    assert set(readings.times.tolist()) == {model.UNTIMED, 1700000000007}
+    assert readings.values.tolist() == [value for _, _, value, _ in reference.samples(second)]
+    guard(lambda: layout.read(second), reference=lambda: reference.samples(second))
+
+
 def test_exposition_parse_unknown(guard) -> None:
     second = body(7)
     limits = model.Limits()
