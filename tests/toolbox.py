@@ -6,6 +6,7 @@ it may use it.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ NODE_PACKAGES = (
     "@opentelemetry/resources@2.12.1",
     "@opentelemetry/sdk-metrics@2.12.1",
 )
+OPENMETRICS = "github.com/prometheus/OpenMetrics@v1.0.1-0.20250131122238-3bb328ab04d2"
 GO_MODULES = (
     "go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc@v1.47.0",
     "go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp@v1.47.0",
@@ -68,6 +70,30 @@ def go_client() -> tuple[list[str], dict[str, str]]:
     return [str(_made("go", " ".join(GO_MODULES) + source, build) / "client")], {}
 
 
+def openmetrics_corpus() -> Path:
+    """Return the folder of the parsers' test data that the OpenMetrics repository has.
+
+    ``$HEADGATE_OPENMETRICS`` names one (``tests/testdata/parsers`` of a checkout); otherwise its
+    module is downloaded where Go is, and the test is left out where it is not.
+    """
+    named = os.environ.get("HEADGATE_OPENMETRICS")
+    if named:
+        return Path(named)
+    if shutil.which("go") is None:
+        pytest.skip("the corpus of OpenMetrics is not there; HEADGATE_OPENMETRICS may name it")
+
+    def install(folder: Path) -> None:
+        _run(["go", "mod", "init", "corpus"], folder)
+        found = _run(["go", "mod", "download", "-json", OPENMETRICS], folder)
+        shutil.copytree(
+            Path(json.loads(found)["Dir"], "tests", "testdata", "parsers"),
+            folder / "parsers",
+            copy_function=shutil.copyfile,
+        )
+
+    return _made("openmetrics", OPENMETRICS, install) / "parsers"
+
+
 def h2spec() -> str:
     """Return where h2spec is; where Go is there, it is built."""
     found = find("h2spec")
@@ -92,17 +118,20 @@ def _made(kind: str, content: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(command: list[str], folder: Path) -> str:
     """Run an installation; the test fails where it does: what is broken must not look left out."""
+    said = ""
     try:
         run = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False
         )
-        failure = run.stderr[-2000:] if run.returncode else ""
+        said, failure = run.stdout, run.stderr[-2000:] if run.returncode else ""
     except subprocess.TimeoutExpired:
         failure = f"it took more than {SECONDS} s"
     if failure:
         pytest.fail(
             f"could not be installed: {' '.join(command)}: {failure}\n"
-            "(where no registry can be reached: pytest -m 'not needs_node and not needs_go')"
+            "(where no registry can be reached: "
+            "pytest -m 'not needs_node and not needs_go and not needs_openmetrics')"
         )
+    return said

@@ -95,13 +95,13 @@ class Columns:
         Raises `errors.Malformed` at the first error, unless *drop_lines* leaves such lines out, and
         `errors.TooLarge` at a limit in any case. Linear in the size of the body.
         """
-        skipped, first = self._all(lines, milliseconds, drop_lines=drop_lines)
+        skipped, first, first_line_at = self._all(lines, milliseconds, drop_lines=drop_lines)
         values, times, faults = self._numbers(milliseconds)
         if faults:
             fault = self._fault(faults)
             if not drop_lines:
                 raise fault
-            if first is None or fault.at < first.at:
+            if first is None or fault.at < first_line_at:
                 first = fault
             skipped += len(faults)
             values, times = self._without(faults, values, times)
@@ -125,8 +125,9 @@ class Columns:
 
     def _all(
         self, lines: Lines, milliseconds: Callable[[bytes], int], *, drop_lines: bool
-    ) -> tuple[int, grammar.Refused | None]:
-        skipped, first = 0, None
+    ) -> tuple[int, grammar.Refused | None, int]:
+        # How many lines were left out, what was wrong with the first, and where it begins.
+        skipped, first, first_line_at = 0, None, 0
         at = 0
         while True:
             try:
@@ -136,7 +137,8 @@ class Columns:
                     self._raise_an_earlier_one(milliseconds)
                     raise
                 skipped += 1
-                first = first or refused
+                if first is None:
+                    first, first_line_at = refused, self.line_at
                 # A sample that was read to its end may span lines; of others only one is known.
                 at = max(self.behind, grammar.next_line(self.body, self.line_at))
             except errors.TooLarge:
@@ -144,7 +146,7 @@ class Columns:
                     self._raise_an_earlier_one(milliseconds)
                 raise
             else:
-                return skipped, first
+                return skipped, first, first_line_at
 
     def _raise_an_earlier_one(self, milliseconds: Callable[[bytes], int]) -> None:
         # Numbers are read last, all at once; the first error is the one to show.

@@ -1,4 +1,4 @@
-"""The tokens of the Prometheus text format 0.0.4, read one at a time and with care.
+"""The tokens of the Prometheus text format 0.0.4, and how what is wrong with a text is told.
 
 The grammar is that of Prometheus' own lexer, oddities included: a value may follow the name or the
 closing brace without a blank, commas between labels may be missing, a label value may span lines.

@@ -7,15 +7,13 @@ import re
 from agent.exposition import columns, grammar, model, openmetrics_grammar as tokens
 
 # The common form of a sample: labels without escapes. What does not match, `openmetrics_grammar`
-# reads; the quantifiers are as they are for the reason given in `grammar`.
-# An exemplar is left over.
+# reads; the quantifiers are as they are for the reason given in `grammar`. An exemplar behind the
+# sample is not part of it.
 _SAMPLE = re.compile(
     rb"([a-zA-Z_:][a-zA-Z0-9_:]*+)"
     rb'(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*+="[^"\\\n]*+"(?:,|(?=\})))*)\})?'
     rb" ([^ \n]++)(?: ([^# \n][^ \n]*+))?(?:\n|(?= # \{))"
 )
-
-
 _NEWLINE = ord("\n")
 
 

@@ -9,7 +9,6 @@ would leave it out again. Exemplars come and go behind the numbers and are read 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -28,10 +27,7 @@ from agent.exposition import (
 )
 from common.wire import errors
 
-_HASH = ord("#")
-
-_TIMED = re.compile(rb"([^{ \t\n]++)[ \t]++([0-9]++)[ \t]*+")
-_TIMED_OPEN_METRICS = re.compile(rb"([^ \n]++) ([^ \n]++)")
+_HASH, _SPACE = b"# "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,36 +126,56 @@ class Layout:
         end: decimals.Offsets,
         exemplars: dict[int, model.Exemplar],
     ) -> Readings | None:
-        timed, milliseconds = _TIMED, grammar.milliseconds
-        if self.hashes >= 0:
-            timed, milliseconds = _TIMED_OPEN_METRICS, openmetrics_grammar.milliseconds
         times = np.full(len(begin), model.UNTIMED, np.int64)
-        if len(self.timed):
-            values = np.empty(len(begin))
-            plain = np.delete(np.arange(len(begin)), self.timed)
-            values[plain], certain = decimals.read(padded, begin[plain], end[plain])
-            rest = plain[~certain]
-        else:
+        try:
+            if len(self.timed):
+                end = self._read_times(padded, begin, end, times)
             values, certain = decimals.read(padded, begin, end)
             rest = np.flatnonzero(~certain)
-        try:
             if len(rest):
                 spans = zip(begin[rest].tolist(), end[rest].tolist(), strict=True)
                 values[rest] = numbers.numbers([padded[a:b] for a, b in spans])
-            known: dict[bytes, int] = {}  # targets with timestamps tend to have one for everything
-            for i in self.timed.tolist():
-                found = timed.fullmatch(padded, begin[i], end[i])
-                if found is None:
-                    return None
-                values[i] = numbers.number(found[1])
-                time = known.get(found[2])
-                if time is None:
-                    time = known[found[2]] = milliseconds(found[2])
-                times[i] = time
         except ValueError:
             # Not necessarily wrong: blanks may follow the number, or a timestamp has come.
             return None
         return Readings(values=values, times=times, exemplars=exemplars)
+
+    def _read_times(
+        self,
+        padded: bytes,
+        begin: decimals.Offsets,
+        end: decimals.Offsets,
+        times: npt.NDArray[np.int64],
+    ) -> decimals.Offsets:
+        # Returns where the values end: at a space where a timestamp follows.
+        milliseconds = _milliseconds if self.hashes < 0 else openmetrics_grammar.milliseconds
+        first, behind = begin.take(self.timed), end.take(self.timed)
+        spaces = np.flatnonzero(np.frombuffer(padded, np.uint8) == _SPACE)
+        if not len(spaces):
+            raise ValueError("no space before a timestamp")
+        stops = spaces.take(np.searchsorted(spaces, first), mode="clip")
+        if not ((first < stops) & (stops < behind)).all():
+            raise ValueError("no space before a timestamp")
+        known: dict[bytes, int] = {}  # targets with timestamps tend to have one for everything
+        found = []
+        for a, b in zip(stops.tolist(), behind.tolist(), strict=True):
+            text = padded[a + 1 : b]
+            time = known.get(text)
+            if time is None:
+                time = known[text] = milliseconds(text)
+            found.append(time)
+        times[self.timed] = found
+        ends = end.copy()
+        ends[self.timed] = stops
+        return ends
+
+
+def _milliseconds(text: bytes) -> int:
+    # Of the Prometheus text format, where more blanks may stand around it.
+    digits = text.strip(b" \t")
+    if not digits.isdigit():
+        raise ValueError("not a timestamp")
+    return grammar.milliseconds(digits)
 
 
 def _hashes(body: bytes, exposition: model.Exposition, ends: decimals.Offsets) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from agent.exposition import model
 from bench.references import exposition_messages as messages
@@ -51,6 +52,32 @@ class Rules:
     exemplars: Mapping[int, model.Exemplar] = field(default_factory=dict)
     reported: Sequence[tuple[str, str, float]] = ()
     """Names, helps and values of the series behind those of the exposition."""
+
+
+Exemplified = tuple[str, Mapping[str, str], float, int | None, tuple[object, ...] | None]
+Said = dict[str, tuple[str, str, str]]
+
+
+def open_metrics(body: bytes) -> tuple[list[Exemplified], Said]:
+    """Parse *body*, which must keep every rule of OpenMetrics 1.0: that parser is a strict one.
+
+    Return samples like those of `samples`, each with the labels, value and timestamp of its
+    exemplar, and the type, help and unit of each family.
+    """
+    found: list[Exemplified] = []
+    families: Said = {}
+    for family in openmetrics_parser.text_string_to_metric_families(body.decode()):
+        families[family.name] = (family.type, family.documentation, family.unit)
+        for sample in family.samples:
+            example = sample.exemplar
+            exemplar = example and (example.labels, example.value, _stamp(example.timestamp))
+            stamp = _stamp(sample.timestamp)
+            found.append((sample.name, sample.labels, sample.value, stamp, exemplar))
+    return found, families
+
+
+def _stamp(seconds: object) -> int | None:
+    return None if seconds is None else int(float(seconds) * 1000)  # type: ignore[arg-type]
 
 
 def request(

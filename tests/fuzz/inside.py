@@ -14,6 +14,7 @@ from tests.fakes import otlp_wire
 from tests.fuzz import (
     bodies,
     encodings,
+    expositions as scraped,
     grpc_cases,
     http2_cases,
     http2_wire as h2,
@@ -156,6 +157,12 @@ def proxy_header(random: Random, pool: Pool) -> str:  # noqa: ARG001 - all targe
             if not isinstance(proxy_protocol.parse(text[:at]), proxy_protocol.NeedMore):
                 return f"{text[:60]!r}: {at} bytes of {parsed.length} are no beginning"
     return ""
+
+
+@target
+def expositions(random: Random, pool: Pool) -> str:  # noqa: ARG001 - all targets are called alike
+    """What targets expose, to the agent's parsers of text and their fast path."""
+    return scraped.check(random)
 
 
 @target

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from agent.exposition import model, series, text
+from agent.exposition import model, openmetrics, series, text
 from common.wire import errors
 
 LIMITS = model.Limits()
@@ -52,47 +52,135 @@ TOKENS = [
 ]
 
 
-def strict(body: bytes) -> model.Exposition | None:
-    try:
-        return text.parse(body, LIMITS)
-    except errors.Malformed:
-        return None
+OPEN_METRICS = b"""\
+# TYPE a counter
+# HELP a x # {} 1
+a{b="c",long_label_name="a value of some length"} 1 # {trace_id="0123456789abcdef"} 0.5 1700000000.5
+a{b=" # {"} 2.5e+07
+tiny 3
+{"two
+lines"} 4 # {} 1
+timed 6 1700000000.25
+both 7 1700000000.25 # {b=" # {"} 8
+# EOF
+"""
+EXEMPLARS = [
+    b' # {t="u"} 1',
+    b" # {} NaN 2.5",
+    b' # {q="\\" # {"} 2\n',
+    b" # {} x",
+    b" # {",
+    b" # ",
+]
+BAD = b"""\
+a 1
+?
+b x
+c{d="1",d="2"} 3
+e 4
+"""
+PARSERS = {model.Format.TEXT: text.parse, model.Format.OPEN_METRICS: openmetrics.parse}
 
 
-def check(layout: series.Layout, learnt: model.Exposition, body: bytes) -> bool:
+def check(
+    layout: series.Layout, learnt: model.Exposition, body: bytes, *, drop_lines: bool = False
+) -> bool:
     readings = layout.read(body)
     if readings is None:
         return False
-    found = strict(body)
+    try:
+        found = PARSERS[learnt.format](body, LIMITS, drop_lines=drop_lines)
+    except errors.Malformed:
+        found = None
     assert found is not None, "the fast path took what the strict parser refuses"
     assert found.series == learnt.series
     assert found.families == learnt.families
     assert found.values.tobytes() == readings.values.tobytes()
     assert found.times.tolist() == readings.times.tolist()
+    assert repr(found.exemplars) == repr(dict(sorted(readings.exemplars.items())))
+    assert found.skipped == learnt.skipped
     return True
 
 
-EDITS = st.lists(
-    st.tuples(st.integers(0, len(BODY)), st.integers(0, 4), st.sampled_from(TOKENS)),
-    min_size=1,
-    max_size=3,
-)
+def edits(size: int, tokens: list[bytes]) -> st.SearchStrategy[list[tuple[int, int, bytes]]]:
+    edit = st.tuples(st.integers(0, size), st.integers(0, 4), st.sampled_from(tokens))
+    return st.lists(edit, min_size=1, max_size=3)
+
+
+def edited(body: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
+    for at, gone, token in changes:
+        body = body[:at] + token + body[at + gone :]
+    return body
 
 
 @settings(max_examples=400)
-@given(EDITS)
+@given(edits(len(BODY), TOKENS))
 @example([])
 @example([(0, 0, b"\n")])
 @example([(len(BODY), 0, b"\n")])
-def test_mutated_bodies_read_as_the_strict_parser_reads_them(
-    edits: list[tuple[int, int, bytes]],
-) -> None:
+def test_mutated_bodies_read_as_the_strict_parser_reads_them(changes) -> None:
     learnt = text.parse(BODY, LIMITS)
     layout = series.Layout.learn(BODY, learnt)
-    body = BODY
-    for at, gone, token in edits:
-        body = body[:at] + token + body[at + gone :]
+    body = edited(BODY, changes)
     assert check(layout, learnt, body) or body != BODY
+
+
+@settings(max_examples=400)
+@given(edits(len(OPEN_METRICS), TOKENS + EXEMPLARS))
+@example([])
+@example([(OPEN_METRICS.index(b" # {} 1\ntimed"), 0, b"\n")])
+def test_mutated_open_metrics_read_as_its_parser_reads_them(changes) -> None:
+    learnt = openmetrics.parse(OPEN_METRICS, LIMITS)
+    layout = series.Layout.learn(OPEN_METRICS, learnt)
+    body = edited(OPEN_METRICS, changes)
+    assert check(layout, learnt, body) or body != OPEN_METRICS
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from([(BAD, model.Format.TEXT), (BAD + OPEN_METRICS, model.Format.OPEN_METRICS)]),
+    st.data(),
+)
+def test_lines_that_were_left_out_are_left_out_again(known, data) -> None:
+    before, form = known
+    changes = data.draw(edits(len(before), TOKENS))
+    learnt = PARSERS[form](before, LIMITS, drop_lines=True)
+    layout = series.Layout.learn(before, learnt)
+    body = edited(before, changes)
+    assert check(layout, learnt, body, drop_lines=True) or body != before
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"a 1", b"a 2 # {} 1"),
+        (b"a 2 # {} 1", b"a 1"),
+        (b'a 2 # {b="c"} 1 5', b'a 3 # {b="d",e=" # {"} 2'),
+        (b'a{b="#"} 1 7', b'a{b="#"} 1 8.125 # {} 1'),
+        (b"a 1 7 # {} 5 6", b"a 1 8"),
+    ],
+)
+def test_exemplars_come_change_and_go_on_the_fast_path(before: bytes, after: bytes) -> None:
+    first, second = before + b"\nb 1\n# EOF\n", after + b"\nb 2\n# EOF\n"
+    learnt = openmetrics.parse(first, LIMITS)
+    assert check(series.Layout.learn(first, learnt), learnt, second)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"a 1\n# EOF\n", b"a 1\n# EOF"),
+        (b"a 1\n# EOF\n", b"a 1\n# EOX\n"),
+        (b"a 1\n# EOF\n", b"a  1\n# EOF\n"),
+        (b"a 1 2\n# EOF\n", b"a 1 NaN\n# EOF\n"),
+        (b"a 1 2\n# EOF\n", b"a 1\t2\n# EOF\n"),
+        (b"a 1\n# EOF\n", b"a 1 # {} 1 Inf\n# EOF\n"),
+        (b"a 1\n# EOF\n", b"a 1 # {b} 1\n# EOF\n"),
+        (b"a 1\n# EOF\n", b'a 1 # {b="\xff"} 1\n# EOF\n'),
+    ],
+)
+def test_another_shape_of_open_metrics_is_left_to_its_parser(before: bytes, after: bytes) -> None:
+    assert series.Layout.learn(before, openmetrics.parse(before, LIMITS)).read(after) is None
 
 
 VALUES = st.one_of(

@@ -29,6 +29,14 @@ missing NaN
 """
 
 
+def refusal(body: bytes) -> str:
+    try:
+        text.parse(body, LIMITS)
+    except errors.Malformed as refused:
+        return str(refused)
+    return ""
+
+
 def test_a_body_becomes_columns() -> None:
     found = text.parse(BODY, LIMITS)
     assert found.series[1] == (b"node_cpu_seconds_total", ((b"cpu", b"0"), (b"mode", b"iowait")))
@@ -174,6 +182,78 @@ def test_labels_are_those_that_the_grammar_reads_in_whatever_company(sets) -> No
         lines.append(f"m{{{between.join(pairs)}{behind if pairs else ''}}} 1\n".encode())
     found = text.parse(b"".join(lines), LIMITS)
     assert found.labels == [grammar.sample(line, 0).labels for line in lines]
+
+
+PIECES_OF_LINES = [
+    b"a",
+    b" 1",
+    b"\n",
+    b" ",
+    b"x",
+    b'{b="c"}',
+    b'{b="',
+    b"?",
+    b"\r",
+    b"\0",
+    b"\xff",
+    b"# HELP a ",
+]
+
+
+def test_bad_lines_are_left_out_and_counted() -> None:
+    body = (
+        b"a 1\n 2bad\nb x\n# TYPE c info\n# HELP d \xff\n"
+        b'e{f="1",f="2"} 3\ng{h="\xff"} 4\ni 5 99999999999999999999\nj 6\r\nk 7\n\nl'
+    )
+    found = text.parse(body, LIMITS, drop_lines=True)
+    assert found.names == [b"a", b"k"]
+    assert found.values.tolist() == [1, 7]
+    assert [body[at : at + 1] for at in found.value_at] == [b"1", b"7"]
+    assert found.families == {}
+    assert found.skipped == 9
+    assert found.complaint == "line 2, byte 5: blanks before the metric name, at '2bad'"
+
+
+def test_a_bad_number_before_other_bad_lines_is_the_first_complaint() -> None:
+    found = text.parse(b"a x\n?\nb 1 2\n", LIMITS, drop_lines=True)
+    assert found.complaint == "line 1, byte 2: not a number, at 'x'"
+    assert (found.names, found.times.tolist(), found.skipped) == ([b"b"], [2], 2)
+
+
+def test_a_refused_sample_takes_all_its_lines_along() -> None:
+    for labels in (b'b="\nc 1\n",b="2"', b'b="\nc 1\n", b="2"'):
+        body = b"a{" + labels + b"} 1\nd 2\n"
+        found = text.parse(body, LIMITS, drop_lines=True)
+        assert (found.names, found.skipped) == ([b"d"], 1)
+
+
+@pytest.mark.parametrize("limits", [model.Limits(labels=1), model.Limits(samples=1)])
+def test_limits_fail_although_lines_may_be_left_out(limits: model.Limits) -> None:
+    with pytest.raises(errors.TooLarge):
+        text.parse(b'?\na 1\na{b="c",d="e"} 1\n', limits, drop_lines=True)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(PIECES_OF_LINES), max_size=12).map(b"".join))
+def test_what_leaves_nothing_out_is_what_the_strict_reading_takes(body: bytes) -> None:
+    dropped = text.parse(body, LIMITS, drop_lines=True)
+    assert refusal(body) == dropped.complaint
+    if not dropped.complaint:
+        found = text.parse(body, LIMITS)
+        assert dropped.series == found.series
+        assert dropped.values.tobytes() == found.values.tobytes()
+
+
+def test_many_bad_lines_are_counted_once_for_the_complaint_that_is_shown(monkeypatch) -> None:
+    # Counting the lines before each of them would take time that grows with the square.
+    asked = []
+    line = grammar.line
+    monkeypatch.setattr(grammar, "line", lambda body, at: asked.append(at) or line(body, at))
+    bad = (b"?\n", b'a{b="\n', b"a x\n", b"a 1 1.5\n", b'a{b="1",b="1"} 1\n', b"# TYPE a b\n")
+    for number, text_of_line in enumerate(bad, 1):
+        found = text.parse(text_of_line * 10_000, LIMITS, drop_lines=True)
+        assert found.skipped >= 5_000
+        assert len(asked) == number
 
 
 def test_a_long_hostile_line_costs_linear_time() -> None:
