@@ -143,7 +143,8 @@ def _scope(
         if "version" in told:
             scoped.scope.version = told.pop("version")
         scoped.schema_url = told.pop("schema_url", "")
-        scoped.scope.attributes.extend(_pairs(told))
+        if told:
+            scoped.scope.attributes.extend(_pairs(told))
     return scopes[labels]
 
 
