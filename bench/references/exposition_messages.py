@@ -165,6 +165,7 @@ def native_point(histogram: model.Native, time: int) -> Any:
             sum=told.sum,
             bucket_counts=told.counts,
             explicit_bounds=told.bounds,
+            exemplars=map(exemplar, histogram.exemplars),
         )
     if isinstance(told, native.Unsent):
         return None
