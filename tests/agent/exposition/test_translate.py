@@ -335,33 +335,26 @@ OWN_ATTRIBUTES = {"service.name": "shop", "service.instance.id": "10.0.0.1:80"}
 ORIGIN = metrics.Origin.of(
     job="shop", instance="10.0.0.1:80", scope=("agent", "1"), attributes={}, labels={}
 )
-SAID = [(b"a", b"1"), (b"job", b"x"), (b"service", b"back"), (b"service", b"")]
-SAID += [(b"otel_scope_name", b"x"), (b"otel_scope_name", b""), (b"otel_scope_k", b"v")]
-SAID += [(b"otel_scope_schema_url", b"u"), (b"le", b"1"), (b"quantile", b"1.0")]
+SAID: list[dict[bytes, bytes]] = [
+    {}, {}, {}, {b"a": b"1"}, {b"a": b"1"}, {b"job": b"x", b"a": b"1"}, {b"service": b"back"},
+    {b"service": b"", b"a": b"1"}, {b"otel_scope_name": b"x"}, {b"a": b"1", b"otel_scope_k": b"v"},
+    {b"otel_scope_schema_url": b"u", b"otel_scope_name": b""}, {b"le": b"1"}, {b"quantile": b"1.0"},
+]  # fmt: skip
 WORDS = [b"counter", b"gauge", b"histogram", b"gaugehistogram", b"summary", b"info", b"stateset"]
-WORDS += [b"histogram", b"histogram", b"counter", b"unknown"]
-SUFFIXES = [
-    b"",
-    b"",
-    b"",
-    b"_total",
-    b"_created",
-    b"_bucket",
-    b"_sum",
-    b"_count",
-    b"_gcount",
-    b"_info",
-]
+WORDS += [b"histogram", b"histogram", b"counter", b"counter", b"unknown"]
+SUFFIXES = [b"", b"", b"", b"_total", b"_total", b"_created", b"_bucket", b"_bucket", b"_sum"]
+SUFFIXES += [b"_count", b"_count", b"_gcount", b"_info"]
 EXAMPLES = [
     Exemplar(((b"trace_id", b"0af7651916cd43dd8448eb211c80319c"), (b"k", b"v")), 0.5, 1),
     Exemplar((), 1.0, model.UNTIMED),
 ]
 
 
-NAMES = st.sampled_from([b"m", b"m", b"n", b"target", b"otel_scope"])
+NAMES = st.sampled_from([b"m", b"m", b"m", b"n", b"n", b"target", b"otel_scope"])
 UNITS = st.sampled_from([b"", b"bytes", b"x"])
-FAMILIES = st.dictionaries(
-    NAMES, st.builds(Family, st.sampled_from(WORDS), st.just(b"help"), UNITS), max_size=4
+FAMILY = st.builds(Family, st.sampled_from(WORDS), st.just(b"help"), UNITS)
+FAMILIES = st.fixed_dictionaries(
+    {b"m": FAMILY, b"n": FAMILY}, optional={b"target": FAMILY, b"m_total": FAMILY}
 )
 NATIVES = st.builds(
     lambda schema, offset, examples, fractional: columns.native(
@@ -382,13 +375,14 @@ ROWS = st.lists(
     st.tuples(
         NAMES,
         st.sampled_from(SUFFIXES),
-        st.lists(st.sampled_from(SAID), max_size=3).map(dict),
+        st.sampled_from(SAID),
         st.sampled_from([b"0.5", b"1", b"1.0", b"+Inf", b"x"]),
         st.sampled_from([9.0, 1e9, 2e9]),
         st.sampled_from([None, *EXAMPLES]),
         NATIVES,
     ),
-    max_size=12,
+    min_size=4,
+    max_size=16,
 )
 TIME = st.sampled_from([model.UNTIMED, model.UNTIMED, 1_600_000_000_000])
 
@@ -414,7 +408,9 @@ def exposition_of(written, families, rows, time) -> model.Exposition:
     )
 
 
-EXPOSITIONS = st.builds(exposition_of, st.sampled_from(list(Format)), FAMILIES, ROWS, TIME)
+EXPOSITIONS = st.builds(
+    exposition_of, st.sampled_from([*Format, Format.PROTOBUF]), FAMILIES, ROWS, TIME
+)
 RULES = st.builds(
     Rules,
     labels=st.sampled_from([(), ((b"service", b"front"),)]),
@@ -488,3 +484,13 @@ def test_every_sample_is_in_a_point_or_is_counted(exposition, rules) -> None:
     assert others - described >= sum(found.dropped.values()) - described
     if not found.dropped:
         assert others == described
+
+
+def test_what_does_not_fit_its_family_has_no_start() -> None:
+    found = translate.translate(
+        columns.exposition(
+            [(b"h", {}), (b"h_created", {})], {b"h": Family(b"histogram")}, written=Format.PROTOBUF
+        ),
+        Rules(),
+    )
+    assert exposed(found)[0].points == (Number((), 0),)
