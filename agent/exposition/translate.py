@@ -196,7 +196,9 @@ def translate(exposition: model.Exposition, rules: Rules) -> Translation:
             hidden += draft.leave_out(gathered.natives.get(shape.family, ()))
         points = _points(draft)
         incomplete += points.count(None)
-        whole = _since([p for p in points if p is not None], gathered.created.get(shape.family))
+        whole = [point for point in points if point is not None]
+        if shape.type != roles.UNKNOWN:  # what does not fit its family has no share in its start
+            whole = _since(whole, gathered.created.get(shape.family))
         told = exposition.families.get(shape.family, _NOTHING)
         for scope, those in _scoped(whole) if relabelled.scoped else ((OWN, whole),):
             if those:

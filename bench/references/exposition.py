@@ -162,7 +162,7 @@ class _Whole:
         for metric, those in found.items():
             for attributes, point in those:
                 since = self.created.get((metric[2], attributes))
-                if since is not None:
+                if since is not None and metric[1] != "unknown":
                     point.start_time_unix_nano = messages.start(since, point.time_unix_nano)
         for name, _, value in self.rules.reported:
             point = metrics_pb2.NumberDataPoint(time_unix_nano=self.time_ns, as_double=value)

@@ -143,7 +143,8 @@ def _scope(
         if "version" in told:
             scoped.scope.version = told.pop("version")
         scoped.schema_url = told.pop("schema_url", "")
-        scoped.scope.attributes.extend(_pairs(told))
+        if told:
+            scoped.scope.attributes.extend(_pairs(told))
     return scopes[labels]
 
 
@@ -164,6 +165,7 @@ def native_point(histogram: model.Native, time: int) -> Any:
             sum=told.sum,
             bucket_counts=told.counts,
             explicit_bounds=told.bounds,
+            exemplars=map(exemplar, histogram.exemplars),
         )
     if isinstance(told, native.Unsent):
         return None

@@ -4,6 +4,7 @@ import pytest
 
 from agent.exposition import checks, model, series, text, translate
 from agent.exposition.translate import Drop
+from tests.agent.exposition import columns
 
 NOW = 1_700_000_000_000
 
@@ -67,3 +68,48 @@ def test_timestamps_of_zero_or_far_ahead_are_out_of_bounds(stamp: int) -> None:
 def test_samples_of_one_point_must_share_their_time(stamps: tuple[str, str]) -> None:
     body = f"# TYPE h histogram\nh_sum 1{stamps[0]}\nh_count 1{stamps[1]}\n"
     assert faults(body.encode()) == {0: Drop.MIXED_TIMES}
+
+
+def of_natives(*natives: model.Native, times: list[int] | None = None) -> model.Exposition:
+    samples = [(b"a", {}), *((b"h", {b"n": b"%d" % i}) for i in range(len(natives)))]
+    return columns.exposition(
+        samples,
+        {b"h": model.Family(b"histogram")},
+        written=model.Format.PROTOBUF,
+        values=[-1.5] * len(samples),
+        times=times or [],
+        natives=dict(enumerate(natives, 1)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"count": 3}, Drop.NATIVE_BUCKETS),
+        ({"positive": (1, -1)}, Drop.NATIVE_BUCKETS),
+        ({"zero_threshold": -1.0}, Drop.NATIVE_THRESHOLD),
+    ],
+)
+def test_native_histograms_whose_numbers_are_wrong_are_found(changes, why: Drop) -> None:
+    exposition = of_natives(columns.native(), columns.native(**changes))
+    found = translate.translate(exposition, translate.Rules())
+    assert checks.unsent(found, exposition.natives) == {2: why}
+
+
+def test_a_native_histogram_is_checked_for_its_time_and_not_as_a_classic_one() -> None:
+    exposition = of_natives(columns.native(), times=[model.UNTIMED, 0])
+    found = translate.translate(exposition, translate.Rules())
+    readings = series.Readings(values=exposition.values, times=exposition.times)
+    checked = checks.Checks.of(found, exposition.times)
+    assert checked.find(readings, NOW) == {1: Drop.OUT_OF_BOUNDS}
+
+
+def test_info_and_stateset_may_have_any_value() -> None:
+    exposition = columns.exposition(
+        [(b"a_info", {}), (b"b", {b"b": b"on"})],
+        {b"a": model.Family(b"info"), b"b": model.Family(b"stateset")},
+        values=[-1.5, 7.0],
+    )
+    found = translate.translate(exposition, translate.Rules())
+    readings = series.Readings(values=exposition.values, times=exposition.times)
+    assert checks.Checks.of(found, exposition.times).find(readings, NOW) == {}

@@ -3,11 +3,12 @@
 import math
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
-from agent.exposition import points
+from agent.exposition import model, points
 from agent.exposition.translate import Distribution, Kind
 
 LABELS = ((b"a", b"1"), (b"b", b"x" * 200))
@@ -129,3 +130,103 @@ def test_the_shortest_decimal_reads_back_the_same(value: float) -> None:
     text = points.shortest(value)
     assert float(text) == value
     assert b"e" not in text
+
+
+def test_a_start_time_comes_first_and_moves_everything_else() -> None:
+    payload = bytearray(points.number(ENCODED[Kind.SUM], started=True))
+    struct.pack_into("<Q", payload, points.START_AT, 3)
+    struct.pack_into("<Q", payload, points.TIME_AT + points.START_SIZE, 7)
+    struct.pack_into("<d", payload, points.NUMBER_AT + points.START_SIZE, 1.5)
+    point = metrics_pb2.NumberDataPoint.FromString(bytes(payload))
+    assert (point.start_time_unix_nano, point.time_unix_nano, point.as_double) == (3, 7, 1.5)
+    assert attributes(point)["a"] == "1"
+
+
+@pytest.mark.parametrize("kind", [Kind.HISTOGRAM, Kind.SUMMARY])
+def test_distributions_may_have_a_start_time_too(kind: Kind) -> None:
+    write, found = {
+        Kind.HISTOGRAM: (points.histogram, metrics_pb2.HistogramDataPoint),
+        Kind.SUMMARY: (points.summary, metrics_pb2.SummaryDataPoint),
+    }[kind]
+    shape = Distribution(LABELS, 0, 1, ((0.5, 2),), started=3)
+    payload, steps = write(shape, ENCODED[kind])
+    out = bytearray(payload)
+    struct.pack_into("<Q", out, points.START_AT, 3)
+    struct.pack_into("<Q", out, points.TIME_AT + points.START_SIZE, 7)
+    struct.pack_into("<Q", out, points.COUNT_AT + points.START_SIZE, 5)
+    struct.pack_into("<d", out, points.SUM_AT + points.START_SIZE, 2.5)
+    struct.pack_into("<Q", out, steps[0], 4)
+    point = found.FromString(bytes(out))
+    assert (point.start_time_unix_nano, point.time_unix_nano) == (3, 7)
+    assert (point.count, point.sum) == (5, 2.5)
+    if kind is Kind.HISTOGRAM:
+        assert list(point.bucket_counts) == [4, 0]
+    else:
+        assert point.quantile_values[0].value == struct.unpack("<d", struct.pack("<Q", 4))[0]
+
+
+def test_a_point_is_the_same_series_with_a_start_time_and_without() -> None:
+    for kind in points.LONE:
+        one, other = (points.number(ENCODED[kind], started=started) for started in (False, True))
+        assert points.identities(b"a", kind, one) == points.identities(b"a", kind, other)
+        assert points.stale(kind, one, 5) == points.stale(kind, other, 5)
+    for kind, write in ((Kind.HISTOGRAM, points.histogram), (Kind.SUMMARY, points.summary)):
+        one, other = (
+            write(Distribution(LABELS, 0, 1, ((0.5, 2),), started=started), ENCODED[kind]).payload
+            for started in (None, 3)
+        )
+        assert points.identities(b"a", kind, one) == points.identities(b"a", kind, other)
+        assert points.stale(kind, one, 5) == points.stale(kind, other, 5)
+
+
+TRACE, SPAN = b"0af7651916cd43dd8448eb211c80319c", b"B7AD6B7169203331"
+
+
+def test_an_exemplar_has_its_trace_and_what_else_its_labels_say() -> None:
+    example = model.Exemplar(
+        ((b"trace_id", TRACE), (b"k", b"v" * 200), (b"span_id", SPAN), (b"empty", b"")), 0.5, 2
+    )
+    found = metrics_pb2.Exemplar.FromString(points.exemplar(example))
+    assert (found.trace_id.hex(), found.span_id.hex()) == (TRACE.decode(), SPAN.decode().lower())
+    assert (found.as_double, found.time_unix_nano) == (0.5, 2_000_000)
+    assert [(a.key, a.value.string_value) for a in found.filtered_attributes] == [("k", "v" * 200)]
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [b"", b"0" * 32, TRACE[:-1], TRACE + b"0", b"g" * 32, b"0x" + TRACE[2:], b"\xc3\xa4" * 16],
+)
+def test_what_is_no_trace_stays_a_label(identity: bytes) -> None:
+    example = model.Exemplar(((b"trace_id", identity),), math.nan, model.UNTIMED)
+    found = metrics_pb2.Exemplar.FromString(points.exemplar(example))
+    assert (found.trace_id, found.time_unix_nano) == (b"", 0)
+    assert [a.value.string_value.encode() for a in found.filtered_attributes] == (
+        [identity] if identity else []
+    )
+
+
+@pytest.mark.parametrize("time", [2**63 - 1, -5])
+def test_a_time_that_otlp_cannot_tell_is_not_told(time: int) -> None:
+    found = points.exemplar(model.Exemplar((), 1.0, time))
+    assert metrics_pb2.Exemplar.FromString(found).time_unix_nano == 0
+
+
+def test_a_start_time_is_to_the_millisecond_and_never_nonsense() -> None:
+    now = 1_700_000_000_500_000_000
+    seconds = [
+        1_700_000_000.123, 1_600_000_000.0, 0.001, 0.0, -1.0, math.nan, math.inf, -math.inf, 1e300,
+        1_700_000_000.6, 1_700_000_000.5, 1_650_000_000.999_9,
+    ]  # fmt: skip
+    found = points.starts(np.array(seconds), np.full(len(seconds), now, np.uint64))
+    assert found.tolist() == [
+        1_700_000_000_123_000_000, 1_600_000_000_000_000_000, 1_000_000, 0, 0, 0, 0, 0, 0,
+        0, now, 1_650_000_000_999_000_000,
+    ]  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 4_000_000_000_000))
+def test_whatever_millisecond_is_written_in_seconds_is_read_again(milliseconds: int) -> None:
+    written = float(f"{milliseconds // 1000}.{milliseconds % 1000:03}")
+    later = np.array([2**63], np.uint64)
+    assert points.starts(np.array([written]), later)[0] == milliseconds * 1_000_000

@@ -48,3 +48,28 @@ def test_no_value_is_lost_and_what_came_before_changes_nothing(exposed, added) -
         assert list(found) == sorted(dict(found).items())
         assert sorted(v for _, v in found) == sorted(v for _, v in (*labels, *added) if v)
         assert not {name for name, _ in found} & {b"job", b"instance"}
+
+
+@pytest.mark.parametrize(
+    ("exposed", "stored"),
+    [
+        ({}, {"z": "9"}),
+        ({"b": "2", "a": "1", "c": ""}, {"a": "1", "b": "2", "z": "9"}),
+        ({"job": "x", "instance": "y"}, {"instance": "y", "job": "x", "z": "9"}),
+        ({"z": "1"}, {"z": "1"}),
+        ({"z": "", "a": "1"}, {"a": "1"}),
+        ({"z": ""}, {}),
+    ],
+)
+def test_honored_labels_win_and_empty_ones_take_away_what_the_target_adds(exposed, stored) -> None:
+    relabelled = relabelling.Relabelled(((b"z", b"9"),), honored=True)
+    assert relabelled[pairs(exposed)] == pairs(stored)
+    assert relabelled.own == pairs({"z": "9"})
+
+
+def test_labels_of_a_scope_are_noticed_wherever_they_stand() -> None:
+    relabelled = relabelling.Relabelled(())
+    assert relabelled[pairs({"a": "1", "otel_scop": "1"})]
+    assert not relabelled.scoped
+    assert relabelled[pairs({"a": "1", "otel_scope_x": "1", "job": "2"})]
+    assert relabelled.scoped
