@@ -8,12 +8,22 @@ quantiles, then the sum, then the count.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import families, grammar, histograms, labelling, model, numbers, spans
+from agent.exposition import (
+    families,
+    grammar,
+    histograms,
+    labelling,
+    model,
+    numbers,
+    recognition,
+    spans,
+)
 from common.wire import errors
 
 _TYPES = {
@@ -51,39 +61,59 @@ class Reader:
     What is remembered is that of one body.
     """
 
-    __slots__ = ("_classic", "_labels", "_limits", "_names", "_sets")
+    __slots__ = ("_classic", "_labels", "_limits", "_memories", "_names", "_sets")
 
     def __init__(self, limits: model.Limits, *, classic: bool = True) -> None:
         self._limits = limits
         self._classic = classic
         self._sets = labelling.Sets(limits)
+        self._memories = {
+            families.GAUGE: recognition.Memory(families.GAUGE_FIELD),
+            families.COUNTER: recognition.Memory(families.COUNTER_FIELD),
+            families.UNTYPED: recognition.Memory(families.UNTYPED_FIELD),
+        }
         self._names: list[bytes] = []
         self._labels: list[grammar.Labels] = []
 
     def read(self, body: bytes) -> model.Exposition:
         """Read *body*; after an error it is as if the body had not been."""
         try:
-            found = _Pass(self._limits, self._sets, classic=self._classic).read(body)
+            found = _Pass(self._limits, self._sets, self._memories, classic=self._classic).read(
+                body
+            )
         except (errors.Malformed, errors.TooLarge):
-            self._sets.prune(len(self._names))
+            self._prune(len(self._names))
             raise
-        self._sets.prune(len(found.names))
+        self._prune(len(found.names))
         if self._names == found.names and self._labels == found.labels:
             return dataclasses.replace(found, names=self._names, labels=self._labels)
         self._names, self._labels = found.names, found.labels
         return found
+
+    def _prune(self, samples: int) -> None:
+        self._sets.prune(samples)
+        for memory in self._memories.values():
+            memory.prune(samples)
 
 
 class _Pass:
     """One pass over one body."""
 
     __slots__ = (
-        "_classic", "_created", "_exemplars", "_families", "_labels", "_limits", "_most", "_names",
+        "_classic", "_created", "_exemplars", "_families", "_labels", "_limits", "_memories", "_names",
         "_natives", "_of_native", "_room", "_sets", "_times", "_values",
     )  # fmt: skip
 
-    def __init__(self, limits: model.Limits, sets: labelling.Sets, *, classic: bool) -> None:
+    def __init__(
+        self,
+        limits: model.Limits,
+        sets: labelling.Sets,
+        memories: Mapping[int, recognition.Memory],
+        *,
+        classic: bool,
+    ) -> None:
         self._limits = limits
+        self._memories = memories
         self._classic = classic
         self._sets = sets
         self._room = spans.Room(limits)
@@ -167,30 +197,48 @@ class _Pass:
 
     def _gauges(self, name: bytes, family: families.Family) -> None:
         untyped = family.type == families.UNTYPED
+        memory = self._memories[family.type]
         names, every, values, plain = self._names, self._labels, self._values, self._sets.plain
         for encoded in family.metric:
-            metric = families.metric(encoded)
-            if metric.timestamp_ms:
-                self._stamp(metric.timestamp_ms, 1)
+            known = memory.find(encoded)
+            if known is not None:
+                labels, value, _ = known
+            else:
+                metric = families.metric(encoded)
+                labels = plain[tuple(metric.label)]
+                value = metric.untyped.value if untyped else metric.gauge.value
+                if metric.timestamp_ms:
+                    self._stamp(metric.timestamp_ms, 1)
+                else:
+                    memory.learn(encoded, metric, labels, 0)
             names.append(name)
-            every.append(plain[tuple(metric.label)])
-            values.append(metric.untyped.value if untyped else metric.gauge.value)
+            every.append(labels)
+            values.append(value)
 
     def _counters(self, name: bytes, family: families.Family) -> None:
         created = name + b"_created"
+        memory = self._memories[family.type]
         names, every, values, plain = self._names, self._labels, self._values, self._sets.plain
         for encoded in family.metric:
-            metric = families.metric(encoded)
-            counter = metric.counter
-            labels = plain[tuple(metric.label)]
-            if metric.timestamp_ms:
-                self._stamp(metric.timestamp_ms, 1)
-            if counter.HasField("exemplar"):
-                self._exemplars[len(names)] = histograms.exemplar(counter.exemplar)
-            self._start(created, labels, counter.start_timestamp)
+            known = memory.find(encoded)
+            if known is not None:
+                labels, value, started = known
+            else:
+                metric = families.metric(encoded)
+                counter = metric.counter
+                labels, value = plain[tuple(metric.label)], counter.value
+                started = _seconds(counter.start_timestamp)
+                if metric.timestamp_ms:
+                    self._stamp(metric.timestamp_ms, 1)
+                if counter.HasField("exemplar"):
+                    self._exemplars[len(names)] = histograms.exemplar(counter.exemplar)
+                elif not metric.timestamp_ms:
+                    memory.learn(encoded, metric, labels, started)
+            if started:
+                self._created.append((created, labels, started))
             names.append(name)
             every.append(labels)
-            values.append(counter.value)
+            values.append(value)
 
     def _summaries(self, name: bytes, family: families.Family) -> None:
         summed, counted, created = name + b"_sum", name + b"_count", name + b"_created"
@@ -268,6 +316,12 @@ class _Pass:
         self._times.update(dict.fromkeys(range(start, start + samples), time))
 
     def _start(self, name: bytes, labels: grammar.Labels, start: families.Time) -> None:
-        seconds = start.seconds
-        if seconds > 0:  # 0 is none, and nothing was counted before 1970
-            self._created.append((name, labels, seconds + start.nanos / 1e9))
+        started = _seconds(start)
+        if started:
+            self._created.append((name, labels, started))
+
+
+def _seconds(start: families.Time) -> float:
+    # 0 is none, and nothing was counted before 1970.
+    seconds = start.seconds
+    return seconds + start.nanos / 1e9 if seconds > 0 else 0.0

@@ -16,6 +16,7 @@ from google.protobuf import message
 from common.wire import errors, protobuf, schema
 
 COUNTER, GAUGE, SUMMARY, UNTYPED, HISTOGRAM, GAUGE_HISTOGRAM = range(6)  # MetricFamily.type
+GAUGE_FIELD, COUNTER_FIELD, UNTYPED_FIELD = 2, 3, 5  # of a Metric
 
 _Item = TypeVar("_Item", covariant=True)  # noqa: PLC0105 - it is one of several items
 
