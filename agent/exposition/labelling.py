@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NoReturn
 
 from agent.exposition import canonical, families, grammar, model
@@ -39,7 +40,7 @@ class Sets:
     Looking one up that is new may raise `errors.Malformed` and `errors.TooLarge`.
     """
 
-    __slots__ = ("buckets", "le", "plain", "quantile", "quantiles")
+    __slots__ = ("_steps", "buckets", "le", "plain", "quantile", "quantiles")
 
     def __init__(self, limits: model.Limits) -> None:
         self.plain = _Sets(limits, ())
@@ -47,6 +48,27 @@ class Sets:
         self.quantiles = _Sets(limits, (b"quantile",))
         self.le = _Pairs(b"le")
         self.quantile = _Pairs(b"quantile")
+        # Of a histogram, its bounds and the labels of its buckets.
+        self._steps: dict[
+            tuple[bytes, grammar.Labels], tuple[list[float], list[grammar.Labels]]
+        ] = {}
+
+    def steps(
+        self, name: bytes, labels: grammar.Labels, bounds: list[float]
+    ) -> list[grammar.Labels]:
+        """Return *labels* with each of *bounds* as ``le``, up to +Inf, which is always the last.
+
+        *name* is that of the histogram, for others have other bounds with these labels. The list
+        belongs to these sets and is not to be changed.
+        """
+        known = self._steps.get((name, labels))
+        if known is not None and known[0] == bounds:
+            return known[1]
+        le = self.le
+        upper = bounds[: bounds.index(math.inf)] if math.inf in bounds else bounds
+        made = [*[(*labels, le[bound]) for bound in upper], (*labels, le[math.inf])]
+        self._steps[name, labels] = bounds, made
+        return made
 
     def prune(self, samples: int) -> None:
         """Forget everything where it has become far more than *samples*, of one body, can need."""
@@ -54,6 +76,8 @@ class Sets:
         for memo in (self.plain, self.buckets, self.quantiles, self.le, self.quantile):
             if len(memo) > most:
                 memo.clear()
+        if len(self._steps) > most:
+            self._steps.clear()
 
 
 # Subclasses of dict, because a look-up is then 30 ns and not 150: only what is new comes to Python.

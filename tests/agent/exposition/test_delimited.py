@@ -487,6 +487,29 @@ def test_bodies_in_a_row_are_read_as_the_obvious_way_reads_each(bodies) -> None:
         before = found
 
 
+@settings(max_examples=200)
+@given(st.lists(_families(), min_size=1, max_size=3), st.lists(_NUMBERS, min_size=9, max_size=9))
+def test_new_numbers_in_a_known_body_are_read_as_the_obvious_way_reads_them(
+    families, values
+) -> None:
+    reader = delimited.Reader(LIMITS)
+    first = reader.read(made.body(families))
+    renewed = iter(values)
+    for family in families:
+        field = _DATA[family.type][0]
+        for metric in family.metric:
+            if field in ("counter", "gauge", "untyped"):
+                getattr(metric, field).value = next(renewed)
+            elif field == "histogram":
+                metric.histogram.sample_sum = next(renewed)
+    found = reader.read(made.body(families))
+    assert found.names is first.names and found.labels is first.labels
+    expected = reference.samples(made.read(made.body(families)))
+    assert repr(_comparable(found)) == repr(
+        [each._replace(value=float(each.value)) for each in expected]
+    )
+
+
 @settings(max_examples=300)
 @given(
     st.lists(_families(), max_size=3).map(made.body),
