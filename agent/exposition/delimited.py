@@ -83,10 +83,16 @@ class Reader:
     def _body(self, body: bytes) -> model.Exposition:
         to = columns.Columns(self._limits)
         room = spans.Room(self._limits)
-        for at, start, end in families.frames(body):
+        most = self._limits.samples or len(body)
+        for i, (at, start, end) in enumerate(families.frames(body)):
+            if i == most:
+                raise errors.TooLarge(
+                    f"family at byte {at}: more families than the {most} samples there may be; "
+                    "expose fewer series or raise the sample limit"
+                )
             name = b""
             try:
-                family = families.family(body[start:end])
+                family = families.family(body[start:end], self._limits.samples)
                 name = family.name
                 self._family(name, family, to, room)
             except (errors.Malformed, errors.TooLarge) as error:

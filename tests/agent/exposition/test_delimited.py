@@ -301,6 +301,13 @@ def test_metrics_over_the_limit_are_counted_before_they_are_read() -> None:
         delimited.parse(b"\xc3\x9a\x0c" + family, LIMITS)
 
 
+def test_families_of_nothing_are_not_read_without_end() -> None:
+    with pytest.raises(errors.TooLarge, match="family at byte 3: more families than the 3 samples"):
+        delimited.parse(bytes(4), model.Limits(samples=3))
+    assert delimited.parse(bytes(3), model.Limits(samples=3)).names == []
+    assert delimited.parse(bytes(4), model.Limits(samples=0)).names == []
+
+
 # Reading again and again.
 
 
@@ -467,7 +474,7 @@ def _native(native: model.Native):
     }
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(st.lists(_families(), max_size=4), min_size=1, max_size=3))
 def test_bodies_in_a_row_are_read_as_the_obvious_way_reads_each(bodies) -> None:
     reader = delimited.Reader(LIMITS)
@@ -487,7 +494,7 @@ def test_bodies_in_a_row_are_read_as_the_obvious_way_reads_each(bodies) -> None:
         before = found
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(_families(), min_size=1, max_size=3), st.lists(_NUMBERS, min_size=9, max_size=9))
 def test_new_numbers_in_a_known_body_are_read_as_the_obvious_way_reads_them(
     families, values
@@ -510,7 +517,7 @@ def test_new_numbers_in_a_known_body_are_read_as_the_obvious_way_reads_them(
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(_families(), max_size=3).map(made.body),
     st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 255)), max_size=4),
