@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,12 @@ from common.wire import errors
 
 _BEFORE_1970 = 0
 """Stands for all timestamps before 1970, one of which means none elsewhere: out of bounds too."""
+
+
+class _Created(NamedTuple):
+    names: list[bytes]
+    labels: list[grammar.Labels]
+    seconds: list[float]
 
 
 class Columns:
@@ -30,7 +38,7 @@ class Columns:
         self.natives: dict[int, model.Native] = {}
         self.of_native: set[int] = set()
         self._times: dict[int, int] = {}
-        self._created: list[tuple[bytes, grammar.Labels, float]] = []
+        self._created = _Created([], [], [])
 
     def check(self, further: int = 0) -> None:
         """Raise `errors.TooLarge` where these and *further* samples are more than there may be."""
@@ -46,17 +54,19 @@ class Columns:
         time = milliseconds if milliseconds > 0 else _BEFORE_1970
         self._times.update(dict.fromkeys(samples, time))
 
-    def start(self, name: bytes, labels: grammar.Labels, seconds: float) -> None:
-        """Add a sample that says since when family *name* counts."""
-        self._created.append((name + b"_created", labels, seconds))
+    def start(self, name: bytes, labels: list[grammar.Labels], seconds: list[float]) -> None:
+        """Add samples that say since when series of family *name* count: for all of it at once."""
+        created = self._created
+        created.names.extend([name + b"_created"] * len(labels))
+        created.labels.extend(labels)
+        created.seconds.extend(seconds)
 
     def exposition(self) -> model.Exposition:
         """Return the whole; nothing may be added any more."""
         counted = len(self.names)
-        for name, labels, seconds in self._created:
-            self.names.append(name)
-            self.labels.append(labels)
-            self.values.append(seconds)
+        self.names += self._created.names
+        self.labels += self._created.labels
+        self.values += self._created.seconds
         values = np.array(self.values, np.float64)
         values[np.isnan(values)] = numbers.NAN
         return model.Exposition(

@@ -151,6 +151,8 @@ class Reader:
             values.append(value)
 
     def _counters(self, name: bytes, family: families.Family, to: columns.Columns) -> None:
+        starting: list[grammar.Labels] = []
+        since: list[float] = []
         memory = self._memories[family.type]
         names, every, values, plain = to.names, to.labels, to.values, self._sets.plain
         for encoded in family.metric:
@@ -169,12 +171,16 @@ class Reader:
                 elif not metric.timestamp_ms:
                     memory.learn(encoded, metric, labels, started)
             if started:
-                to.start(name, labels, started)
+                since.append(started)
+                starting.append(labels)
             names.append(name)
             every.append(labels)
             values.append(value)
+        to.start(name, starting, since)
 
     def _summaries(self, name: bytes, family: families.Family, to: columns.Columns) -> None:
+        starting: list[grammar.Labels] = []
+        since: list[float] = []
         summed, counted, step = name + b"_sum", name + b"_count", self._sets.quantile
         for encoded in family.metric:
             metric = families.metric(encoded)
@@ -184,7 +190,8 @@ class Reader:
             labels = (self._sets.quantiles if quantiles else self._sets.plain)[tuple(metric.label)]
             started = _seconds(summary.start_timestamp)
             if started:
-                to.start(name, labels, started)
+                since.append(started)
+                starting.append(labels)
             first = len(to.names)
             to.names += [name] * len(quantiles)
             to.labels += [(*labels, step[each.quantile]) for each in quantiles]
@@ -194,10 +201,13 @@ class Reader:
             to.values += (summary.sample_sum, summary.sample_count)
             if metric.timestamp_ms:
                 to.stamp(metric.timestamp_ms, range(first, len(to.names)))
+        to.start(name, starting, since)
 
     def _histograms(
         self, name: bytes, family: families.Family, to: columns.Columns, room: spans.Room
     ) -> None:
+        starting: list[grammar.Labels] = []
+        since: list[float] = []
         gauge = family.type == families.GAUGE_HISTOGRAM
         for encoded in family.metric:
             metric = families.metric(encoded)
@@ -205,7 +215,8 @@ class Reader:
             labels = self._sets.buckets[tuple(metric.label)]
             started = _seconds(histogram.start_timestamp)
             if started:
-                to.start(name, labels, started)
+                since.append(started)
+                starting.append(labels)
             first = len(to.names)
             native = histograms.is_native(histogram)
             if native:
@@ -220,6 +231,7 @@ class Reader:
             to.check()
             if metric.timestamp_ms:
                 to.stamp(metric.timestamp_ms, range(first, len(to.names)))
+        to.start(name, starting, since)
 
     def _buckets(
         self,

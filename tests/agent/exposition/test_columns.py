@@ -18,7 +18,7 @@ def filled(limits: model.Limits | None = None) -> columns.Columns:
 
 def test_starts_come_last_and_are_not_counted() -> None:
     made = filled()
-    made.start(b"a", ((b"x", b"1"),), 7.5)
+    made.start(b"a", [((b"x", b"1"),)], [7.5])
     found = made.exposition()
     assert found.names == [b"a", b"b", b"a_created"]
     assert found.labels[2] == ((b"x", b"1"),)
