@@ -67,6 +67,12 @@ class Reader:
         self._names: list[bytes] = []
         self._labels: list[grammar.Labels] = []
 
+    @property
+    def held_bytes(self) -> int:
+        """Return about how much memory is held."""
+        lists = 16 * len(self._names)
+        return lists + self._sets.held_bytes + sum(m.held_bytes for m in self._memories.values())
+
     def read(self, body: bytes) -> model.Exposition:
         """Read *body*; after an error it is as if the body had not been."""
         try:

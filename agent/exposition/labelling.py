@@ -9,6 +9,7 @@ from agent.exposition import canonical, families, grammar, model
 from common.wire import errors
 
 _SPARE = 1_000  # entries that may be kept beyond need
+_SET, _STEP = 700, 110  # bytes of a set of three labels with its key, and of a bucket's labels
 
 
 def check_utf8(text: bytes, what: str) -> None:
@@ -69,6 +70,12 @@ class Sets:
         made = [*[(*labels, le[bound]) for bound in upper], (*labels, le[math.inf])]
         self._steps[name, labels] = bounds, made
         return made
+
+    @property
+    def held_bytes(self) -> int:
+        """Return about how much memory is held."""
+        sets = len(self.plain) + len(self.buckets) + len(self.quantiles)
+        return sets * _SET + sum([len(made) for _, made in self._steps.values()]) * _STEP
 
     def prune(self, samples: int) -> None:
         """Forget everything where it has become far more than *samples*, of one body, can need."""

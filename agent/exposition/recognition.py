@@ -10,7 +10,7 @@ again but for the eight of its value, as long as the series stays:
 
 What lies before the value is the head, what lies behind it the tail: nothing, or the start. Both
 come back in other series, a head with the same labels in the next family, so they are remembered
-apart. To look both up and read the value takes 0.3 µs, to take the message apart 2.5 µs.
+apart. To look both up and read the value takes 0.4 µs, to take the message apart 1.9 µs.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _LABEL = 1 << 3 | 2  # the tag of Metric.label
 _START = 3 << 3 | 2  # the tag of Counter.start_timestamp
 _VALUE = 1 << 3 | 1  # the tag of the value
 _SPARE = 1_000  # heads, or tails, that may be kept beyond need
+_ENTRY = 200  # bytes of a head, or a tail
 _read = struct.Struct("<d").unpack_from
 
 
@@ -45,6 +46,11 @@ class Memory:
         self._heads: dict[int, dict[bytes, grammar.Labels]] = {}
         self._tails: dict[bytes, float] = {}
         self._size = NUMBER
+
+    @property
+    def held_bytes(self) -> int:
+        """Return about how much memory is held; the labels belong to others."""
+        return _ENTRY * (sum(map(len, self._heads.values())) + len(self._tails))
 
     def find(self, encoded: bytes) -> Lone | None:
         """Return what the Metric *encoded* says, if its head and its tail are known."""

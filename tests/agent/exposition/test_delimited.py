@@ -322,6 +322,20 @@ def test_series_that_stay_are_the_same_lists_and_others_are_not() -> None:
     assert not model.same_series(second, third)
 
 
+def test_what_is_remembered_is_that_of_one_body() -> None:
+    reader = delimited.Reader(LIMITS)
+    empty = reader.held_bytes
+    of = [made.metric({"n": str(n)}, counter=made.make("Counter", value=1)) for n in range(3_000)]
+    large = made.body([made.family("a", made.COUNTER, *of)])
+    reader.read(large)
+    held = reader.held_bytes
+    assert empty < held
+    reader.read(large)
+    assert reader.held_bytes == held
+    reader.read(made.body([GOOD]))
+    assert reader.held_bytes < held / 100
+
+
 def test_an_error_leaves_the_reader_as_it_was() -> None:
     reader = delimited.Reader(LIMITS)
     first = reader.read(made.body([GOOD]))
