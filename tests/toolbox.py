@@ -36,6 +36,7 @@ GO_MODULES = (
     "go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp@v1.47.0",
     "go.opentelemetry.io/otel/sdk/metric@v1.47.0",
 )
+GO_EXPOSER_MODULES = ("github.com/prometheus/client_golang@v1.23.2",)
 
 
 def find(program: str) -> str | None:
@@ -56,18 +57,27 @@ def node_client() -> tuple[list[str], dict[str, str]]:
 
 def go_client() -> tuple[list[str], dict[str, str]]:
     """Return the command of the Go client and what its environment needs; may take minutes."""
-    source = (FLOW / "client.go").read_text()
+    return _go_program("client.go", GO_MODULES), {}
+
+
+def go_exposer() -> list[str]:
+    """Return the command of the program with Prometheus' Go client; may take minutes."""
+    return _go_program("exposer.go", GO_EXPOSER_MODULES)
+
+
+def _go_program(name: str, modules: tuple[str, ...]) -> list[str]:
+    source = (FLOW / name).read_text()
 
     def build(folder: Path) -> None:
         (folder / "main.go").write_text(source)
         for arguments in (
             ("mod", "init", "client"),
-            ("get", *GO_MODULES),
+            ("get", *modules),
             ("build", "-mod=mod", "-o", "client", "."),
         ):
             _run(["nice", "-n", "19", "go", *arguments], folder)
 
-    return [str(_made("go", " ".join(GO_MODULES) + source, build) / "client")], {}
+    return [str(_made("go", " ".join(modules) + source, build) / "client")]
 
 
 def openmetrics_corpus() -> Path:

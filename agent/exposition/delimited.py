@@ -8,12 +8,17 @@ quantiles, then the sum, then the count.
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from agent.exposition import families, grammar, histograms, labelling, model, numbers, spans
+from agent.exposition import (
+    delimited_columns as columns,
+    families,
+    grammar,
+    histograms,
+    labelling,
+    model,
+    recognition,
+    spans,
+)
 from common.wire import errors
 
 _TYPES = {
@@ -25,9 +30,6 @@ _TYPES = {
     families.GAUGE_HISTOGRAM: b"gaugehistogram",
 }
 _SHOWN = 80  # bytes of somebody else's name that a message repeats
-_BEFORE_1970 = 0
-"""Stands for all timestamps before 1970, one of which means none elsewhere: out of bounds too."""
-_Created: TypeAlias = tuple[bytes, grammar.Labels, float]
 
 
 def parse(body: bytes, limits: model.Limits, *, classic: bool = True) -> model.Exposition:
@@ -51,91 +53,67 @@ class Reader:
     What is remembered is that of one body.
     """
 
-    __slots__ = ("_classic", "_labels", "_limits", "_names", "_sets")
+    __slots__ = ("_classic", "_labels", "_limits", "_memories", "_names", "_sets")
 
     def __init__(self, limits: model.Limits, *, classic: bool = True) -> None:
         self._limits = limits
         self._classic = classic
         self._sets = labelling.Sets(limits)
+        self._memories = {
+            families.GAUGE: recognition.Memory(families.GAUGE_FIELD),
+            families.COUNTER: recognition.Memory(families.COUNTER_FIELD),
+            families.UNTYPED: recognition.Memory(families.UNTYPED_FIELD),
+        }
         self._names: list[bytes] = []
         self._labels: list[grammar.Labels] = []
+
+    @property
+    def held_bytes(self) -> int:
+        """Return about how much memory is held."""
+        lists = 16 * len(self._names)
+        return lists + self._sets.held_bytes + sum(m.held_bytes for m in self._memories.values())
 
     def read(self, body: bytes) -> model.Exposition:
         """Read *body*; after an error it is as if the body had not been."""
         try:
-            found = _Pass(self._limits, self._sets, classic=self._classic).read(body)
+            found = self._body(body)
         except (errors.Malformed, errors.TooLarge):
-            self._sets.prune(len(self._names))
+            self._prune(len(self._names))
             raise
-        self._sets.prune(len(found.names))
+        self._prune(len(found.names))
         if self._names == found.names and self._labels == found.labels:
             return dataclasses.replace(found, names=self._names, labels=self._labels)
         self._names, self._labels = found.names, found.labels
         return found
 
-
-class _Pass:
-    """One pass over one body."""
-
-    __slots__ = (
-        "_classic", "_created", "_exemplars", "_families", "_labels", "_limits", "_most", "_names",
-        "_natives", "_of_native", "_room", "_sets", "_times", "_values",
-    )  # fmt: skip
-
-    def __init__(self, limits: model.Limits, sets: labelling.Sets, *, classic: bool) -> None:
-        self._limits = limits
-        self._classic = classic
-        self._sets = sets
-        self._room = spans.Room(limits)
-        self._names: list[bytes] = []
-        self._labels: list[grammar.Labels] = []
-        self._values: list[float] = []
-        self._times: dict[int, int] = {}
-        self._families: dict[bytes, model.Family] = {}
-        self._exemplars: dict[int, model.Exemplar] = {}
-        self._natives: dict[int, model.Native] = {}
-        self._of_native: set[int] = set()
-        self._created: list[_Created] = []
-
-    def read(self, body: bytes) -> model.Exposition:
-        for at, start, end in families.frames(body):
+    def _body(self, body: bytes) -> model.Exposition:
+        to = columns.Columns(self._limits)
+        room = spans.Room(self._limits)
+        most = self._limits.samples or len(body)
+        for i, (at, start, end) in enumerate(families.frames(body)):
+            if i == most:
+                raise errors.TooLarge(
+                    f"family at byte {at}: more families than the {most} samples there may be; "
+                    "expose fewer series or raise the sample limit"
+                )
             name = b""
             try:
-                family = families.family(body[start:end])
+                family = families.family(body[start:end], self._limits.samples)
                 name = family.name
-                self._family(name, family)
-                self._check_samples(0)  # a bucket for everything may have been added
+                self._family(name, family, to, room)
             except (errors.Malformed, errors.TooLarge) as error:
                 shown = name[:_SHOWN].decode(errors="backslashreplace")
                 raise type(error)(f"family at byte {at}, {shown!r}: {error}") from error
-        counted = len(self._names)
-        for name, labels, value in self._created:
-            self._names.append(name)
-            self._labels.append(labels)
-            self._values.append(value)
-        values = np.array(self._values, np.float64)
-        values[np.isnan(values)] = numbers.NAN
-        return model.Exposition(
-            format=model.Format.PROTOBUF,
-            names=self._names,
-            labels=self._labels,
-            values=values,
-            times=self._stamps(),
-            value_at=np.empty(0, np.int64),
-            families=self._families,
-            exemplars=self._exemplars,
-            natives=self._natives,
-            classic_of_native=frozenset(self._of_native),
-            uncounted=len(self._names) - counted,
-        )
+        return to.exposition()
 
-    def _stamps(self) -> npt.NDArray[np.int64]:
-        times = np.full(len(self._names), model.UNTIMED, np.int64)
-        if self._times:
-            times[list(self._times)] = list(self._times.values())
-        return times
+    def _prune(self, samples: int) -> None:
+        self._sets.prune(samples)
+        for memory in self._memories.values():
+            memory.prune(samples)
 
-    def _family(self, name: bytes, family: families.Family) -> None:
+    def _family(
+        self, name: bytes, family: families.Family, to: columns.Columns, room: spans.Room
+    ) -> None:
         if not len(family.metric):
             return  # nothing is said of nothing, not even what would be wrong with it
         word = _TYPES.get(family.type)
@@ -146,128 +124,148 @@ class _Pass:
         labelling.check_utf8(name, "metric name")
         labelling.check_utf8(family.help, "help")
         labelling.check_utf8(family.unit, "unit")
-        self._families[name] = model.Family(word, family.help, family.unit)
-        self._check_samples(len(family.metric))
+        to.families[name] = model.Family(word, family.help, family.unit)
+        to.check(len(family.metric))
         if family.type == families.SUMMARY:
-            self._summaries(name, family)
+            self._summaries(name, family, to)
         elif family.type in (families.HISTOGRAM, families.GAUGE_HISTOGRAM):
-            self._histograms(name, family)
+            self._histograms(name, family, to, room)
         elif family.type == families.COUNTER:
-            self._counters(name, family)
+            self._counters(name, family, to)
         else:
-            self._gauges(name, family)
+            self._gauges(name, family, to)
+        to.check()  # a bucket for everything may have been added
 
-    def _check_samples(self, further: int) -> None:
-        limit = self._limits.samples
-        if 0 < limit < len(self._names) + further:
-            raise errors.TooLarge(
-                f"at least {len(self._names) + further} samples exceed the limit of {limit}; "
-                "expose fewer series or raise the sample limit"
-            )
-
-    def _gauges(self, name: bytes, family: families.Family) -> None:
+    def _gauges(self, name: bytes, family: families.Family, to: columns.Columns) -> None:
         untyped = family.type == families.UNTYPED
-        names, every, values, plain = self._names, self._labels, self._values, self._sets.plain
+        memory = self._memories[family.type]
+        names, every, values, plain = to.names, to.labels, to.values, self._sets.plain
         for encoded in family.metric:
-            metric = families.metric(encoded)
-            if metric.timestamp_ms:
-                self._stamp(metric.timestamp_ms, 1)
-            names.append(name)
-            every.append(plain[tuple(metric.label)])
-            values.append(metric.untyped.value if untyped else metric.gauge.value)
-
-    def _counters(self, name: bytes, family: families.Family) -> None:
-        created = name + b"_created"
-        names, every, values, plain = self._names, self._labels, self._values, self._sets.plain
-        for encoded in family.metric:
-            metric = families.metric(encoded)
-            counter = metric.counter
-            labels = plain[tuple(metric.label)]
-            if metric.timestamp_ms:
-                self._stamp(metric.timestamp_ms, 1)
-            if counter.HasField("exemplar"):
-                self._exemplars[len(names)] = histograms.exemplar(counter.exemplar)
-            self._start(created, labels, counter.start_timestamp)
+            known = memory.find(encoded)
+            if known is not None:
+                labels, value, _ = known
+            else:
+                metric = families.metric(encoded)
+                labels = plain[tuple(metric.label)]
+                value = metric.untyped.value if untyped else metric.gauge.value
+                if metric.timestamp_ms:
+                    to.stamp(metric.timestamp_ms, range(len(names), len(names) + 1))
+                else:
+                    memory.learn(encoded, metric, labels, 0)
             names.append(name)
             every.append(labels)
-            values.append(counter.value)
+            values.append(value)
 
-    def _summaries(self, name: bytes, family: families.Family) -> None:
-        summed, counted, created = name + b"_sum", name + b"_count", name + b"_created"
-        step = self._sets.quantile
+    def _counters(self, name: bytes, family: families.Family, to: columns.Columns) -> None:
+        starting: list[grammar.Labels] = []
+        since: list[float] = []
+        memory = self._memories[family.type]
+        names, every, values, plain = to.names, to.labels, to.values, self._sets.plain
+        for encoded in family.metric:
+            known = memory.find(encoded)
+            if known is not None:
+                labels, value, started = known
+            else:
+                metric = families.metric(encoded)
+                counter = metric.counter
+                labels, value = plain[tuple(metric.label)], counter.value
+                started = _seconds(counter.start_timestamp)
+                if metric.timestamp_ms:
+                    to.stamp(metric.timestamp_ms, range(len(names), len(names) + 1))
+                if counter.HasField("exemplar"):
+                    to.exemplars[len(names)] = histograms.exemplar(counter.exemplar)
+                elif not metric.timestamp_ms:
+                    memory.learn(encoded, metric, labels, started)
+            if started:
+                since.append(started)
+                starting.append(labels)
+            names.append(name)
+            every.append(labels)
+            values.append(value)
+        to.start(name, starting, since)
+
+    def _summaries(self, name: bytes, family: families.Family, to: columns.Columns) -> None:
+        starting: list[grammar.Labels] = []
+        since: list[float] = []
+        summed, counted, step = name + b"_sum", name + b"_count", self._sets.quantile
         for encoded in family.metric:
             metric = families.metric(encoded)
             summary = metric.summary
-            quantiles = summary.quantile
-            size = len(quantiles)
-            self._check_samples(size + 2)
-            labels = (self._sets.quantiles if size else self._sets.plain)[tuple(metric.label)]
+            quantiles = list(summary.quantile)
+            to.check(len(quantiles) + 2)
+            labels = (self._sets.quantiles if quantiles else self._sets.plain)[tuple(metric.label)]
+            started = _seconds(summary.start_timestamp)
+            if started:
+                since.append(started)
+                starting.append(labels)
+            first = len(to.names)
+            to.names += [name] * len(quantiles)
+            to.labels += [(*labels, step[each.quantile]) for each in quantiles]
+            to.values += [each.value for each in quantiles]
+            to.names += (summed, counted)
+            to.labels += (labels, labels)
+            to.values += (summary.sample_sum, summary.sample_count)
             if metric.timestamp_ms:
-                self._stamp(metric.timestamp_ms, size + 2)
-            self._start(created, labels, summary.start_timestamp)
-            self._names += [name] * size
-            self._labels += [(*labels, step[each.quantile]) for each in quantiles]
-            self._values += [each.value for each in quantiles]
-            self._names += (summed, counted)
-            self._labels += (labels, labels)
-            self._values += (summary.sample_sum, summary.sample_count)
+                to.stamp(metric.timestamp_ms, range(first, len(to.names)))
+        to.start(name, starting, since)
 
-    def _histograms(self, name: bytes, family: families.Family) -> None:
-        created = name + b"_created"
+    def _histograms(
+        self, name: bytes, family: families.Family, to: columns.Columns, room: spans.Room
+    ) -> None:
+        starting: list[grammar.Labels] = []
+        since: list[float] = []
         gauge = family.type == families.GAUGE_HISTOGRAM
         for encoded in family.metric:
             metric = families.metric(encoded)
             histogram = metric.histogram
-            count = histogram.sample_count_float or histogram.sample_count
-            is_native = histograms.is_native(histogram)
             labels = self._sets.buckets[tuple(metric.label)]
-            self._start(created, labels, histogram.start_timestamp)
-            if is_native:
-                self._check_samples(1)
-                if metric.timestamp_ms:
-                    self._stamp(metric.timestamp_ms, 1)
-                self._natives[len(self._names)] = histograms.read(
-                    histogram, self._room, gauge=gauge
-                )
-                self._names.append(name)
-                self._labels.append(labels)
-                self._values.append(count)
-            if not is_native or (self._classic and len(histogram.bucket)):
-                first = len(self._names)
-                self._buckets(name, labels, histogram, count)
-                if metric.timestamp_ms:
-                    self._stamp(metric.timestamp_ms, len(self._names) - first, first)
-                if is_native:
-                    self._of_native.update(range(first, len(self._names)))
+            started = _seconds(histogram.start_timestamp)
+            if started:
+                since.append(started)
+                starting.append(labels)
+            first = len(to.names)
+            native = histograms.is_native(histogram)
+            if native:
+                to.natives[first] = histograms.read(histogram, room, gauge=gauge)
+                to.names.append(name)
+                to.labels.append(labels)
+                to.values.append(histogram.sample_count_float or histogram.sample_count)
+            if not native or (self._classic and len(histogram.bucket)):
+                self._buckets(name, labels, histogram, to)
+                if native:
+                    to.of_native.update(range(first + 1, len(to.names)))
+            to.check()
+            if metric.timestamp_ms:
+                to.stamp(metric.timestamp_ms, range(first, len(to.names)))
+        to.start(name, starting, since)
 
     def _buckets(
-        self, name: bytes, labels: grammar.Labels, histogram: families.Histogram, count: float
+        self,
+        name: bytes,
+        labels: grammar.Labels,
+        histogram: families.Histogram,
+        to: columns.Columns,
     ) -> None:
-        self._check_samples(len(histogram.bucket) + 2)
-        step = self._sets.le
-        first = len(self._names)
-        for bucket in histogram.bucket:
-            if bucket.HasField("exemplar"):
-                self._exemplars[len(self._values)] = histograms.exemplar(bucket.exemplar)
-            bound = bucket.upper_bound
-            self._labels.append((*labels, step[bound]))
-            self._values.append(bucket.cumulative_count_float or bucket.cumulative_count)
-            if bound == np.inf:
-                break  # what is behind it has been counted already
-        else:
-            self._labels.append((*labels, step[np.inf]))
-            self._values.append(count)
-        self._names += [name + b"_bucket"] * (len(self._labels) - first)
-        self._names += (name + b"_sum", name + b"_count")
-        self._labels += (labels, labels)
-        self._values += (histogram.sample_sum, count)
+        buckets = list(histogram.bucket)
+        to.check(len(buckets))
+        steps = self._sets.steps(name, labels, [each.upper_bound for each in buckets])
+        del buckets[len(steps) :]  # what is behind that of everything has been counted already
+        first = len(to.names)
+        for i, each in enumerate(buckets):
+            if each.HasField("exemplar"):
+                to.exemplars[first + i] = histograms.exemplar(each.exemplar)
+        to.names += [name + b"_bucket"] * len(steps)
+        to.labels += steps
+        to.values += [each.cumulative_count_float or each.cumulative_count for each in buckets]
+        count = histogram.sample_count_float or histogram.sample_count
+        if len(buckets) < len(steps):
+            to.values.append(count)
+        to.names += (name + b"_sum", name + b"_count")
+        to.labels += (labels, labels)
+        to.values += (histogram.sample_sum, count)
 
-    def _stamp(self, milliseconds: int, samples: int, first: int | None = None) -> None:
-        start = len(self._names) if first is None else first
-        time = milliseconds if milliseconds > 0 else _BEFORE_1970
-        self._times.update(dict.fromkeys(range(start, start + samples), time))
 
-    def _start(self, name: bytes, labels: grammar.Labels, start: families.Time) -> None:
-        seconds = start.seconds
-        if seconds > 0:  # 0 is none, and nothing was counted before 1970
-            self._created.append((name, labels, seconds + start.nanos / 1e9))
+def _seconds(start: families.Time) -> float:
+    # 0 is none, and nothing was counted before 1970.
+    seconds = start.seconds
+    return seconds + start.nanos / 1e9 if seconds > 0 else 0.0

@@ -39,7 +39,7 @@ def read(histogram: families.Histogram, room: spans.Room, *, gauge: bool) -> mod
         room.take(buckets)
         negative = spans.dense(negative_side, histogram.negative_delta)
         positive = spans.dense(positive_side, histogram.positive_delta)
-        exemplars = _exemplars(histogram)
+        exemplars = _exemplars(histogram, room)
     return model.Native(
         schema=schema,
         zero_threshold=_number(histogram.zero_threshold),
@@ -71,11 +71,12 @@ def exemplar(told: families.Exemplar) -> model.Exemplar:
     return model.Exemplar(labels, _number(told.value), time)
 
 
-def _exemplars(histogram: families.Histogram) -> tuple[model.Exemplar, ...]:
+def _exemplars(histogram: families.Histogram, room: spans.Room) -> tuple[model.Exemplar, ...]:
     # Those of the classic buckets do where there are no others; none does without its time.
     told = list(histogram.exemplars) or [
         bucket.exemplar for bucket in histogram.bucket if bucket.HasField("exemplar")
     ]
+    room.take_exemplars(len(told))
     return tuple([each for each in map(exemplar, told) if each.time != model.UNTIMED])
 
 

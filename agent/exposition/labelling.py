@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NoReturn
 
 from agent.exposition import canonical, families, grammar, model
 from common.wire import errors
 
 _SPARE = 1_000  # entries that may be kept beyond need
+_SET, _STEP = 700, 110  # bytes of a set of three labels with its key, and of a bucket's labels
 
 
 def check_utf8(text: bytes, what: str) -> None:
@@ -39,7 +41,7 @@ class Sets:
     Looking one up that is new may raise `errors.Malformed` and `errors.TooLarge`.
     """
 
-    __slots__ = ("buckets", "le", "plain", "quantile", "quantiles")
+    __slots__ = ("_steps", "buckets", "le", "plain", "quantile", "quantiles")
 
     def __init__(self, limits: model.Limits) -> None:
         self.plain = _Sets(limits, ())
@@ -47,6 +49,33 @@ class Sets:
         self.quantiles = _Sets(limits, (b"quantile",))
         self.le = _Pairs(b"le")
         self.quantile = _Pairs(b"quantile")
+        # Of a histogram, its bounds and the labels of its buckets.
+        self._steps: dict[
+            tuple[bytes, grammar.Labels], tuple[list[float], list[grammar.Labels]]
+        ] = {}
+
+    def steps(
+        self, name: bytes, labels: grammar.Labels, bounds: list[float]
+    ) -> list[grammar.Labels]:
+        """Return *labels* with each of *bounds* as ``le``, up to +Inf, which is always the last.
+
+        *name* is that of the histogram, for others have other bounds with these labels. The list
+        belongs to these sets and is not to be changed.
+        """
+        known = self._steps.get((name, labels))
+        if known is not None and known[0] == bounds:
+            return known[1]
+        le = self.le
+        upper = bounds[: bounds.index(math.inf)] if math.inf in bounds else bounds
+        made = [*[(*labels, le[bound]) for bound in upper], (*labels, le[math.inf])]
+        self._steps[name, labels] = bounds, made
+        return made
+
+    @property
+    def held_bytes(self) -> int:
+        """Return about how much memory is held."""
+        sets = len(self.plain) + len(self.buckets) + len(self.quantiles)
+        return sets * _SET + sum([len(made) for _, made in self._steps.values()]) * _STEP
 
     def prune(self, samples: int) -> None:
         """Forget everything where it has become far more than *samples*, of one body, can need."""
@@ -54,6 +83,8 @@ class Sets:
         for memo in (self.plain, self.buckets, self.quantiles, self.le, self.quantile):
             if len(memo) > most:
                 memo.clear()
+        if len(self._steps) > most:
+            self._steps.clear()
 
 
 # Subclasses of dict, because a look-up is then 30 ns and not 150: only what is new comes to Python.

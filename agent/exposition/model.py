@@ -33,12 +33,13 @@ class Limits:
     label_name_bytes: int = 0
     label_value_bytes: int = 0
     buckets: int = 65_536
-    """Of one native histogram, the empty ones between included; never 0. All of a body may have
-    `BUCKETS_FACTOR` times as many."""
+    """Of one native histogram, the empty ones between included; never 0. Those of one body may have
+    `NATIVE_FACTOR` times as many together."""
 
 
-BUCKETS_FACTOR = 16
-"""How many times `Limits.buckets` the native histograms of one body may have together."""
+NATIVE_FACTOR = 16
+"""How many times `Limits.buckets` the native histograms of one body may have together, and how many
+exemplars there may be for each of its samples."""
 
 
 class Series(NamedTuple):

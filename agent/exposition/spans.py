@@ -21,13 +21,17 @@ NONE = Side(0, ())
 
 
 class Room:
-    """How many buckets one body may still have: two bytes may announce thousands of empty ones."""
+    """How much more one body may hold: two bytes may announce thousands of empty buckets.
 
-    __slots__ = ("_all", "_each", "_left")
+    Exemplars have a limit besides that of samples, since a native histogram may have any number.
+    """
+
+    __slots__ = ("_all", "_each", "_exemplars", "_exemplars_left", "_left")
 
     def __init__(self, limits: model.Limits) -> None:
         self._each = limits.buckets
-        self._all = self._left = limits.buckets * model.BUCKETS_FACTOR
+        self._all = self._left = limits.buckets * model.NATIVE_FACTOR
+        self._exemplars = self._exemplars_left = limits.samples * model.NATIVE_FACTOR
 
     def take(self, buckets: int) -> None:
         """Take room for those of one histogram; raises `errors.TooLarge` where there is none."""
@@ -42,6 +46,16 @@ class Room:
                 f"native histograms of more than {self._all} buckets in one body; "
                 "choose a coarser resolution"
             )
+
+    def take_exemplars(self, count: int) -> None:
+        """Take room for those of one histogram; raises `errors.TooLarge` where there is none."""
+        if self._exemplars:
+            self._exemplars_left -= count
+            if self._exemplars_left < 0:
+                raise errors.TooLarge(
+                    f"native histograms with more than {self._exemplars} exemplars in one body; "
+                    "keep fewer of them or raise the sample limit"
+                )
 
 
 def width(side: families.Repeated[families.Span], counts: int) -> int:

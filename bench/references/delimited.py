@@ -5,8 +5,10 @@ For bodies that are sound; what is wrong with the others is not told here.
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 
@@ -137,10 +139,14 @@ def openmetrics(value: float) -> bytes:
         return b"+Inf" if value > 0 else b"-Inf"
     if value == 0:
         return b"0.0"
-    # Seventeen digits are enough for any double, fewer are for most.
-    text = next(t for t in (f"{value:.{n}e}" for n in range(17)) if float(t) == value)
-    exponent = int(text.partition("e")[2])
+    sign, digits, last = Decimal(repr(value)).normalize().as_tuple()
+    exponent = last + len(digits) - 1
     if -4 <= exponent < 6:
-        digits = len(text.partition("e")[0].lstrip("-").replace(".", ""))
-        return f"{value:.{max(1, digits - 1 - exponent)}f}".encode()
-    return text.encode()
+        return f"{value:.{max(1, -last)}f}".encode()
+    point = "." if len(digits) > 1 else ""
+    shown = f"{digits[0]}{point}{''.join(map(str, digits[1:]))}e{exponent:+03}"
+    return f"{'-' * sign}{shown}".encode()
+
+
+def _rounded(exact: decimal.Decimal, digits: int, rounding: str) -> decimal.Decimal:
+    return decimal.Context(prec=digits, rounding=rounding).plus(exact)

@@ -301,6 +301,13 @@ def test_metrics_over_the_limit_are_counted_before_they_are_read() -> None:
         delimited.parse(b"\xc3\x9a\x0c" + family, LIMITS)
 
 
+def test_families_of_nothing_are_not_read_without_end() -> None:
+    with pytest.raises(errors.TooLarge, match="family at byte 3: more families than the 3 samples"):
+        delimited.parse(bytes(4), model.Limits(samples=3))
+    assert delimited.parse(bytes(3), model.Limits(samples=3)).names == []
+    assert delimited.parse(bytes(4), model.Limits(samples=0)).names == []
+
+
 # Reading again and again.
 
 
@@ -313,6 +320,20 @@ def test_series_that_stay_are_the_same_lists_and_others_are_not() -> None:
     third = reader.read(made.body([family, GOOD]))
     assert third.names is not first.names
     assert not model.same_series(second, third)
+
+
+def test_what_is_remembered_is_that_of_one_body() -> None:
+    reader = delimited.Reader(LIMITS)
+    empty = reader.held_bytes
+    of = [made.metric({"n": str(n)}, counter=made.make("Counter", value=1)) for n in range(3_000)]
+    large = made.body([made.family("a", made.COUNTER, *of)])
+    reader.read(large)
+    held = reader.held_bytes
+    assert empty < held
+    reader.read(large)
+    assert reader.held_bytes == held
+    reader.read(made.body([GOOD]))
+    assert reader.held_bytes < held / 100
 
 
 def test_an_error_leaves_the_reader_as_it_was() -> None:
@@ -467,7 +488,7 @@ def _native(native: model.Native):
     }
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(st.lists(_families(), max_size=4), min_size=1, max_size=3))
 def test_bodies_in_a_row_are_read_as_the_obvious_way_reads_each(bodies) -> None:
     reader = delimited.Reader(LIMITS)
@@ -487,7 +508,30 @@ def test_bodies_in_a_row_are_read_as_the_obvious_way_reads_each(bodies) -> None:
         before = found
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
+@given(st.lists(_families(), min_size=1, max_size=3), st.lists(_NUMBERS, min_size=9, max_size=9))
+def test_new_numbers_in_a_known_body_are_read_as_the_obvious_way_reads_them(
+    families, values
+) -> None:
+    reader = delimited.Reader(LIMITS)
+    first = reader.read(made.body(families))
+    renewed = iter(values)
+    for family in families:
+        field = _DATA[family.type][0]
+        for metric in family.metric:
+            if field in ("counter", "gauge", "untyped"):
+                getattr(metric, field).value = next(renewed)
+            elif field == "histogram":
+                metric.histogram.sample_sum = next(renewed)
+    found = reader.read(made.body(families))
+    assert found.names is first.names and found.labels is first.labels
+    expected = reference.samples(made.read(made.body(families)))
+    assert repr(_comparable(found)) == repr(
+        [each._replace(value=float(each.value)) for each in expected]
+    )
+
+
+@settings(max_examples=150)
 @given(
     st.lists(_families(), max_size=3).map(made.body),
     st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 255)), max_size=4),

@@ -12,7 +12,7 @@ ONE = made.family("a", made.GAUGE, made.metric({"b": "c"}, gauge=made.make("Gaug
 def test_a_body_is_frames_of_families_with_metrics_that_are_still_bytes() -> None:
     body = made.body([ONE, ONE])
     size = len(body) // 2
-    assert families.frames(body) == [(0, 1, size), (size, size + 1, 2 * size)]
+    assert list(families.frames(body)) == [(0, 1, size), (size, size + 1, 2 * size)]
     family = families.family(body[1:size])
     assert (family.name, family.type, len(family.metric)) == (b"a", families.GAUGE, 1)
     metric = families.metric(family.metric[0])
@@ -21,7 +21,7 @@ def test_a_body_is_frames_of_families_with_metrics_that_are_still_bytes() -> Non
 
 
 def test_an_empty_body_has_no_frames() -> None:
-    assert families.frames(b"") == []
+    assert list(families.frames(b"")) == []
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_an_empty_body_has_no_frames() -> None:
 )
 def test_lengths_that_lie_are_refused(body: bytes, message: str) -> None:
     with pytest.raises(errors.Malformed, match=message):
-        families.frames(body)
+        list(families.frames(body))
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,22 @@ def test_a_large_metric_of_tiny_buckets_is_refused_before_they_take_memory() -> 
     buckets = [made.make("Bucket", upper_bound=n, cumulative_count=n) for n in range(10_000)]
     large = made.metric(histogram=made.make("Histogram", bucket=buckets)).SerializeToString()
     assert len(families.metric(large).histogram.bucket) == 10_000
+
+
+def test_a_metric_has_a_limit_of_its_own() -> None:
+    with pytest.raises(
+        errors.TooLarge, match="a metric of 1048577 bytes over the limit of 1048576"
+    ):
+        families.metric(bytes(families.MAX_METRIC + 1))
+
+
+def test_metrics_of_a_large_family_are_counted_before_they_take_memory() -> None:
+    help_ = protobuf.framed(2, bytes(5 << 20)) + b"\x18\x01" + b"\x35abcd" + b"\x31abcdefgh"
+    assert len(families.family(help_ + b"\x22\x00" * 3, 3).metric) == 3
+    assert len(families.family(help_ + b"\x22\x00" * 4).metric) == 4
+    with pytest.raises(errors.TooLarge, match="more than 3 metrics in one family"):
+        families.family(help_ + b"\x22\x00" * 4, 3)
+    with pytest.raises(errors.Malformed, match="wire type 7 in a MetricFamily"):
+        families.family(help_ + b"\x27", 3)
+    with pytest.raises(errors.Malformed, match="not a MetricFamily"):
+        families.family(help_ + b"\x22\x05", 3)

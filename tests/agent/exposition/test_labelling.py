@@ -74,6 +74,17 @@ def test_the_label_of_a_step_counts_too() -> None:
         sets.buckets[key(a="1")]
 
 
+def test_bounds_become_labels_up_to_the_one_for_everything() -> None:
+    sets = labelling.Sets(model.Limits())
+    labels = sets.buckets[key(a="1")]
+    found = sets.steps(b"h", labels, [0.5, math.inf, 7])
+    assert found == [(*labels, (b"le", b"0.5")), (*labels, (b"le", b"+Inf"))]
+    assert sets.steps(b"h", labels, [0.5, math.inf, 7]) is found
+    assert sets.steps(b"i", labels, []) == [(*labels, (b"le", b"+Inf"))]
+    assert sets.steps(b"h", labels, [0.5]) == found
+    assert [step[-1][1] for step in sets.steps(b"h", labels, [math.nan])] == [b"NaN", b"+Inf"]
+
+
 def test_what_no_body_needs_any_more_is_forgotten() -> None:
     sets = labelling.Sets(model.Limits())
     for n in range(1_200):
@@ -82,5 +93,9 @@ def test_what_no_body_needs_any_more_is_forgotten() -> None:
     assert len(sets.plain) == 1_200
     for n in range(1_200, 1_300):
         sets.plain[key(a=str(n))]
+        sets.steps(b"h", ((b"a", str(n).encode()),), [])
     sets.prune(100)
     assert not sets.plain
+    kept = sets.steps(b"h", ((b"a", b"1200"),), [])
+    sets.prune(0)
+    assert sets.steps(b"h", ((b"a", b"1200"),), []) is kept

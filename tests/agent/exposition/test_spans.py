@@ -43,7 +43,15 @@ def test_one_histogram_and_all_of_a_body_have_their_limit() -> None:
     room = spans.Room(model.Limits(buckets=10))
     with pytest.raises(errors.TooLarge, match="of 11 buckets over the limit of 10"):
         room.take(11)
-    for _ in range(model.BUCKETS_FACTOR):
+    for _ in range(model.NATIVE_FACTOR):
         room.take(10)
     with pytest.raises(errors.TooLarge, match="more than 160 buckets in one body"):
         room.take(1)
+
+
+def test_exemplars_of_a_body_have_a_limit() -> None:
+    room = spans.Room(model.Limits(samples=2))
+    room.take_exemplars(2 * model.NATIVE_FACTOR)
+    with pytest.raises(errors.TooLarge, match="with more than 32 exemplars in one body"):
+        room.take_exemplars(1)
+    spans.Room(model.Limits(samples=0)).take_exemplars(1 << 40)
