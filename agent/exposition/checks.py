@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self, TypeAlias
@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from agent.exposition import model, native, series, translate
+from agent.exposition import model, series, translate
 
 Indices: TypeAlias = npt.NDArray[np.int32]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -93,22 +93,6 @@ class Checks:
             mixed = times[self.members.samples] != times[self.leaders]
             self.members.blame(mixed, translate.Drop.MIXED_TIMES, faults)
         return faults
-
-
-def unsent(
-    translation: translate.Translation, natives: Mapping[int, model.Native]
-) -> dict[int, translate.Drop]:
-    """Return the points of native histograms that cannot be sent, and why; usually none.
-
-    *natives* are those of one exposition that *translation* holds for, by sample.
-    """
-    faults = {}
-    for point, _, shape in _points(translation) if natives else ():
-        if isinstance(shape, translate.NativePoint):
-            told = native.exponential(natives[shape.sample])
-            if isinstance(told, native.Unsent):
-                faults[point] = translate.Drop(told)
-    return faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

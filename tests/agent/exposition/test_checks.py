@@ -4,7 +4,7 @@ import pytest
 
 from agent.exposition import checks, model, series, text, translate
 from agent.exposition.translate import Drop
-from tests.agent.exposition import columns
+from tests.agent.exposition import expositions
 
 NOW = 1_700_000_000_000
 
@@ -72,7 +72,7 @@ def test_samples_of_one_point_must_share_their_time(stamps: tuple[str, str]) -> 
 
 def of_natives(*natives: model.Native, times: list[int] | None = None) -> model.Exposition:
     samples = [(b"a", {}), *((b"h", {b"n": b"%d" % i}) for i in range(len(natives)))]
-    return columns.exposition(
+    return expositions.of(
         samples,
         {b"h": model.Family(b"histogram")},
         written=model.Format.PROTOBUF,
@@ -82,22 +82,8 @@ def of_natives(*natives: model.Native, times: list[int] | None = None) -> model.
     )
 
 
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"count": 3}, Drop.NATIVE_BUCKETS),
-        ({"positive": (1, -1)}, Drop.NATIVE_BUCKETS),
-        ({"zero_threshold": -1.0}, Drop.NATIVE_THRESHOLD),
-    ],
-)
-def test_native_histograms_whose_numbers_are_wrong_are_found(changes, why: Drop) -> None:
-    exposition = of_natives(columns.native(), columns.native(**changes))
-    found = translate.translate(exposition, translate.Rules())
-    assert checks.unsent(found, exposition.natives) == {2: why}
-
-
 def test_a_native_histogram_is_checked_for_its_time_and_not_as_a_classic_one() -> None:
-    exposition = of_natives(columns.native(), times=[model.UNTIMED, 0])
+    exposition = of_natives(expositions.native(), times=[model.UNTIMED, 0])
     found = translate.translate(exposition, translate.Rules())
     readings = series.Readings(values=exposition.values, times=exposition.times)
     checked = checks.Checks.of(found, exposition.times)
@@ -105,7 +91,7 @@ def test_a_native_histogram_is_checked_for_its_time_and_not_as_a_classic_one() -
 
 
 def test_info_and_stateset_may_have_any_value() -> None:
-    exposition = columns.exposition(
+    exposition = expositions.of(
         [(b"a_info", {}), (b"b", {b"b": b"on"})],
         {b"a": model.Family(b"info"), b"b": model.Family(b"stateset")},
         values=[-1.5, 7.0],

@@ -4,11 +4,11 @@ import pytest
 
 from agent.exposition import gathering, native, relabelling
 from agent.exposition.model import Family, Format
-from tests.agent.exposition import columns
+from tests.agent.exposition import expositions
 
 
 def gathered(
-    samples: columns.Samples,
+    samples: expositions.Samples,
     families: dict[bytes, Family],
     *,
     prefixes: tuple[bytes, ...] = (),
@@ -18,7 +18,7 @@ def gathered(
     **further,
 ) -> gathering.Gathered:
     return gathering.Gatherer(
-        columns.exposition(samples, families, **further),
+        expositions.of(samples, families, **further),
         relabelling.Relabelled(added, honored=honored),
         prefixes=prefixes,
         without=without,
@@ -115,7 +115,7 @@ def test_native_histograms_are_told_from_other_samples_of_their_name() -> None:
         [(b"h", {}), (b"h", {}), (b"h", {b"a": b"1"})],
         {b"h": Family(b"histogram")},
         written=Format.PROTOBUF,
-        natives={0: columns.native(), 1: columns.native()},
+        natives={0: expositions.native(), 1: expositions.native()},
     )
     shapes = [(shape.type, shape.scaled) for shape in found.drafts]
     assert shapes == [(b"histogram", True), (b"unknown", False)]
@@ -137,7 +137,7 @@ def test_native_histograms_that_can_never_be_sent_are_counted_by_reason(changes,
         [(b"h", {})],
         {b"h": Family(b"histogram")},
         written=Format.PROTOBUF,
-        natives={0: columns.native(**changes)},
+        natives={0: expositions.native(**changes)},
     )
     assert (kept(found), found.unsent, found.natives) == ([], {why: 1}, {})
 
@@ -147,14 +147,14 @@ def test_one_whose_numbers_are_wrong_this_time_stays_a_point() -> None:
         [(b"h", {})],
         {b"h": Family(b"histogram")},
         written=Format.PROTOBUF,
-        natives={0: columns.native(count=1)},
+        natives={0: expositions.native(count=1)},
     )
     assert kept(found) == [b"h"]
 
 
 def test_names_of_the_report_are_taken() -> None:
     relabelled = relabelling.Relabelled(())
-    exposition = columns.exposition([(b"up", {}), (b"up", {b"a": b"1"})], {})
+    exposition = expositions.of([(b"up", {}), (b"up", {b"a": b"1"})], {})
     found = gathering.Gatherer(
         exposition, relabelled, prefixes=(), without=(), reserved=(b"up",)
     ).gather()

@@ -1,10 +1,11 @@
 """Points of native histograms: bytes that protobuf reads as what the histogram says."""
 
+import pytest
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from agent.exposition import model, native, native_points, points
 from agent.exposition.translate import Kind
-from tests.agent.exposition import columns
+from tests.agent.exposition import expositions
 
 LABELS = ((b"a", b"1"), (b"b", b"x" * 200))
 
@@ -22,7 +23,7 @@ def attributes(point) -> dict[str, str]:
 
 
 def test_an_exponential_histogram_has_its_buckets_on_both_sides_of_zero() -> None:
-    histogram = columns.native(
+    histogram = expositions.native(
         schema=-2,
         count=1010,
         positive_offset=-3,
@@ -41,7 +42,7 @@ def test_an_exponential_histogram_has_its_buckets_on_both_sides_of_zero() -> Non
 
 
 def test_a_histogram_with_bounds_of_its_own_is_an_explicit_one() -> None:
-    histogram = columns.native(
+    histogram = expositions.native(
         schema=native.CUSTOM,
         custom=(0.5, 2.5),
         zero_count=0,
@@ -57,11 +58,11 @@ def test_a_histogram_with_bounds_of_its_own_is_an_explicit_one() -> None:
 
 def test_it_may_say_since_when_and_have_examples() -> None:
     example = model.Exemplar(((b"k", b"v"),), 1.5, 2)
-    custom = columns.native(
+    custom = expositions.native(
         schema=native.CUSTOM, custom=(0.5,), zero_count=0, count=3, positive_offset=0
     )
     for histogram, found in (
-        (columns.native(), metrics_pb2.ExponentialHistogramDataPoint),
+        (expositions.native(), metrics_pb2.ExponentialHistogramDataPoint),
         (custom, metrics_pb2.HistogramDataPoint),
     ):
         point = found.FromString(written(histogram, start_ns=5, exemplars=[example, example]))
@@ -71,18 +72,26 @@ def test_it_may_say_since_when_and_have_examples() -> None:
 
 
 def test_without_buckets_there_are_none() -> None:
-    histogram = columns.native(count=1, positive=(), positive_offset=0)
+    histogram = expositions.native(count=1, positive=(), positive_offset=0)
     point = metrics_pb2.ExponentialHistogramDataPoint.FromString(written(histogram))
     assert (point.HasField("positive"), point.HasField("negative")) == (False, False)
 
 
-def test_one_that_cannot_be_sent_tells_why() -> None:
-    told = native_points.write(b"", columns.native(gauge=True), time_ns=1)
-    assert told is native.Unsent.GAUGE
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"gauge": True}, native.Unsent.GAUGE),
+        ({"count": 3}, native.Unsent.BUCKETS),
+        ({"positive": (1, -1)}, native.Unsent.BUCKETS),
+        ({"zero_threshold": -1.0}, native.Unsent.THRESHOLD),
+    ],
+)
+def test_one_that_cannot_be_sent_tells_why(changes, why: native.Unsent) -> None:
+    assert native_points.write(b"", expositions.native(**changes), time_ns=1) is why
 
 
 def test_it_stands_for_one_series_and_can_be_marked_stale() -> None:
-    payload = written(columns.native(), start_ns=5)
+    payload = written(expositions.native(), start_ns=5)
     plain = points.Attributes().encode(Kind.GAUGE, LABELS)
     assert points.identities(b"h", Kind.EXPONENTIAL, payload) == [(b"h", plain)]
     marker = points.stale(Kind.EXPONENTIAL, payload, 9)

@@ -10,7 +10,7 @@ from agent.exposition import checks, metrics, model, native, report, series, tex
 from agent.exposition.model import Exemplar, Family, Format
 from agent.exposition.translate import OWN, Distribution, Drop, Kind, NativePoint, Number, Rules
 from bench.references import exposition as reference
-from tests.agent.exposition import columns, rendering
+from tests.agent.exposition import expositions, rendering
 
 
 def translated(body: bytes, labels: tuple[tuple[bytes, bytes], ...] = ()) -> translate.Translation:
@@ -67,7 +67,7 @@ def test_without_a_count_there_is_no_point_and_it_is_counted() -> None:
         b'# TYPE h histogram\nh_bucket{le="+Inf"} 3\nh_sum 1\n# TYPE s summary\ns_sum 1\n'
     )
     assert exposed(found) == []
-    assert found.incomplete == 2
+    assert found.dropped == {Drop.NO_COUNT: 2}
 
 
 def test_what_is_not_part_of_the_structure_stays_a_series_of_its_own() -> None:
@@ -129,7 +129,7 @@ def test_a_histogram_at_several_times_is_several_points() -> None:
         Distribution((), 3, None, ((1.0, 1),)),
         Distribution((), 4, None, ()),
     )
-    assert (found.duplicates, found.incomplete) == (1, 0)
+    assert (found.duplicates, found.dropped) == (1, {})
 
 
 def test_the_one_without_a_time_wins_among_those_without_wherever_it_stands() -> None:
@@ -161,7 +161,7 @@ def test_openmetrics_has_types_units_and_start_times_of_its_own() -> None:
         b"q": Family(b"summary"),
     }
     found = translate.translate(
-        columns.exposition(
+        expositions.of(
             [
                 (b"c_total", {b"a": b"1"}),
                 (b"c_total", {}),
@@ -198,7 +198,7 @@ def test_a_counter_of_text_that_is_typed_without_total_has_the_help_of_its_type(
 
 def test_what_is_dropped_whatever_its_numbers_is_counted_by_reason() -> None:
     found = translate.translate(
-        columns.exposition(
+        expositions.of(
             [(b"g_gcount", {}), (b"g_gcount", {b"a": b"1"}), (b"h_sum", {}), (b"n", {})],
             {
                 b"g": Family(b"gaugehistogram"),
@@ -206,13 +206,12 @@ def test_what_is_dropped_whatever_its_numbers_is_counted_by_reason() -> None:
                 b"n": Family(b"histogram"),
             },
             written=Format.PROTOBUF,
-            natives={3: columns.native(schema=100)},
+            natives={3: expositions.native(schema=100)},
         ),
         Rules(),
     )
     assert exposed(found) == []
     assert found.dropped == {Drop.GAUGE_HISTOGRAM: 2, Drop.NO_COUNT: 1, Drop.NATIVE_SCHEMA: 1}
-    assert found.incomplete == 1
 
 
 def test_every_reason_of_a_native_histogram_is_a_reason() -> None:
@@ -257,11 +256,11 @@ BOTH = [
 @pytest.mark.parametrize(("classic", "hidden"), [(False, 3), (True, 1)])
 def test_a_histogram_that_is_native_too_is_classic_only_if_asked(classic, hidden: int) -> None:
     found = translate.translate(
-        columns.exposition(
+        expositions.of(
             BOTH,
             {b"h": Family(b"histogram")},
             written=Format.PROTOBUF,
-            natives={3: columns.native()},
+            natives={3: expositions.native()},
         ),
         Rules(classic=classic),
     )
@@ -275,11 +274,11 @@ def test_a_histogram_that_is_native_too_is_classic_only_if_asked(classic, hidden
 
 def test_a_classic_histogram_stays_if_its_native_form_cannot_be_sent() -> None:
     found = translate.translate(
-        columns.exposition(
+        expositions.of(
             BOTH,
             {b"h": Family(b"histogram")},
             written=Format.PROTOBUF,
-            natives={3: columns.native(fractional=True)},
+            natives={3: expositions.native(fractional=True)},
         ),
         Rules(),
     )
@@ -289,9 +288,9 @@ def test_a_classic_histogram_stays_if_its_native_form_cannot_be_sent() -> None:
 
 
 def test_native_histograms_with_bounds_of_their_own_are_histograms() -> None:
-    bounded = columns.native(schema=native.CUSTOM, custom=(1.0,), zero_count=0, count=3)
+    bounded = expositions.native(schema=native.CUSTOM, custom=(1.0,), zero_count=0, count=3)
     found = translate.translate(
-        columns.exposition(
+        expositions.of(
             [(b"h", {})],
             {b"h": Family(b"histogram")},
             written=Format.PROTOBUF,
@@ -357,7 +356,7 @@ FAMILIES = st.fixed_dictionaries(
     {b"m": FAMILY, b"n": FAMILY}, optional={b"target": FAMILY, b"m_total": FAMILY}
 )
 NATIVES = st.builds(
-    lambda schema, offset, examples, fractional: columns.native(
+    lambda schema, offset, examples, fractional: expositions.native(
         schema=schema,
         custom=(1.0, 2.0) if schema == native.CUSTOM else (),
         zero_count=int(schema != native.CUSTOM),
@@ -397,7 +396,7 @@ def exposition_of(written, families, rows, time) -> model.Exposition:
             exemplars[i] = example
         if written is Format.PROTOBUF and not suffix:
             natives[i] = histogram
-    return columns.exposition(
+    return expositions.of(
         samples,
         families,
         written=written,
@@ -461,7 +460,7 @@ def test_whatever_is_exposed_it_becomes_what_the_reference_makes_of_it(expositio
     found = translate.translate(exposition, rules)
     readings = series.Readings(values=exposition.values, times=exposition.times)
     checked = checks.Checks.of(found, exposition.times)
-    if checked.find(readings, NOW) or checks.unsent(found, exposition.natives):
+    if checked.find(readings, NOW):
         return
     body = rendering.request(found, exposition, ORIGIN, [1.0] * len(rules.report), NOW)
     read = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body)
@@ -488,7 +487,7 @@ def test_every_sample_is_in_a_point_or_is_counted(exposition, rules) -> None:
 
 def test_what_does_not_fit_its_family_has_no_start() -> None:
     found = translate.translate(
-        columns.exposition(
+        expositions.of(
             [(b"h", {}), (b"h_created", {})], {b"h": Family(b"histogram")}, written=Format.PROTOBUF
         ),
         Rules(),

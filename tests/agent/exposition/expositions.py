@@ -9,7 +9,7 @@ from agent.exposition import model
 Samples = Sequence[tuple[bytes, Mapping[bytes, bytes]]]
 
 
-def exposition(
+def of(
     samples: Samples,
     families: dict[bytes, model.Family],
     *,
