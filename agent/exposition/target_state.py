@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ class Outcome:
     dropped: Mapping[translate.Drop, int]  # points not sent, by reason
     known: bool  # the fast path was taken
     error: str  # why the scrape failed; "" when it did not
+    too_large: bool = False  # a limit was exceeded, rather than the grammar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,13 +57,14 @@ class TargetState:
     Every method returns what to send and never raises for anything that a target can expose.
     """
 
-    __slots__ = ("_empty", "_limits", "_live", "_origin", "_shape")
+    __slots__ = ("_empty", "_limits", "_live", "_origin", "_sent", "_shape")
 
     def __init__(self, origin: metrics.Origin, limits: model.Limits) -> None:
         self._origin = origin
         self._limits = limits
         self._shape: _Shape | None = None  # of the last scrape that succeeded
         self._live: template.Template | None = None  # of what was sent last
+        self._sent: template.Template | None = None  # before that
         self._empty: template.Template | None = None  # the report alone
 
     @property
@@ -72,7 +74,13 @@ class TargetState:
             return 0
         return self._shape.layout.held_bytes + self._shape.template.held_bytes
 
-    def accept(self, body: bytes, time_ns: int, duration: float) -> Outcome:
+    def accept(
+        self,
+        body: bytes,
+        time_ns: int,
+        duration: float,
+        format: model.Format = model.Format.TEXT,  # noqa: A002, ARG002 - every body is read as text
+    ) -> Outcome:
         """Take the *body* of a scrape that began at *time_ns* and took *duration* seconds.
 
         A body that breaks the grammar or a limit is a scrape that failed, as `miss` has it.
@@ -85,7 +93,8 @@ class TargetState:
             else:
                 shape, readings = self._learn(body, time_ns)
         except (errors.Malformed, errors.TooLarge) as error:
-            return self.miss(str(error), time_ns, duration)
+            missed = self.miss(str(error), time_ns, duration)
+            return replace(missed, too_large=isinstance(error, errors.TooLarge))
         self._shape = shape
         difference = self._turn_to(shape.template)
         samples = len(readings.values)
@@ -148,6 +157,10 @@ class TargetState:
             error="",
         )
 
+    def refused(self) -> None:
+        """Take back what the last call returned: it found no room, and its markers come again."""
+        self._live = self._sent
+
     def _learn(self, body: bytes, time_ns: int) -> tuple[_Shape, series.Readings]:
         exposition = text.parse(body, self._limits)
         readings = series.Readings(values=exposition.values, times=exposition.times)
@@ -173,7 +186,7 @@ class TargetState:
 
     def _turn_to(self, now: template.Template) -> staleness.Difference:
         difference = staleness.between(self._live, now)
-        self._live = now
+        self._sent, self._live = self._live, now
         return difference
 
     def _with_markers(

@@ -1,7 +1,6 @@
 """The agent's own metrics have names that follow the rules, and true figures."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -55,7 +54,10 @@ async def test_scraping_is_counted_by_state_and_outcome() -> None:
         max_concurrency=1,
         limits=model.Limits(),
         version="1",
-        tls=ssl.create_default_context,
+        max_fetching_bytes=1,
+        max_redirects=0,
+        max_leaving=1,
+        credentials={},
         wall=lambda: 0,
         stopwatch=asyncio.get_running_loop().time,
     )
