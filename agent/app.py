@@ -111,7 +111,14 @@ async def _run(
             readiness.checks["gateway"] = lambda: (True, _reachable(document, destination))
             readiness.checks["started"] = lambda: (True, "scraping")
             telemetry.add(lambda: readings.of_scraping(loop))
-            telemetry.add(lambda: readings.of_delivery(ledger, destination, audited.mismatches))
+            telemetry.add(
+                lambda: readings.of_delivery(
+                    ledger,
+                    destination,
+                    audited.mismatches,
+                    queue_bytes=document.gateway.queue_bytes,
+                )
+            )
             telemetry.add(found.readings)
             admin = ", ".join(map(str, bound))
             log.info("listening", extra={"admin": admin, "discovery": found.status})

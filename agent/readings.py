@@ -40,17 +40,44 @@ def of_scraping(loop: Loop) -> Iterable[Reading]:
         ("scrape_seconds", "Seconds that scrapes took.", counts.seconds),
         ("late_scrapes", "Scrapes left out: the one before took too long.", counts.late),
         ("known_scrapes", "Scrapes with the series of the one before.", counts.known),
-        ("unlabelled_scrapes", "Answers whose type was not text/plain.", counts.unlabelled),
+        ("unlabelled_scrapes", "Answers of no known type, read as text.", counts.unlabelled),
+        ("redirects", "Redirects followed.", counts.redirects),
+        ("room_waits", "Bodies that waited for others to be fetched.", loop.room.waits),
+        ("hurried_targets", "Targets marked stale early: too many were leaving.", counts.hurried),
         ("duplicate_samples", "Samples whose series came twice.", counts.duplicates),
         ("stale_markers", "Stale markers sent.", counts.stale),
         ("lost_scrapes", "Scrapes dropped whole: the queue was full.", counts.lost_scrapes),
     ):
         yield _one("counter", f"{name}_total", words, value)
-    yield _one("gauge", "layout_bytes", "Bytes of what is remembered of targets.", loop.held_bytes)
+    for name, words, value in (
+        ("layout_bytes", "Bytes of what is remembered of targets.", loop.held_bytes),
+        ("fetching_bytes", "Bytes of bodies that are being fetched.", loop.room.used),
+        ("targets_leaving", "Targets that are gone, not yet marked stale.", loop.leavers),
+    ):
+        yield _one("gauge", name, words, value)
+    reread = loop.rereads
+    for name, words, taken, failed in (
+        (
+            "certificate_reloads",
+            "Certificates for targets read again, by outcome.",
+            reread.certificates,
+            reread.certificate_failures,
+        ),
+        (
+            "token_reloads",
+            "Tokens for targets read again, by outcome.",
+            reread.tokens,
+            reread.token_failures,
+        ),
+    ):
+        outcomes = {"taken": taken, "failed": failed}
+        yield _labelled("counter", f"{name}_total", words, "outcome", outcomes)
 
 
-def of_delivery(ledger: Ledger, destination: Destination, mismatches: int) -> Iterable[Reading]:
-    """Return what became of the points, and how the queue stands."""
+def of_delivery(
+    ledger: Ledger, destination: Destination, mismatches: int, *, queue_bytes: int
+) -> Iterable[Reading]:
+    """Return what became of the points, and how the queue, of *queue_bytes* at most, stands."""
     for name, words, value in (
         ("points_received", "Data points scraped.", ledger.received),
         ("points_delivered", "Data points that the gateway acknowledged.", ledger.delivered),
@@ -59,6 +86,7 @@ def of_delivery(ledger: Ledger, destination: Destination, mismatches: int) -> It
     dropped = "Data points lost, by reason."
     yield _labelled("counter", "points_dropped_total", dropped, "reason", ledger.dropped)
     stats = destination.stats()
+    failing = stats.condition.state == "failing"
     for name, words, value in (
         ("push_requests", "Requests sent to the gateway.", stats.attempts),
         ("push_retries", "Requests to the gateway sent again.", stats.retries),
@@ -67,7 +95,9 @@ def of_delivery(ledger: Ledger, destination: Destination, mismatches: int) -> It
     for name, words, reading in (
         ("points_held", "Data points that wait to be delivered.", float(ledger.held)),
         ("queue_bytes", "Bytes that wait to be delivered.", float(stats.bytes_held)),
+        ("queue_limit_bytes", "Bytes that may wait at most.", float(queue_bytes)),
         ("queue_oldest_seconds", "Age of the oldest of them.", stats.oldest_age),
+        ("push_failing", "1 while the gateway takes nothing.", float(failing)),
     ):
         yield _one("gauge", name, words, reading)
     yield audit.reading(mismatches)

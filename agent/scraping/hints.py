@@ -37,7 +37,7 @@ def of_body(body: bytes, target: targets.Target) -> str:
     start = body[: 4 * _SHOWN].lstrip()
     if start.lower().startswith(_PAGES) or start.startswith(_JSON):
         shown = start[:_SHOWN].decode("ascii", "replace").partition("\n")[0].strip()
-        printable = "".join(c if c.isprintable() else "?" for c in shown)
+        printable = "".join(c if c.isascii() and c.isprintable() else "?" for c in shown)
         return _asking(f"the body starts with {printable!r}: is the path right?", target, "path")
     return ""
 

@@ -278,7 +278,7 @@ def _origin(target: targets.Target, version: str) -> metrics.Origin:
             "url.scheme": parts.scheme,
             **dict(target.attributes),
         },
-        labels={},
+        labels=dict(target.labels),
     )
 
 

@@ -10,7 +10,15 @@ from agent.scraping import loop as scraping
 from agent.scraping.state import Health
 from common.config import shared
 from common.exporters import delivery
-from common.exporters.outcomes import Batch, Delivered, Encoding, Exporter, Request, Verdict
+from common.exporters.outcomes import (
+    Batch,
+    Delivered,
+    Encoding,
+    Exporter,
+    Request,
+    Retry,
+    Verdict,
+)
 from common.service.ledger import DropReason, Ledger
 from common.service.telemetry import Reading
 from common.wire import otlp
@@ -32,11 +40,13 @@ def values(found: list[Reading], name: str) -> dict[tuple[str, ...], float]:
 
 
 @asynccontextmanager
-async def pushing(ledger: Ledger) -> AsyncIterator[delivery.Destination]:
+async def pushing(
+    ledger: Ledger, backend: Exporter | None = None
+) -> AsyncIterator[delivery.Destination]:
     """Deliver to a `Backend`; five points, of ten bytes, are held for a second and then sent."""
     async with delivery.delivering(
         "gateway",
-        Backend(),
+        backend or Backend(),
         ledger,
         batching=shared.Batching(linger=1.0),
         retrying=shared.Retrying(),
@@ -64,21 +74,48 @@ async def test_scraping_is_counted_by_state_and_outcome() -> None:
     async with scraping.scraping(terms, lambda _, __: True) as loop:
         loop.counts.scrapes["up"] = 3
         loop.counts.late = 4
+        loop.counts.redirects = 5
+        loop.room.lease().grow(1, lambda: None)
+        loop.room.lease().grow(1, lambda: None)
         found = list(readings.of_scraping(loop))
     assert values(found, "targets") == {(state,): 0.0 for state in Health}
     assert values(found, "scrapes_total")["up",] == 3.0
     assert values(found, "late_scrapes_total") == {(): 4.0}
+    assert values(found, "redirects_total") == {(): 5.0}
+    assert values(found, "fetching_bytes") == {(): 1.0}
+    assert values(found, "room_waits_total") == {(): 1.0}
+    assert values(found, "targets_leaving") == {(): 0.0}
+    assert values(found, "certificate_reloads_total") == {("taken",): 0.0, ("failed",): 0.0}
+    assert values(found, "token_reloads_total") == {("taken",): 0.0, ("failed",): 0.0}
     assert all((one.kind == "counter") == one.name.endswith("_total") for one in found)
+
+
+class Away(Backend):
+    """Takes nothing."""
+
+    async def send(self, _: Request) -> Verdict:
+        return Retry(why="away")
+
+
+async def test_a_gateway_that_is_away_is_shown() -> None:
+    ledger = Ledger("gateway")
+    async with pushing(ledger, Away()) as destination:
+        await asyncio.sleep(2)
+        shown = list(readings.of_delivery(ledger, destination, 0, queue_bytes=1000))
+        assert values(shown, "push_failing") == {(): 1.0}
+        await asyncio.sleep(400)  # until it is given up
 
 
 async def test_the_push_shows_what_became_of_the_points() -> None:
     ledger = Ledger("gateway")
     async with pushing(ledger) as destination:
-        held = list(readings.of_delivery(ledger, destination, 3))
+        held = list(readings.of_delivery(ledger, destination, 3, queue_bytes=1000))
         await asyncio.sleep(2)
-        sent = list(readings.of_delivery(ledger, destination, 3))
+        sent = list(readings.of_delivery(ledger, destination, 3, queue_bytes=1000))
     assert values(held, "points_held") == {(): 5.0}
     assert values(held, "queue_bytes") == {(): 10.0}
+    assert values(held, "queue_limit_bytes") == {(): 1000.0}
+    assert values(held, "push_failing") == {(): 0.0}
     assert values(sent, "points_held") == {(): 0.0}
     assert values(sent, "points_delivered_total") == {(): 4.0}
     assert values(sent, "points_dropped_total")[DropReason.REJECTED_BY_BACKEND,] == 1.0
@@ -93,7 +130,10 @@ async def test_the_push_is_told_by_the_names_of_collectors_if_it_has_one() -> No
     ledger = Ledger("gateway", exporter="otlp_grpc/gateway")
     async with pushing(ledger) as destination:
         await asyncio.sleep(2)
-        shown = {one.name: one.samples for one in readings.of_delivery(ledger, destination, 0)}
+        shown = {
+            one.name: one.samples
+            for one in readings.of_delivery(ledger, destination, 0, queue_bytes=1)
+        }
     label = {"exporter": "otlp_grpc/gateway"}
     name = "otelcol_exporter_{}_metric_points_total"
     assert shown[name.format("sent")] == ((label, 4.0),)

@@ -11,6 +11,9 @@ from agent.scraping import response
 from agent.scraping.response import Cause, Failed, Fetched, Moved
 from agent.scraping.room import STEP
 
+PROTOBUF = (
+    b"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+)
 TEXT = b"Content-Type: text/plain; version=0.0.4\r\n"
 
 
@@ -230,11 +233,7 @@ def test_a_redirect_that_is_cut_off_still_says_where_to() -> None:
     ("kind", "found"),
     [
         (b"application/openmetrics-text; version=1.0.0; charset=utf-8", Format.OPEN_METRICS),
-        (
-            b"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
-            b"encoding=delimited",
-            Format.PROTOBUF,
-        ),
+        (PROTOBUF, Format.PROTOBUF),
         (b"TEXT/plain", Format.TEXT),
     ],
 )
