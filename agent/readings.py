@@ -45,6 +45,7 @@ def of_scraping(loop: Loop) -> Iterable[Reading]:
         ("room_waits", "Bodies that waited for others to be fetched.", loop.room.waits),
         ("hurried_targets", "Targets marked stale early: too many were leaving.", counts.hurried),
         ("duplicate_samples", "Samples whose series came twice.", counts.duplicates),
+        ("skipped_lines", "Lines left out: they could not be read.", counts.skipped),
         ("stale_markers", "Stale markers sent.", counts.stale),
         ("lost_scrapes", "Scrapes dropped whole: the queue was full.", counts.lost_scrapes),
     ):

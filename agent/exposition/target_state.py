@@ -37,7 +37,9 @@ class Outcome:
     dropped: Mapping[translate.Drop, int]  # points not sent, by reason
     known: bool  # the fast path was taken
     error: str  # why the scrape failed; "" when it did not
-    too_large: bool = False  # a limit was exceeded, rather than the grammar
+    too_large: bool = False  # it failed because of a limit
+    skipped: int = 0  # lines left out because they could not be read
+    complaint: str = ""  # what was wrong with the first of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,7 +81,7 @@ class TargetState:
         body: bytes,
         time_ns: int,
         duration: float,
-        format: model.Format = model.Format.TEXT,  # noqa: A002, ARG002 - every body is read as text
+        form: model.Format = model.Format.TEXT,  # noqa: ARG002 - every body is read as text
     ) -> Outcome:
         """Take the *body* of a scrape that began at *time_ns* and took *duration* seconds.
 

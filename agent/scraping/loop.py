@@ -225,10 +225,12 @@ class Loop:
         """Turn a scrape into points, hand them on, and note how it went."""
         profile = self._terms.credentials[state.target.credentials]
         if isinstance(answer, Fetched):
-            told = memory.accept(answer.body, at, took, format=answer.format)
+            told = memory.accept(answer.body, at, took, answer.format)
             if told.error:
                 hint = hints.of_body(answer.body, state.target)
                 told = replace(told, error=profile.blot(_with(told.error, hint)))
+            if told.complaint:
+                told = replace(told, complaint=profile.blot(told.complaint))
         else:
             hint = hints.hint(answer, state.target, profile.where)
             told = memory.miss(profile.blot(_with(answer.why, hint)), at, took)

@@ -75,8 +75,7 @@ class State:
         if isinstance(answer, Fetched):
             self.bytes, self.redirects = len(answer.body), answer.redirects
             self.format = answer.format
-            if answer.fallback:
-                self.oddities = {Oddity.FALLBACK: answer.fallback}
+            self.oddities = _oddities(answer, told)
         self.health = Health.UP if self.cause is None else Health.FAILING
         self.failures = 0 if self.cause is None else self.failures + 1
         return before != (self.health, self.cause, self.oddities.keys())
@@ -96,6 +95,7 @@ class Counts:
     late: int = 0
     unlabelled: int = 0  # answers whose Content-Type was no exposition format, read as text
     redirects: int = 0  # followed
+    skipped: int = 0  # lines left out because they could not be read
     hurried: int = 0  # targets marked stale before their time, because too many waited for it
     stale: int = 0
     known: int = 0  # scrapes whose series were those of the scrape before
@@ -117,5 +117,15 @@ class Counts:
         self.stale += told.stale
         self.known += told.known
         self.duplicates += told.duplicates
+        self.skipped += told.skipped
         for reason, points in told.dropped.items():
             self.dropped_points[reason] += points
+
+
+def _oddities(answer: Fetched, told: target_state.Outcome) -> dict[Oddity, str]:
+    found = {}
+    if answer.fallback:
+        found[Oddity.FALLBACK] = answer.fallback
+    if told.skipped:
+        found[Oddity.SKIPPED] = f"{told.skipped} lines left out, the first: {told.complaint}"
+    return found

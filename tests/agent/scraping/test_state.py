@@ -52,7 +52,12 @@ def test_failures_in_a_row_are_counted_and_oddities_are_those_of_the_last_scrape
     assert (state.failures, state.cause) == (0, None)
     assert state.oddities == {Oddity.FALLBACK: "no content type"}
     assert state.format == "PrometheusText0.0.4"
-    state.note(3, 0.1, PLAIN, told())
+    assert state.note(3, 0.1, FETCHED, told(skipped=2, complaint="line 1: no"))
+    assert state.oddities == {
+        Oddity.FALLBACK: "no content type",
+        Oddity.SKIPPED: "2 lines left out, the first: line 1: no",
+    }
+    state.note(4, 0.1, PLAIN, told())
     assert state.oddities == {}
 
 
@@ -73,7 +78,8 @@ def test_a_state_is_that_of_the_last_scrape() -> None:
 
 def test_scrapes_are_counted_by_outcome() -> None:
     counts = Counts()
-    counts.note(0.1, FETCHED, told())
+    counts.note(0.1, FETCHED, told(skipped=2))
+    assert counts.skipped == 2
     counts.note(0.2, FETCHED, told("line 1: no"))
     counts.note(0.3, Failed(cause=Cause.DNS, why="dns"), told("dns", known=False))
     counts.note(0.0, PLAIN, told("too many", too_large=True, samples=0, known=False))
