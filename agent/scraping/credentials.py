@@ -23,6 +23,9 @@ NONE: Final = ""
 PROMETHEUS: Final = "prometheus"
 MESH: Final = "mesh"
 MESH_FILES: Final = ("root-cert.pem", "cert-chain.pem", "key.pem")
+# What a sidecar offers for HTTP/1.1: where plain text is taken, too (PERMISSIVE), the other sidecar
+# passes what offers nothing of this on to the workload as it came.
+_MESH_ALPN: Final = ("istio-http/1.1", "istio", "http/1.1")
 _TOLD: Final = 8  # characters of a secret that tell it apart from other text
 
 
@@ -43,10 +46,13 @@ class Trust:
     """Certificates by settings; several profiles may share one, for authorities take megabytes."""
 
     def __init__(
-        self, settings: shared.Tls, now: Callable[[], float], *, any_name: bool = False
+        self, settings: shared.Tls, now: Callable[[], float], *, mesh: bool = False
     ) -> None:
-        """Note how; files are read when they are first needed. *now* never jumps back."""
-        self._settings, self._now, self._any_name = settings, now, any_name
+        """Note how; files are read when they are first needed. *now* never jumps back.
+
+        In a *mesh*, a certificate of its authority is enough, whatever name it has.
+        """
+        self._settings, self._now, self._mesh = settings, now, mesh
         self._certificates: tls.Certificates | None = None
         self._trouble, self._again = "", float("-inf")
         self._failures = 0
@@ -71,7 +77,10 @@ class Trust:
             self._again = now + tls.EVERY
             try:
                 self._certificates = tls.Certificates(
-                    self._settings, now=now, any_name=self._any_name
+                    self._settings,
+                    now=now,
+                    alpn=_MESH_ALPN if self._mesh else (),
+                    any_name=self._mesh,
                 )
             except OSError as error:
                 self._failures += 1
@@ -217,7 +226,7 @@ def mesh(folder: str, auth: agent_inputs.ScrapeAuth, now: Callable[[], float]) -
     authority, chain, key = (str(Path(folder) / name) for name in MESH_FILES)
     settings = shared.Tls(ca_file=authority, cert_file=chain, key_file=key)
     return Credentials(
-        Trust(settings, now, any_name=True),
+        Trust(settings, now, mesh=True),
         auth,
         where="inputs.prometheus.mesh_certificates",
         now=now,

@@ -259,7 +259,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         if exc is not None:
-            self._trouble = _of_system(exc) if isinstance(exc, OSError) else str(exc)
+            self._trouble = _lost(exc)
         if self._answer is not None:
             self._answer.closed(self._trouble)
             self._wake()
@@ -291,6 +291,13 @@ def _is_refusal(error: OSError) -> bool:
     return isinstance(error, ConnectionRefusedError) or (
         error.errno is None and f"[Errno {errno.ECONNREFUSED}]" in str(error)
     )
+
+
+def _lost(error: Exception) -> str:
+    """Say why a connection ended; a server that wants another certificate says so this late."""
+    if isinstance(error, ssl.SSLError):
+        return f"tls: {_reason(error)}"
+    return _of_system(error) if isinstance(error, OSError) else str(error)
 
 
 def _reason(error: ssl.SSLError) -> str:

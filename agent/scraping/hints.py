@@ -24,8 +24,8 @@ def hint(failed: Failed, target: targets.Target, where: str) -> str:
             return _of_status(failed.status, target, where)
         case Cause.TLS:
             return _of_tls(failed.why, where or "inputs.prometheus")
-        case Cause.NOT_HTTP if "TLS" in failed.why:
-            return _asking("is it https?", target, "scheme")
+        case Cause.CLOSED_EARLY | Cause.NOT_HTTP:
+            return _of_end(failed.why, target, where or "inputs.prometheus")
         case Cause.TIMEOUT:
             return _of_timeout(failed.why, target)
         case _:
@@ -63,6 +63,17 @@ def _of_status(status: int, target: targets.Target, where: str) -> str:
             return "it has none of the formats that Prometheus reads"
         case _:
             return ""
+
+
+def _of_end(why: str, target: targets.Target, where: str) -> str:
+    """Guess why the other side did not speak as it should: one speaks TLS, or wants more of it."""
+    if "tls: " in why:
+        return _of_tls(why, where)
+    if target.url.startswith("https:"):
+        return _of_tls("certificate required", where) if "no answer came" in why else ""
+    if "it speaks TLS" in why or "no answer came" in why:
+        return _asking("is it https?", target, "scheme")
+    return ""
 
 
 def _of_tls(why: str, where: str) -> str:

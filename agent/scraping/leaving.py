@@ -76,9 +76,6 @@ class Leavers:
         """Return the leaver whose series are those of *target*, which goes on with them."""
         return self._found.pop(target.series, None)
 
-    def take(self, one: Leaver) -> bool:
-        """Take *one* out; say whether it was still waiting."""
-        if self._found.get(one.target.series) is not one:
-            return False
+    def take(self, one: Leaver) -> None:
+        """Take *one* out, who must be among them."""
         del self._found[one.target.series]
-        return True

@@ -69,7 +69,7 @@ class Loop:
         self._runs: dict[str, _Run] = {}
         self._places = asyncio.Semaphore(terms.max_concurrency)
         self._leavers = leaving.Leavers(terms.max_leaving)
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._farewells: dict[leaving.Leaver, asyncio.Task[None]] = {}
         self.room = Room(terms.max_fetching_bytes)
         self.counts = Counts()
 
@@ -116,12 +116,13 @@ class Loop:
         """End all scrapes without a word about it: the next agent goes on with the same series."""
         for run in self._runs.values():
             self._halt(run)
-        for task in self._farewells:
+        for task in self._farewells.values():
             task.cancel()
 
     def _add(self, target: targets.Target) -> None:
         back = self._leavers.back(target)
         if back is not None:
+            self._farewells.pop(back).cancel()
             back.state.target = target
             self._start(back.state, back.memory)
         else:
@@ -136,20 +137,20 @@ class Loop:
         one = leaving.leaver(run.state, run.memory, run.grid, now := self._terms.wall())
         if one is None:
             return
-        task = self._tasks.create_task(
+        self._farewells[one] = self._tasks.create_task(
             self._wait_for_end(one, (one.due - now) / SECOND), name=f"leaving {url}"
         )
-        self._farewells.add(task)
-        task.add_done_callback(self._farewells.discard)
         hurried = self._leavers.add(one)
         if hurried is not None:
+            self._farewells.pop(hurried).cancel()
             self.counts.hurried += 1
             self._mark(hurried)
 
     async def _wait_for_end(self, one: leaving.Leaver, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        if self._leavers.take(one):
-            self._mark(one)
+        self._leavers.take(one)
+        del self._farewells[one]
+        self._mark(one)
 
     def _mark(self, one: leaving.Leaver) -> None:
         told = one.memory.vanish(one.stamp)

@@ -1,5 +1,6 @@
 """Profiles prove the agent by what their files say now, and name what is missing."""
 
+import contextlib
 import ssl
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from agent.scraping.response import Cause, Failed
 from common.config import agent as config, agent_inputs, outputs, shared
 from common.service import settings
 from tests.agent.exposer import exposing, page
-from tests.agent.scraping.test_fetch import body, failure, once, secure
+from tests.agent.scraping.test_fetch import body, client, failure, once, secure
 from tests.fakes import certificates
 
 IDENTITY = "spiffe://cluster.local/ns/shop/sa/cart"
@@ -216,9 +217,14 @@ async def test_a_sidecar_is_known_by_its_authority_whatever_its_identity(
     server.load_cert_chain(files.certificate, files.key)
     server.load_verify_locations(files.authority)
     server.verify_mode = ssl.CERT_REQUIRED
+    server.set_alpn_protocols(["istio-http/1.1"])
     ours = credentials.mesh(str(folder), agent_inputs.ScrapeAuth(), clock)
     async with exposing(page(b"a 1\n"), tls=server) as target:
-        assert body(await once(secure(target, "127.0.0.1"), proven=ours)) == b"a 1\n"
+        with contextlib.closing(client(secure(target, "127.0.0.1"), proven=ours)) as asking:
+            assert body(await asking.fetch()) == b"a 1\n"
+            (transport,) = target.open
+            chosen = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+            assert chosen == "istio-http/1.1"
         theirs = credentials.mesh(str(other), agent_inputs.ScrapeAuth(), clock)
         cause, _ = failure(await once(secure(target, "127.0.0.1"), proven=theirs))
     assert cause is Cause.TLS

@@ -13,6 +13,7 @@ POD = targets.Target(
     interval=1, timeout=1, hint="the container listens on 8080",
 )  # fmt: skip
 STATIC = replace(POD, kind="static")
+SECURE = replace(POD, url="https://10.0.0.1:443/metrics")
 SIDECAR = replace(POD, kind="sidecar")
 MESH = "inputs.prometheus.mesh_certificates"
 
@@ -33,7 +34,7 @@ MESH = "inputs.prometheus.mesh_certificates"
          "the target wants credentials, or does not like these; see inputs.prometheus.auth"),
         (Cause.STATUS, "", 400, POD, "",
          "does it want https? see the annotation prometheus.io/scheme"),
-        (Cause.STATUS, "", 400, replace(POD, url="https://x/"), "", ""),
+        (Cause.STATUS, "", 400, SECURE, "", ""),
         (Cause.STATUS, "", 406, POD, "", "it has none of the formats that Prometheus reads"),
         (Cause.STATUS, "", 503, POD, "", ""),
         (Cause.NOT_HTTP, "not an HTTP/1.1 response: it speaks TLS", 0, STATIC, "",
@@ -55,6 +56,14 @@ MESH = "inputs.prometheus.mesh_certificates"
         (Cause.TLS, "tls: tlsv13 alert certificate required", 0, POD, MESH,
          f"does it want a client certificate? see {MESH}"),
         (Cause.TLS, "tls: certificate has expired", 0, POD, "", ""),
+        (Cause.CLOSED_EARLY, "closed early: ... (9 bytes of the body came)", 0, POD, "", ""),
+        (Cause.CLOSED_EARLY, "closed early: ... (no answer came)", 0, POD, "",
+         "is it https? see the annotation prometheus.io/scheme"),
+        (Cause.CLOSED_EARLY, "closed early: ... (no answer came)", 0, SECURE, "",
+         "does it want a client certificate? see inputs.prometheus.tls"),
+        (Cause.CLOSED_EARLY, "closed early: ... (9 bytes of headers came)", 0, SECURE, "", ""),
+        (Cause.CLOSED_EARLY, "closed early: tls: tlsv13 alert certificate required", 0, SECURE, "x",
+         "does it want a client certificate? see x.tls"),
     ],
 )  # fmt: skip
 def test_a_failure_has_its_likeliest_reason(

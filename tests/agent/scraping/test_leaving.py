@@ -55,20 +55,14 @@ def test_who_has_the_same_series_goes_on_with_them() -> None:
     other = state("http://b/m").target
     assert all_of_them.back(other) is None
     assert all_of_them.back(one.target) is one
-    assert (len(all_of_them), all_of_them.take(one)) == (0, False)
+    assert all_of_them.back(one.target) is None
+    assert len(all_of_them) == 0
 
 
 def test_who_waits_longest_makes_room() -> None:
     all_of_them = leaving.Leavers(2)
     a, b, c = (leaver(f"http://{name}/m") for name in "abc")
     assert [all_of_them.add(one) for one in (a, b, c)] == [None, None, a]
-    assert [all_of_them.take(one) for one in (a, b, c)] == [False, True, True]
-
-
-def test_who_left_twice_is_taken_out_once() -> None:
-    all_of_them = leaving.Leavers(2)
-    first, second = leaver("http://a/m"), leaver("http://a/m")
-    all_of_them.add(first)
-    all_of_them.back(first.target)
-    all_of_them.add(second)
-    assert (all_of_them.take(first), all_of_them.take(second)) == (False, True)
+    assert len(all_of_them) == 2
+    all_of_them.take(b)
+    assert [all_of_them.back(one.target) for one in (a, b, c)] == [None, None, c]
