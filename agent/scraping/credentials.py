@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Final, Protocol, final
+
+from typing_extensions import override
 
 from agent import token
 from agent.scraping.response import Cause, Failed
@@ -39,6 +41,72 @@ class Ready:
 
 
 _PLAIN: Final = Ready()
+
+
+class Profile(Protocol):
+    """How one kind of targets is asked."""
+
+    @property
+    def where(self) -> str:
+        """The key of the settings that a person would change, "" for the defaults."""
+        ...
+
+    @property
+    def server_name(self) -> str:
+        """The name to verify, "" for that of the URL."""
+        ...
+
+    def ready(self, *, secure: bool) -> Ready | Failed:
+        """Return what a scrape uses now, https if *secure*; or why there can be none."""
+        ...
+
+    def blot(self, words: str) -> str:
+        """Return *words* without our secrets, or the beginnings of them: some servers echo them."""
+        ...
+
+
+@final
+class Asked(Profile):
+    """What somebody else keeps current: *tls* and *authorization* are asked at every scrape.
+
+    Both may raise :class:`OSError`: then that target is not asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        where: str,
+        server_name: str,
+        tls: Callable[[], ssl.SSLContext | None],
+        authorization: Callable[[], str],
+    ) -> None:
+        """Keep them; nobody is asked yet."""
+        self._where, self._server_name = where, server_name
+        self._tls, self._authorization = tls, authorization
+        self._secrets: tuple[str, ...] = ()
+
+    @property
+    @override
+    def where(self) -> str:
+        return self._where
+
+    @property
+    @override
+    def server_name(self) -> str:
+        return self._server_name
+
+    @override
+    def ready(self, *, secure: bool) -> Ready | Failed:
+        try:
+            found = Ready(self._tls() if secure else None, self._authorization())
+        except OSError as error:
+            return Failed(cause=Cause.CREDENTIALS, why=f"{self._where}: {error}")
+        self._secrets = _secrets(found.authorization)
+        return found
+
+    @override
+    def blot(self, words: str) -> str:
+        return _blotted(words, self._secrets)
 
 
 @final
@@ -100,8 +168,8 @@ class Trust:
 
 
 @final
-class Credentials:
-    """One profile. ``where`` is the key of the settings that a person would change."""
+class Credentials(Profile):
+    """What the settings say."""
 
     def __init__(
         self,
@@ -114,8 +182,8 @@ class Credentials:
         folder: str = "",
     ) -> None:
         """Take what the settings say; nothing is read yet. *folder* is named where files lack."""
-        self.trust, self.where, self.server_name = trust, where, server_name
-        self._folder = folder
+        self.trust = trust
+        self._where, self._server_name, self._folder = where, server_name, folder
         self._authorization = ""
         self._file: token.TokenFile | None = None
         if auth.basic is not None:
@@ -129,6 +197,16 @@ class Credentials:
         self._secrets = _secrets(self._authorization)
 
     @property
+    @override
+    def where(self) -> str:
+        return self._where
+
+    @property
+    @override
+    def server_name(self) -> str:
+        return self._server_name
+
+    @property
     def token_reloads(self) -> int:
         """How often a changed token was taken."""
         return 0 if self._file is None else self._file.reloads
@@ -138,8 +216,8 @@ class Credentials:
         """How often the token could not be read."""
         return 0 if self._file is None else self._file.failures
 
+    @override
     def ready(self, *, secure: bool) -> Ready | Failed:
-        """Return what a scrape uses now, https if *secure*; or why there can be none."""
         if self._file is not None and (trouble := self._read(self._file)):
             where = f"{self.where}.auth.bearer_token_file" if self.where else "the token"
             return Failed(cause=Cause.CREDENTIALS, why=f"{where}: {self._token_file}: {trouble}")
@@ -150,15 +228,9 @@ class Credentials:
             return Failed(cause=Cause.CREDENTIALS, why=self._unusable(context))
         return Ready(context, self._authorization)
 
+    @override
     def blot(self, words: str) -> str:
-        """Return *words* without our secrets, or the beginnings of them: some servers echo them."""
-        for secret in self._secrets:
-            at = words.find(secret[:_TOLD])
-            while at >= 0:
-                end = at + _common(words[at:], secret)
-                words = f"{words[:at]}***{words[end:]}"
-                at = words.find(secret[:_TOLD], at + 3)
-        return words
+        return _blotted(words, self._secrets)
 
     def _read(self, file: token.TokenFile) -> str:
         """Take the token as it is now; return what is wrong with it, or ""."""
@@ -249,15 +321,26 @@ class Rereads:
     token_failures: int
 
 
-def rereads(all_profiles: Mapping[str, Credentials]) -> Rereads:
-    """Add up the profiles."""
-    trusts = {id(profile.trust): profile.trust for profile in all_profiles.values()}.values()
+def rereads(all_profiles: Iterable[Profile]) -> Rereads:
+    """Add up what profiles of settings have read; others read no files of ours."""
+    ours = [profile for profile in all_profiles if isinstance(profile, Credentials)]
+    trusts = {id(profile.trust): profile.trust for profile in ours}.values()
     return Rereads(
         certificates=sum(trust.reloads for trust in trusts),
         certificate_failures=sum(trust.failures for trust in trusts),
-        tokens=sum(profile.token_reloads for profile in all_profiles.values()),
-        token_failures=sum(profile.token_failures for profile in all_profiles.values()),
+        tokens=sum(profile.token_reloads for profile in ours),
+        token_failures=sum(profile.token_failures for profile in ours),
     )
+
+
+def _blotted(words: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        at = words.find(secret[:_TOLD])
+        while at >= 0:
+            end = at + _common(words[at:], secret)
+            words = f"{words[:at]}***{words[end:]}"
+            at = words.find(secret[:_TOLD], at + 3)
+    return words
 
 
 def _common(text: str, other: str) -> int:

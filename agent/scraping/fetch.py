@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from agent.scraping import negotiation, redirects, response
-from agent.scraping.credentials import Credentials, Ready
+from agent.scraping.credentials import Profile, Ready
 from agent.scraping.response import Cause, Failed, Fetched, Outcome
 from agent.scraping.room import Lease, Room
 
@@ -68,7 +68,7 @@ class Client:
         "_room", "_secure",
     )  # fmt: skip
 
-    def __init__(self, request: Request, credentials: Credentials, room: Room) -> None:
+    def __init__(self, request: Request, credentials: Profile, room: Room) -> None:
         parts = urlsplit(request.url)
         self._secure = parts.scheme == "https"
         self._address = (parts.hostname or "", parts.port or (443 if self._secure else 80))

@@ -38,7 +38,7 @@ class Terms:
     """Targets that are gone and wait to be marked stale, at most."""
     limits: model.Limits
     version: str
-    credentials: Mapping[str, credentials.Credentials]
+    credentials: Mapping[str, credentials.Profile]
     """By the names that targets know them by; "" is for those that name none."""
     compression: bool = False
     native_histograms: bool = False
@@ -86,7 +86,7 @@ class Loop:
     @property
     def rereads(self) -> credentials.Rereads:
         """How often certificates and tokens were read again."""
-        return credentials.rereads(self._terms.credentials)
+        return credentials.rereads(self._terms.credentials.values())
 
     @property
     def held_bytes(self) -> int:

@@ -44,13 +44,13 @@ def mount(folder: Path, name: str = IDENTITY) -> certificates.Files:
     return files
 
 
-def ready(profile: credentials.Credentials, *, secure: bool = False) -> credentials.Ready:
+def ready(profile: credentials.Profile, *, secure: bool = False) -> credentials.Ready:
     found = profile.ready(secure=secure)
     assert isinstance(found, credentials.Ready), found
     return found
 
 
-def refusal(profile: credentials.Credentials, *, secure: bool = False) -> str:
+def refusal(profile: credentials.Profile, *, secure: bool = False) -> str:
     found = profile.ready(secure=secure)
     assert isinstance(found, Failed), found
     assert found.cause is Cause.CREDENTIALS
@@ -105,7 +105,7 @@ def test_files_that_are_not_there_are_named_and_taken_when_they_come(
     context = ready(profile, secure=True).tls
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
-    counted = credentials.rereads({"mesh": profile})
+    counted = credentials.rereads([profile])
     assert (counted.certificates, counted.certificate_failures) == (0, 1)
 
 
@@ -124,7 +124,7 @@ def test_certificates_that_change_are_read_again_and_broken_ones_change_nothing(
         (tmp_path / "new" / name).replace(folder / name)
     clock.now = 2.0
     assert ready(profile, secure=True).tls is not first
-    counted = credentials.rereads({"a": profile, "b": profile})  # shared, so counted once
+    counted = credentials.rereads([profile, profile])  # shared, so counted once
     assert (counted.certificates, counted.certificate_failures) == (1, 1)
 
 
@@ -168,7 +168,7 @@ def test_a_token_is_that_of_its_file(tmp_path: Path, clock: Clock) -> None:
     file.unlink()
     clock.now = 3.0
     assert ready(profile).authorization == "Bearer second-token"
-    counted = credentials.rereads({"x": profile})
+    counted = credentials.rereads([profile])
     assert (counted.tokens, counted.token_failures) == (1, 2)
 
 
@@ -205,6 +205,28 @@ def test_secrets_and_their_beginnings_are_blotted_out(clock: Clock) -> None:
     for said in ("Basic am9lOnN3b3JkZmlzaC05", "joe:swordfish-9", "swordfish-9"):
         assert "fish" not in blotted(f"echo {said}!", basic=basic)
         assert "am9l" not in blotted(f"echo {said}!", basic=basic)
+
+
+def test_what_others_keep_current_is_asked_each_time_and_may_fail() -> None:
+    context, said = ssl.create_default_context(), ["Bearer first-token", "Bearer other-token"]
+
+    def authorization() -> str:
+        if not said:
+            raise OSError("no token")
+        return said.pop(0)
+
+    profile = credentials.Asked(
+        where="kubernetes",
+        server_name="kubernetes.default",
+        tls=lambda: context,
+        authorization=authorization,
+    )
+    assert (profile.where, profile.server_name) == ("kubernetes", "kubernetes.default")
+    assert ready(profile, secure=True) == credentials.Ready(context, "Bearer first-token")
+    assert ready(profile) == credentials.Ready(None, "Bearer other-token")
+    assert profile.blot("you said other-token") == "you said ***"
+    assert refusal(profile) == "kubernetes: no token"
+    assert credentials.rereads([profile]).tokens == 0
 
 
 @pytest.mark.wallclock
