@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import ssl
 from dataclasses import dataclass, replace
-from typing import cast, final
+from typing import final
 from urllib.parse import urlsplit
 
-from typing_extensions import override
-
-from agent.scraping import negotiation, redirects, response
+from agent.scraping import connection, negotiation, redirects, response
 from agent.scraping.credentials import Profile, Ready
 from agent.scraping.response import Cause, Failed, Fetched, Outcome
-from agent.scraping.room import Lease, Room
+from agent.scraping.room import Room
 
 
 @final
@@ -75,7 +72,7 @@ class Client:
         self._request, self._credentials, self._room = request, credentials, room
         self._ready = Ready()
         self._bytes = request.encode()
-        self._connection: _Connection | None = None
+        self._connection: connection.Connection | None = None
         self._lease = room.lease()
 
     def close(self) -> None:
@@ -136,7 +133,7 @@ class Client:
             self._bytes = self._request.encode(authorization=ready.authorization)
         self._ready = ready
 
-    async def _connected(self) -> _Connection:
+    async def _connected(self) -> connection.Connection:
         """Return the connection there is, or make one."""
         if self._connection is not None and self._connection.open:
             return self._connection
@@ -145,7 +142,7 @@ class Client:
         secure = self._ready.tls
         loop = asyncio.get_running_loop()
         _, self._connection = await loop.create_connection(
-            lambda: _Connection(loop),
+            lambda: connection.Connection(loop),
             host,
             port,
             ssl=secure,
@@ -179,99 +176,14 @@ class Client:
             case ssl.SSLCertVerificationError():
                 return Failed(cause=Cause.TLS, why=f"tls: {error.verify_message}")
             case ssl.SSLError():
-                return Failed(cause=Cause.TLS, why=f"tls: {_reason(error)}")
+                return Failed(cause=Cause.TLS, why=f"tls: {connection.reason(error)}")
             case ConnectionAbortedError() if self._secure:
                 return Failed(cause=Cause.TLS, why=f"tls: the handshake was cut off: {error}")
             case _ if _is_refusal(error):
                 return Failed(cause=Cause.REFUSED, why="connection refused")
             case _:
-                return Failed(
-                    cause=Cause.UNREACHABLE, why=f"cannot reach {host}:{port}: {_of_system(error)}"
-                )
-
-
-class _Connection(asyncio.Protocol):
-    """One TCP (or TLS) connection; it carries one exchange at a time."""
-
-    __slots__ = ("_answer", "_lease", "_loop", "_transport", "_trouble", "_waiter")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._transport: asyncio.Transport | None = None
-        self._answer: response.Response | None = None
-        self._lease: Lease | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._trouble = ""  # what was odd about its end, in words
-
-    @property
-    def open(self) -> bool:
-        """Whether a request may be sent."""
-        return self._transport is not None and not self._transport.is_closing()
-
-    async def exchange(self, request: bytes, answer: response.Response, lease: Lease) -> None:
-        """Send *request* and feed *answer* until it is done, its body as far as *lease* has room.
-
-        No more than one read is in memory beyond that.
-        """
-        if self._transport is None:  # it was lost in the moment in which it was made
-            answer.closed(self._trouble)
-            return
-        self._answer, self._lease, self._waiter = answer, lease, self._loop.create_future()
-        self._transport.write(request)
-        try:
-            await self._waiter
-        finally:
-            self._answer = self._lease = self._waiter = None
-
-    def abort(self) -> None:
-        """Close without waiting for anything."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        if self._answer is None:
-            # The next response could not be told from this; ssh and smtp servers do it, too.
-            self._trouble = "bytes came that nobody asked for"
-            self.abort()
-            return
-        self._answer.feed(data)
-        # What came in one piece is done, and wants nothing.
-        wanted = self._answer.wanted
-        if (
-            wanted
-            and self._lease is not None
-            and not self._lease.grow(wanted, self._go_on)
-            and self._transport is not None
-        ):
-            self._transport.pause_reading()
-        self._wake()
-
-    def _go_on(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if exc is not None:
-            self._trouble = _lost(exc)
-        if self._answer is not None:
-            self._answer.closed(self._trouble)
-            self._wake()
-
-    def _wake(self) -> None:
-        if (
-            self._answer is not None
-            and self._answer.done
-            and self._waiter is not None
-            and not self._waiter.done()
-        ):
-            self._waiter.set_result(None)
+                why = f"cannot reach {host}:{port}: {connection.of_system(error)}"
+                return Failed(cause=Cause.UNREACHABLE, why=why)
 
 
 def _judged(found: Fetched | Failed | response.Moved, way: redirects.Way) -> Outcome | None:
@@ -291,23 +203,3 @@ def _is_refusal(error: OSError) -> bool:
     return isinstance(error, ConnectionRefusedError) or (
         error.errno is None and f"[Errno {errno.ECONNREFUSED}]" in str(error)
     )
-
-
-def _lost(error: Exception) -> str:
-    """Say why a connection ended; a server that wants another certificate says so this late."""
-    if isinstance(error, ssl.SSLError):
-        return f"tls: {_reason(error)}"
-    return _of_system(error) if isinstance(error, OSError) else str(error)
-
-
-def _reason(error: ssl.SSLError) -> str:
-    """Turn OpenSSL's WRONG_VERSION_NUMBER into words, with the likeliest explanation."""
-    reason = (error.reason or str(error)).replace("_", " ").lower()
-    return f"{reason} (does the target speak plain http?)" if "wrong version" in reason else reason
-
-
-def _of_system(error: OSError) -> str:
-    """Say "connection reset by peer" instead of the error's representation."""
-    number = error.errno
-    known = number is not None and not isinstance(error, ssl.SSLError)
-    return os.strerror(number).lower() if known and number else str(error)
