@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import random
-import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +18,7 @@ from agent import pages, readings, settings, targets
 from agent.discovery import following as discovery, policy, roster
 from agent.exposition import model
 from agent.runtime import following as runtime_pods, kubelet, source
-from agent.scraping import loop as scraping
+from agent.scraping import credentials, loop as scraping
 from agent.token import TokenFile
 from common.config import agent
 from common.exporters import build, delivery
@@ -204,6 +203,9 @@ def _terms(document: agent.Agent) -> scraping.Terms:
     return scraping.Terms(
         max_body_bytes=chosen.max_body_bytes,
         max_concurrency=chosen.max_concurrency,
+        max_fetching_bytes=chosen.max_fetching_bytes,
+        max_redirects=chosen.max_redirects,
+        max_leaving=chosen.max_targets,
         limits=model.Limits(
             samples=chosen.max_samples,
             labels=chosen.max_labels,
@@ -211,7 +213,13 @@ def _terms(document: agent.Agent) -> scraping.Terms:
             label_value_bytes=chosen.max_label_value_bytes,
         ),
         version=_version(),
-        tls=functools.cache(ssl.create_default_context),
+        credentials=credentials.profiles(document, asyncio.get_running_loop().time),
+        compression=chosen.compression,
+        native_histograms=chosen.native_histograms,
+        fallback=chosen.fallback_format == "text",
+        classic_histograms=chosen.classic_histograms,
+        track_timestamps=chosen.track_timestamps_staleness,
+        extra_metrics=chosen.extra_metrics,
         wall=clock.unix_nanoseconds,
         stopwatch=time.perf_counter,
     )

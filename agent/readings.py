@@ -40,13 +40,39 @@ def of_scraping(loop: Loop) -> Iterable[Reading]:
         ("scrape_seconds", "Seconds that scrapes took.", counts.seconds),
         ("late_scrapes", "Scrapes left out: the one before took too long.", counts.late),
         ("known_scrapes", "Scrapes with the series of the one before.", counts.known),
-        ("unlabelled_scrapes", "Answers whose type was not text/plain.", counts.unlabelled),
+        ("unlabelled_scrapes", "Answers of no known type, read as text.", counts.unlabelled),
+        ("redirects", "Redirects followed.", counts.redirects),
+        ("room_waits", "Bodies that waited for others to be fetched.", loop.room.waits),
+        ("hurried_targets", "Targets marked stale early: too many were leaving.", counts.hurried),
         ("duplicate_samples", "Samples whose series came twice.", counts.duplicates),
+        ("skipped_lines", "Lines left out: they could not be read.", counts.skipped),
         ("stale_markers", "Stale markers sent.", counts.stale),
         ("lost_scrapes", "Scrapes dropped whole: the queue was full.", counts.lost_scrapes),
     ):
         yield _one("counter", f"{name}_total", words, value)
-    yield _one("gauge", "layout_bytes", "Bytes of what is remembered of targets.", loop.held_bytes)
+    for name, words, value in (
+        ("layout_bytes", "Bytes of what is remembered of targets.", loop.held_bytes),
+        ("fetching_bytes", "Bytes of bodies that are being fetched.", loop.room.used),
+        ("targets_leaving", "Targets that are gone, not yet marked stale.", loop.leavers),
+    ):
+        yield _one("gauge", name, words, value)
+    reread = loop.rereads
+    for name, words, taken, failed in (
+        (
+            "certificate_reloads",
+            "Certificates for targets read again, by outcome.",
+            reread.certificates,
+            reread.certificate_failures,
+        ),
+        (
+            "token_reloads",
+            "Tokens for targets read again, by outcome.",
+            reread.tokens,
+            reread.token_failures,
+        ),
+    ):
+        outcomes = {"ok": taken, "failed": failed}
+        yield _labelled("counter", f"{name}_total", words, "outcome", outcomes)
 
 
 def of_delivery(

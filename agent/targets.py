@@ -66,15 +66,17 @@ class Target:
     credentials: str = ""
     """How it is asked: the name of one of the profiles in `scraping.loop.Terms`, "" for none."""
 
-    def same_series(self, other: Target) -> bool:
-        """Whether both expose the same series, however, and however often, they are scraped."""
+    @property
+    def series(self) -> tuple[object, ...]:
+        """What tells its series from those of others, however, and however often, it is asked."""
         return (
             self.url, self.job, self.instance, self.attributes, self.labels, self.choice,
             self.drop_lines, self.honor_labels, self.honor_timestamps,
-        ) == (
-            other.url, other.job, other.instance, other.attributes, other.labels, other.choice,
-            other.drop_lines, other.honor_labels, other.honor_timestamps,
         )  # fmt: skip
+
+    def same_series(self, other: Target) -> bool:
+        """Whether both expose the same series."""
+        return self.series == other.series
 
 
 @final
@@ -139,7 +141,7 @@ def static(document: config.Agent) -> tuple[Target, ...]:
     """Return the targets that the configuration itself names."""
     defaults = document.scraping
     found = []
-    for given in document.static_targets:
+    for number, given in enumerate(document.static_targets):
         parts = urlsplit(given.url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         # As DNS and the Host header have it: ASCII. The configuration has checked that it can be.
@@ -158,6 +160,15 @@ def static(document: config.Agent) -> tuple[Target, ...]:
                 interval=interval,
                 timeout=min(given.timeout or defaults.timeout, interval),
                 kind="static",
+                labels=tuple(sorted(given.labels.items())),
+                drop_lines=given.on_error == "drop_line",
+                honor_labels=_chosen(given.honor_labels, defaults.honor_labels),
+                honor_timestamps=_chosen(given.honor_timestamps, defaults.honor_timestamps),
+                credentials=f"static:{number}",
             )
         )
     return tuple(found)
+
+
+def _chosen(given: bool | None, default: bool) -> bool:  # noqa: FBT001 - a setting and its default
+    return default if given is None else given

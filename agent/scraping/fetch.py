@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import ssl
-from dataclasses import dataclass
-from typing import Final, cast, final
+from dataclasses import dataclass, replace
+from typing import final
 from urllib.parse import urlsplit
 
-from typing_extensions import override
-
-from agent.scraping import response
-from agent.scraping.response import Cause, Failed, Outcome
-
-# What the parser understands, in the order of Prometheus' list (scrape semantics, "Negotiation").
-ACCEPT: Final = (
-    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
-)
+from agent.scraping import connection, negotiation, redirects, response
+from agent.scraping.credentials import Profile, Ready
+from agent.scraping.response import Cause, Failed, Fetched, Outcome
+from agent.scraping.room import Room
 
 
 @final
@@ -35,85 +29,141 @@ class Request:
     timeout: float
     max_bytes: int
     user_agent: str
+    max_redirects: int = 0
+    compression: bool = False
+    """Whether the target may compress; what is compressed unasked is understood all the same."""
+    protobuf: bool = False
+    """Whether protobuf is what we would like best."""
+    fallback: bool = True
+    """Whether an answer without a usable type is read as text."""
 
-    def encode(self) -> bytes:
-        """Return the bytes that go on the wire."""
-        parts = urlsplit(self.url)
+    def encode(self, url: str = "", authorization: str = "") -> bytes:
+        """Return the bytes that go on the wire, for *url* if it is not the request's own."""
+        parts = urlsplit(url or self.url)
         target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-        # Agent and target share a node: compressing costs both more CPU than the bytes are worth.
-        lines = (
+        lines = [
             f"GET {target} HTTP/1.1",
             f"Host: {parts.netloc}",
             f"User-Agent: {self.user_agent}",
-            f"Accept: {ACCEPT}",
-            "Accept-Encoding: identity",
+            f"Accept: {negotiation.accept(protobuf=self.protobuf)}",
+            f"Accept-Encoding: {negotiation.accept_encoding(compression=self.compression)}",
             f"X-Prometheus-Scrape-Timeout-Seconds: {self.timeout:g}",
-        )
+        ]
+        if authorization:
+            lines.append(f"Authorization: {authorization}")
         return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
 class Client:
     """Asks one target, again and again, one request at a time. Close it in the end.
 
-    *tls* verifies https targets; it is not used for others.
+    *credentials* say how it is proven, and we to it; bodies take their share of *room*.
     """
 
-    __slots__ = ("_address", "_bytes", "_connection", "_request", "_tls")
+    __slots__ = (
+        "_address", "_bytes", "_connection", "_credentials", "_lease", "_ready", "_request",
+        "_room", "_secure",
+    )  # fmt: skip
 
-    def __init__(self, request: Request, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, request: Request, credentials: Profile, room: Room) -> None:
         parts = urlsplit(request.url)
-        secure = parts.scheme == "https"
-        self._address = (parts.hostname or "", parts.port or (443 if secure else 80))
-        self._tls = tls if secure else None
-        self._request = request
+        self._secure = parts.scheme == "https"
+        self._address = (parts.hostname or "", parts.port or (443 if self._secure else 80))
+        self._request, self._credentials, self._room = request, credentials, room
+        self._ready = Ready()
         self._bytes = request.encode()
-        self._connection: _Connection | None = None
+        self._connection: connection.Connection | None = None
+        self._lease = room.lease()
 
     def close(self) -> None:
         """Close the connection at once."""
+        self._lease.release()
         if self._connection is not None:
             self._connection.abort()
             self._connection = None
 
     async def fetch(self) -> Outcome:
         """Ask once; every failure that the target or the network can cause is a value."""
-        answer = response.Response(self._request.max_bytes)
+        ready = self._credentials.ready(secure=self._secure)
+        if isinstance(ready, Failed):
+            self.close()
+            return ready
+        if ready is not self._ready:
+            self._take(ready)
+        return await self._ask(
+            redirects.Way(url=self._request.url, limit=self._request.max_redirects)
+        )
+
+    async def _ask(self, way: redirects.Way) -> Outcome:
+        """Go *way* to its end."""
+        request, answer = self._bytes, self._answer()
         try:
             async with asyncio.timeout(self._request.timeout):
-                reused = self._connection is not None and self._connection.open
-                await (await self._connected()).exchange(self._bytes, answer)
-                if reused and not answer.received:
-                    # The server closed the idle connection while the request was on its way.
-                    answer = response.Response(self._request.max_bytes)
-                    await (await self._connected()).exchange(self._bytes, answer)
+                while True:
+                    reused = self._connection is not None and self._connection.open
+                    await (await self._connected()).exchange(request, answer, self._lease)
+                    if reused and not answer.received:
+                        # The server closed the idle connection while the request was on its way.
+                        answer = self._answer()
+                        await (await self._connected()).exchange(request, answer, self._lease)
+                    if (found := _judged(answer.outcome(), way)) is not None:
+                        return found
+                    if not answer.reusable:
+                        self.close()
+                    request = self._request.encode(way.url, self._ready.authorization)
+                    answer = self._answer()
         except TimeoutError:
-            where = answer.progress if self._connection is not None else "still connecting"
-            limit = f"{self._request.timeout:g} s"
-            return Failed(
-                cause=Cause.TIMEOUT, why=f"timeout: no complete answer within {limit} ({where})"
-            )
+            return self._too_late(answer)
         except OSError as error:
             return self._in_words(error)
         finally:
+            self._lease.release()
             if not answer.reusable:
                 self.close()
-        return answer.outcome()
 
-    async def _connected(self) -> _Connection:
+    def _answer(self) -> response.Response:
+        return response.Response(self._request.max_bytes, fallback=self._request.fallback)
+
+    def _take(self, ready: Ready) -> None:
+        """Turn to what proves us, and the target, from now on."""
+        if ready.tls is not self._ready.tls:
+            # A connection lives as long as its target: it would never see the new certificates.
+            self.close()
+        if ready.authorization != self._ready.authorization:
+            self._bytes = self._request.encode(authorization=ready.authorization)
+        self._ready = ready
+
+    async def _connected(self) -> connection.Connection:
         """Return the connection there is, or make one."""
         if self._connection is not None and self._connection.open:
             return self._connection
         self._connection = None
         host, port = self._address
+        secure = self._ready.tls
         loop = asyncio.get_running_loop()
         _, self._connection = await loop.create_connection(
-            lambda: _Connection(loop),
+            lambda: connection.Connection(loop),
             host,
             port,
-            ssl=self._tls,
-            server_hostname=host if self._tls is not None else None,
+            ssl=secure,
+            server_hostname=(self._credentials.server_name or host) if secure else None,
         )
         return self._connection
+
+    def _too_late(self, answer: response.Response) -> Failed:
+        """Say how far it came in the time it had."""
+        limit = f"{self._request.timeout:g} s"
+        if self._lease.waits:
+            return Failed(
+                cause=Cause.NO_ROOM,
+                why=f"no room: for {limit} others' bodies held {self._lease.others} of "
+                f"{self._room.size} bytes, and this one wants {answer.wanted}; raise "
+                "scraping.max_fetching_bytes",
+            )
+        where = answer.progress if self._connection is not None else "still connecting"
+        return Failed(
+            cause=Cause.TIMEOUT, why=f"timeout: no complete answer within {limit} ({where})"
+        )
 
     def _in_words(self, error: OSError) -> Failed:
         """Say why there is no connection."""
@@ -126,82 +176,26 @@ class Client:
             case ssl.SSLCertVerificationError():
                 return Failed(cause=Cause.TLS, why=f"tls: {error.verify_message}")
             case ssl.SSLError():
-                return Failed(cause=Cause.TLS, why=f"tls: {_reason(error)}")
-            case ConnectionAbortedError() if self._tls is not None:
+                return Failed(cause=Cause.TLS, why=f"tls: {connection.reason(error)}")
+            case ConnectionAbortedError() if self._secure:
                 return Failed(cause=Cause.TLS, why=f"tls: the handshake was cut off: {error}")
             case _ if _is_refusal(error):
                 return Failed(cause=Cause.REFUSED, why="connection refused")
             case _:
-                return Failed(
-                    cause=Cause.UNREACHABLE, why=f"cannot reach {host}:{port}: {_of_system(error)}"
-                )
+                why = f"cannot reach {host}:{port}: {connection.of_system(error)}"
+                return Failed(cause=Cause.UNREACHABLE, why=why)
 
 
-class _Connection(asyncio.Protocol):
-    """One TCP (or TLS) connection; it carries one exchange at a time."""
-
-    __slots__ = ("_answer", "_loop", "_transport", "_trouble", "_waiter")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._transport: asyncio.Transport | None = None
-        self._answer: response.Response | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._trouble = ""  # what was odd about its end, in words
-
-    @property
-    def open(self) -> bool:
-        """Whether a request may be sent."""
-        return self._transport is not None and not self._transport.is_closing()
-
-    async def exchange(self, request: bytes, answer: response.Response) -> None:
-        """Send *request* and feed *answer* until it is done."""
-        if self._transport is None:  # it was lost in the moment in which it was made
-            answer.closed(self._trouble)
-            return
-        self._answer, self._waiter = answer, self._loop.create_future()
-        self._transport.write(request)
-        try:
-            await self._waiter
-        finally:
-            self._answer = self._waiter = None
-
-    def abort(self) -> None:
-        """Close without waiting for anything."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        if self._answer is None:
-            # The next response could not be told from this; ssh and smtp servers do it, too.
-            self._trouble = "bytes came that nobody asked for"
-            self.abort()
-            return
-        self._answer.feed(data)
-        self._wake()
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        if exc is not None:
-            self._trouble = _of_system(exc) if isinstance(exc, OSError) else str(exc)
-        if self._answer is not None:
-            self._answer.closed(self._trouble)
-            self._wake()
-
-    def _wake(self) -> None:
-        if (
-            self._answer is not None
-            and self._answer.done
-            and self._waiter is not None
-            and not self._waiter.done()
-        ):
-            self._waiter.set_result(None)
+def _judged(found: Fetched | Failed | response.Moved, way: redirects.Way) -> Outcome | None:
+    """Say what to return, or go on along *way* and say nothing."""
+    match found:
+        case Fetched():
+            return replace(found, redirects=len(way.seen)) if way.seen else found
+        case Failed():
+            return found
+        case response.Moved(location=location, status=status):
+            why = way.follow(location)
+            return Failed(cause=Cause.REDIRECT, why=f"{status}: {why}") if why else None
 
 
 def _is_refusal(error: OSError) -> bool:
@@ -209,16 +203,3 @@ def _is_refusal(error: OSError) -> bool:
     return isinstance(error, ConnectionRefusedError) or (
         error.errno is None and f"[Errno {errno.ECONNREFUSED}]" in str(error)
     )
-
-
-def _reason(error: ssl.SSLError) -> str:
-    """Turn OpenSSL's WRONG_VERSION_NUMBER into words, with the likeliest explanation."""
-    reason = (error.reason or str(error)).replace("_", " ").lower()
-    return f"{reason} (does the target speak plain http?)" if "wrong version" in reason else reason
-
-
-def _of_system(error: OSError) -> str:
-    """Say "connection reset by peer" instead of the error's representation."""
-    number = error.errno
-    known = number is not None and not isinstance(error, ssl.SSLError)
-    return os.strerror(number).lower() if known and number else str(error)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 from urllib.parse import urlsplit
 
 from agent import targets
-from agent.exposition import metrics, model, target_state, translate
-from agent.scraping import fetch, schedule
+from agent.exposition import metrics, model, report, target_state, translate
+from agent.scraping import credentials, fetch, hints, leaving, schedule
 from agent.scraping.response import Cause, Failed, Fetched
+from agent.scraping.room import Room
 from agent.scraping.state import Counts, Health, State
 from common.wire import otlp
 
@@ -32,10 +32,24 @@ class Terms:
 
     max_body_bytes: int
     max_concurrency: int
+    max_fetching_bytes: int
+    max_redirects: int
+    max_leaving: int
+    """Targets that are gone and wait to be marked stale, at most."""
     limits: model.Limits
     version: str
-    tls: Callable[[], ssl.SSLContext]
-    """Asked only when there is an https target: the system's authorities take megabytes."""
+    credentials: Mapping[str, credentials.Profile]
+    """By the names that targets know them by; "" is for those that name none."""
+    compression: bool = False
+    native_histograms: bool = False
+    fallback: bool = True
+    """Whether an answer without a usable type is read as text."""
+    classic_histograms: bool = False
+    """Whether classic buckets of native histograms are sent, too."""
+    track_timestamps: bool = False
+    """Whether series with timestamps of their own are marked stale, too."""
+    extra_metrics: bool = False
+    """Whether a scrape tells of its limits, too."""
     wall: Callable[[], int]
     """The wall clock, in Unix nanoseconds."""
     stopwatch: Callable[[], float]
@@ -49,6 +63,7 @@ class _Run:
     state: State
     memory: target_state.TargetState
     client: fetch.Client
+    grid: schedule.Grid
     task: asyncio.Task[None]
 
 
@@ -59,6 +74,9 @@ class Loop:
         self._terms, self._offer, self._tasks = terms, offer, tasks
         self._runs: dict[str, _Run] = {}
         self._places = asyncio.Semaphore(terms.max_concurrency)
+        self._leavers = leaving.Leavers(terms.max_leaving)
+        self._farewells: dict[leaving.Leaver, asyncio.Task[None]] = {}
+        self.room = Room(terms.max_fetching_bytes)
         self.counts = Counts()
 
     @property
@@ -67,15 +85,25 @@ class Loop:
         return [run.state for run in self._runs.values()]
 
     @property
+    def leavers(self) -> int:
+        """How many targets are gone, and not yet marked stale."""
+        return len(self._leavers)
+
+    @property
+    def rereads(self) -> credentials.Rereads:
+        """How often certificates and tokens were read again."""
+        return credentials.rereads(self._terms.credentials.values())
+
+    @property
     def held_bytes(self) -> int:
         """About how many bytes the shapes of all targets occupy."""
-        return sum(run.memory.held_bytes for run in self._runs.values())
+        return sum(run.memory.held_bytes for run in self._runs.values()) + self._leavers.held_bytes
 
     def update(self, wanted: Mapping[str, targets.Target]) -> None:
         """Scrape exactly *wanted*, by URL, from now on.
 
-        Series of targets that are gone get stale markers. A target that only has another pace goes
-        on with its series.
+        Series of targets that are gone get stale markers when they have not come back by the end of
+        the next interval. A target that only has another pace goes on with its series.
         """
         for url in [url for url in self._runs if url not in wanted]:
             self._remove(url)
@@ -93,23 +121,48 @@ class Loop:
     def stop(self) -> None:
         """End all scrapes without a word about it: the next agent goes on with the same series."""
         for run in self._runs.values():
-            run.task.cancel()
-            run.client.close()
+            self._halt(run)
+        for task in self._farewells.values():
+            task.cancel()
 
     def _add(self, target: targets.Target) -> None:
-        memory = target_state.TargetState(
-            _origin(target, self._terms.version), _terms(target, self._terms)
-        )
-        self._start(State(target), memory)
+        back = self._leavers.back(target)
+        if back is not None:
+            self._farewells.pop(back).cancel()
+            back.state.target = target
+            self._start(back.state, back.memory)
+        else:
+            origin = _origin(target, self._terms.version)
+            memory = target_state.TargetState(origin, _terms(target, self._terms))
+            self._start(State(target), memory)
         log.info("target added", extra={"url": target.url, "subject": target.subject})
 
     def _remove(self, url: str) -> None:
         run = self._runs.pop(url)
         self._halt(run)
-        told = run.memory.vanish(_milliseconds(self._terms.wall()))
-        self.counts.stale += told.stale
-        self._hand_on(told)
         log.info("target removed", extra={"url": url, "subject": run.state.target.subject})
+        one = leaving.leaver(run.state, run.memory, run.grid, now := self._terms.wall())
+        if one is None:
+            return
+        self._farewells[one] = self._tasks.create_task(
+            self._wait_for_end(one, (one.due - now) / SECOND), name=f"leaving {url}"
+        )
+        hurried = self._leavers.add(one)
+        if hurried is not None:
+            self._farewells.pop(hurried).cancel()
+            self.counts.hurried += 1
+            self._mark(hurried)
+
+    async def _wait_for_end(self, one: leaving.Leaver, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._leavers.take(one)
+        del self._farewells[one]
+        self._mark(one)
+
+    def _mark(self, one: leaving.Leaver) -> None:
+        told = one.memory.vanish(one.stamp)
+        self.counts.stale += told.stale
+        self._hand_on(one.memory, told)
 
     def _repace(self, run: _Run, target: targets.Target) -> None:
         self._halt(run)
@@ -123,22 +176,27 @@ class Loop:
         run.client.close()
 
     def _start(self, state: State, memory: target_state.TargetState) -> None:
-        target = state.target
-        client = fetch.Client(
-            fetch.Request(
-                url=target.url,
-                timeout=target.timeout,
-                max_bytes=self._terms.max_body_bytes,
-                user_agent=f"headgate-agent/{self._terms.version}",
-            ),
-            self._terms.tls() if target.url.startswith("https:") else None,
+        target, terms = state.target, self._terms
+        profile = terms.credentials[target.credentials]
+        request = fetch.Request(
+            url=target.url,
+            timeout=target.timeout,
+            max_bytes=terms.max_body_bytes,
+            user_agent=f"headgate-agent/{terms.version}",
+            max_redirects=terms.max_redirects,
+            compression=terms.compression,
+            protobuf=terms.native_histograms,
+            fallback=terms.fallback,
         )
+        client = fetch.Client(request, profile, self.room)
         grid = schedule.grid(target.url, target.attributes, target.interval)
-        state.next_scrape = grid.after(self._terms.wall())
+        state.next_scrape = grid.after(terms.wall())
         task = self._tasks.create_task(
             self._follow(state, memory, client, grid), name=f"scrape {target.url}"
         )
-        self._runs[target.url] = _Run(state=state, memory=memory, client=client, task=task)
+        self._runs[target.url] = _Run(
+            state=state, memory=memory, client=client, grid=grid, task=task
+        )
 
     async def _follow(
         self,
@@ -173,54 +231,66 @@ class Loop:
         took: float,
     ) -> None:
         """Turn a scrape into points, hand them on, and note how it went."""
+        profile = self._terms.credentials[state.target.credentials]
         if isinstance(answer, Fetched):
-            fetched, told = answer, memory.accept(answer.body, at, took)
+            told = memory.accept(answer.body, at, took, answer.format)
+            if told.error:
+                hint = hints.of_body(answer.body, state.target)
+                told = replace(told, error=profile.blot(_with(told.error, hint)))
+            if told.complaint:
+                told = replace(told, complaint=profile.blot(told.complaint))
         else:
-            fetched, told = None, memory.miss(_in_words(answer, state.target), at, took)
-        self._hand_on(told)
+            hint = hints.hint(answer, state.target, profile.where)
+            size = report.TOO_LARGE if answer.cause is Cause.TOO_LARGE else 0
+            told = memory.miss(profile.blot(_with(answer.why, hint)), at, took, size)
+        self._hand_on(memory, told)
         self.counts.note(took, answer, told)
         before = state.health
-        if state.note(at, took, fetched, told):
+        if state.note(at, took, answer, told):
             _say(state, before)
 
-    def _hand_on(self, told: target_state.Outcome) -> None:
+    def _hand_on(self, memory: target_state.TargetState, told: target_state.Outcome) -> None:
         if told.points and not self._offer(told.payload, told.points):
             self.counts.lost_scrapes += 1
+            memory.refused()
 
 
 def _say(state: State, before: Health) -> None:
     """Log a change. The URL is in the message, for the log's rate limit goes by message."""
-    extra = {"subject": state.target.subject}
+    extra: dict[str, object] = {"subject": state.target.subject}
     if state.health is Health.FAILING:
         words = f"target {state.target.url} fails: {state.error}"
         log.warning(words, extra=extra)
-    else:
+        return
+    if before is not Health.UP or not state.oddities:
         again = " again" if before is Health.FAILING else ""
         words = f"target {state.target.url} is up{again}"
         log.info(words, extra={**extra, "samples": state.samples})
+    if state.oddities:
+        words = f"target {state.target.url} is odd: {'; '.join(state.oddities.values())}"
+        log.warning(words, extra=extra)
 
 
-def _in_words(failed: Failed, target: targets.Target) -> str:
-    hint = target.hint if failed.cause is Cause.REFUSED else ""
-    return f"{failed.why}: {hint}" if hint else failed.why
-
-
-def _milliseconds(now: int) -> int:
-    return now - now % schedule.MILLISECOND
+def _with(words: str, hint: str) -> str:
+    return f"{words}: {hint}" if hint else words
 
 
 def _terms(target: targets.Target, common: Terms) -> target_state.Terms:
     """Say what holds for all scrapes of *target*."""
     choice = target.choice
+    extra = report.Terms(timeout=target.timeout, sample_limit=common.limits.samples)
     return target_state.Terms(
         limits=common.limits,
         rules=translate.Rules(
             honor_labels=target.honor_labels,
             prefixes=tuple(prefix.encode() for prefix in choice.prefixes),
             without=tuple((name.encode(), value.encode()) for name, value in choice.without),
+            classic=common.classic_histograms,
         ),
         drop_lines=target.drop_lines,
         honor_timestamps=target.honor_timestamps,
+        track_timestamps=common.track_timestamps,
+        extra=extra if common.extra_metrics else None,
     )
 
 

@@ -11,10 +11,13 @@ from typing import Final, TypeAlias, final
 
 import httptools
 
+from agent.exposition.model import Format
+from agent.scraping import negotiation, redirects, room
 from common.wire import compression, errors
 
 MAX_OVERHEAD: Final = 64 << 10  # bytes of headers, chunk sizes and trailers, the body not counted
-FOREIGN_TYPES: Final = ("application/openmetrics-text", "application/vnd.google.protobuf")
+_MAX_PLACE: Final = 4 << 10  # bytes of a Location; what is longer leads nowhere
+_ALERT: Final = b"\x15\x03"  # how a TLS server begins to say that it was not spoken to in TLS
 
 
 class Cause(StrEnum):
@@ -25,22 +28,29 @@ class Cause(StrEnum):
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     TLS = "tls"
+    CREDENTIALS = "credentials"  # our certificates or our token cannot be used
     STATUS = "status"
-    TOO_LARGE = "too_large"
-    NOT_TEXT = "not_text"
+    REDIRECT = "redirect"  # to where we do not go
+    TOO_LARGE = "too_large"  # the body, or what is in it: samples, labels
+    NO_ROOM = "no_room"  # others' bodies took all the room there is, for too long
+    CONTENT_TYPE = "content_type"  # none of ours, and nothing to fall back on
     CLOSED_EARLY = "closed_early"
     NOT_HTTP = "not_http"
-    MALFORMED = "malformed"  # an exposition that breaks the text format
+    MALFORMED = "malformed"  # an exposition that breaks its format
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A body, inflated. ``unlabelled``: its Content-Type does not say that it is text/plain."""
+    """A body, inflated."""
 
     body: bytes
     wire_bytes: int
-    unlabelled: bool
+    format: Format = Format.TEXT
+    fallback: str = ""
+    """Why it is read as text although its Content-Type does not say so; "" if it does."""
+    redirects: int = 0
+    """How many were followed on the way."""
 
 
 @final
@@ -50,6 +60,18 @@ class Failed:
 
     cause: Cause
     why: str
+    status: int = 0
+    """The status of an answer that is none, 0 for other causes."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The answer is said to be elsewhere."""
+
+    location: str
+    status: str
+    """In words."""
 
 
 Outcome: TypeAlias = Fetched | Failed
@@ -63,13 +85,16 @@ class Response:
     """
 
     __slots__ = (
-        "_body", "_body_bytes", "_encoding", "_failed", "_final", "_framed", "_length", "_location",
-        "_max_bytes", "_parser", "_reason", "_type", "done", "received", "reusable",
+        "_body", "_body_bytes", "_encoding", "_failed", "_fallback", "_final", "_framed", "_length",
+        "_location", "_max_bytes", "_moved", "_parser", "_reason", "_type", "done", "received",
+        "reusable",
     )  # fmt: skip
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, fallback: bool = True) -> None:
+        """Take at most *max_bytes*; with *fallback*, what has no usable type is text."""
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._max_bytes = max_bytes
+        self._max_bytes, self._fallback = max_bytes, fallback
+        self._moved: Moved | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._failed: Failed | None = None
@@ -90,6 +115,16 @@ class Response:
             return f"{self.received} bytes of headers came"
         return f"{self._body_bytes} bytes of the body came"
 
+    @property
+    def wanted(self) -> int:
+        """How many bytes of room the body needs from now on, as far as can be told."""
+        if self.done or not self._final or self._moved is not None:
+            return 0
+        if self._length:
+            return self._length
+        step = room.STEP
+        return max(self._body_bytes, min(-(-self._body_bytes // step) * step, self._max_bytes))
+
     def feed(self, data: bytes) -> None:
         """Take bytes; what follows the end of the response spoils the connection."""
         self.received += len(data)
@@ -102,7 +137,9 @@ class Response:
             self._fail(Failed(cause=Cause.NOT_HTTP, why="the server switched to another protocol"))
         except httptools.HttpParserError as error:
             if not self.done:
-                self._fail(Failed(cause=Cause.NOT_HTTP, why=f"not an HTTP/1.1 response: {error}"))
+                secure = self.received == len(data) and data.startswith(_ALERT)
+                words = "it speaks TLS" if secure else str(error)
+                self._fail(Failed(cause=Cause.NOT_HTTP, why=f"not an HTTP/1.1 response: {words}"))
             self.reusable = False
         if not self.done and self.received - self._body_bytes > MAX_OVERHEAD + self._body_bytes:
             why = f"headers exceed the limit of {MAX_OVERHEAD} bytes"
@@ -116,33 +153,36 @@ class Response:
         """Note the end of the connection, *words* saying what was odd about it, or ""."""
         if self.done:
             return
-        if self._final and not self._framed and not words:
+        if self._moved is not None or (self._final and not self._framed and not words):
             self.done = True  # RFC 9112, 6.3: without a length the body ends with the connection
             return
         why = f"{words or 'the connection was closed'} before the response was complete"
         self._fail(Failed(cause=Cause.CLOSED_EARLY, why=f"closed early: {why} ({self.progress})"))
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Fetched | Failed | Moved:
         """Return what came of it; only once ``done``."""
         if self._failed is not None:
             return self._failed
+        if self._moved is not None:
+            return self._moved
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        if body and self._type in FOREIGN_TYPES:
-            return Failed(
-                cause=Cause.NOT_TEXT,
-                why=f"not text: the target answers {self._type} although text/plain was asked for",
-            )
         try:
             inflated = compression.inflate(body, self._encoding, self._max_bytes)
         except errors.TooLarge:
             return _too_large(None, self._max_bytes)
         except errors.Malformed as error:
             return Failed(cause=Cause.NOT_HTTP, why=f"content encoding {self._encoding}: {error}")
-        return Fetched(
-            body=inflated,
-            wire_bytes=self._body_bytes,
-            unlabelled=bool(body) and self._type != "text/plain",
-        )
+        kind, fallback = Format.TEXT, ""
+        if inflated:  # nothing is no mistake in any format
+            found = negotiation.format_of(self._type)
+            if found is not None:
+                kind = found
+            else:
+                what = f"content type {self._type!r}" if self._type else "no content type"
+                if not self._fallback:
+                    return _untyped(what)
+                fallback = f"{what} is no exposition format; read as text"
+        return Fetched(body=inflated, wire_bytes=self._body_bytes, format=kind, fallback=fallback)
 
     def _fail(self, failed: Failed) -> None:
         self._failed = failed
@@ -162,7 +202,7 @@ class Response:
             return
         match name.lower():
             case b"content-type":
-                self._type = _printable(value).partition(";")[0].strip().lower()
+                self._type = _printable(value).strip()
             case b"content-encoding":
                 self._encoding = _printable(value).strip().lower()
             case b"content-length":
@@ -170,7 +210,8 @@ class Response:
             case b"transfer-encoding":
                 self._framed = True
             case b"location":
-                self._location = _printable(value)
+                # Not made safe to show: whoever shows it does that.
+                self._location = value[:_MAX_PLACE].decode("latin-1").strip()
             case _:
                 return  # says nothing that matters here
 
@@ -185,19 +226,22 @@ class Response:
                 self._fail(_too_large(self._length, self._max_bytes))
             return
         words = f"status {status} {self._reason}".rstrip()
-        if 300 <= status < 400 and self._location:
-            words += f": redirects are not followed; let the target be {self._location}"
-        elif status in {401, 403}:
-            words += ": the target wants credentials, or does not like these"
-        elif status == 404:
-            words += ": nothing at this path; is prometheus.io/path right?"
-        self._fail(Failed(cause=Cause.STATUS, why=words))
+        if status in redirects.STATUSES and self._location:
+            self._moved = Moved(location=self._location, status=words)
+            self._body.clear()
+            return
+        self._fail(Failed(cause=Cause.STATUS, why=words, status=status))
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body."""
         if self.done:
             return
         self._body_bytes += len(data)
+        if self._moved is not None:
+            # Read to its end, so that the connection can be used for the next request, but a page
+            # that says "moved" and does not end is not waited for.
+            self.done = self._body_bytes > MAX_OVERHEAD
+            return
         if self._body_bytes > self._max_bytes:
             self._fail(_too_large(None, self._max_bytes))
             return
@@ -223,6 +267,13 @@ def _too_large(size: int | None, limit: int) -> Failed:
     return Failed(
         cause=Cause.TOO_LARGE,
         why=f"too large: {fact} than {limit} bytes; raise scraping.max_body_bytes or expose less",
+    )
+
+
+def _untyped(what: str) -> Failed:
+    return Failed(
+        cause=Cause.CONTENT_TYPE,
+        why=f"{what} is no exposition format; scraping.fallback_format: text would read it as text",
     )
 
 

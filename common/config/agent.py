@@ -80,6 +80,11 @@ class Scraping(Section, frozen=True):
     fallback_format: Literal["text", "none"] = "text"
     """What an answer without a usable content type is read as; ``none``: the scrape fails."""
 
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Refuse room in which the largest body would never fit."""
+        if self.max_fetching_bytes < self.max_body_bytes:
+            yield "max_fetching_bytes", f"must be at least max_body_bytes, {self.max_body_bytes}"
+
 
 class StaticTarget(Section, frozen=True):
     """A target that no API server has to know."""

@@ -25,12 +25,21 @@ class Certificates:
     A context is never changed: connections made with an older one end as they began.
     """
 
-    def __init__(self, settings: shared.Tls, *, now: float, alpn: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        settings: shared.Tls,
+        *,
+        now: float,
+        alpn: Sequence[str] = (),
+        any_name: bool = False,
+    ) -> None:
         """Load the files of *settings*; *alpn* are the protocols to offer.
+
+        With *any_name*, a certificate of a trusted authority is enough, whatever name it has.
 
         Raises :class:`OSError` for a file that cannot be used, as `context` does.
         """
-        self._settings, self._alpn = settings, tuple(alpn)
+        self._settings, self._alpn, self._any_name = settings, tuple(alpn), any_name
         named = (settings.ca_file, settings.cert_file, settings.key_file)
         self._files = [Path(name) for name in named if name]
         self._watch = files.Watch(files.prints(self._files))
@@ -81,6 +90,8 @@ class Certificates:
         loaded = context(self._settings)
         if self._alpn:
             loaded.set_alpn_protocols(list(self._alpn))
+        if self._any_name:
+            loaded.check_hostname = False
         return loaded
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -77,17 +76,29 @@ async def test_scraping_is_counted_by_state_and_outcome() -> None:
         max_concurrency=1,
         limits=model.Limits(),
         version="1",
-        tls=ssl.create_default_context,
+        max_fetching_bytes=1,
+        max_redirects=0,
+        max_leaving=1,
+        credentials={},
         wall=lambda: 0,
         stopwatch=asyncio.get_running_loop().time,
     )
     async with scraping.scraping(terms, lambda _, __: True) as loop:
         loop.counts.scrapes["up"] = 3
         loop.counts.late = 4
+        loop.counts.redirects = 5
+        loop.room.lease().grow(1, lambda: None)
+        loop.room.lease().grow(1, lambda: None)
         found = list(readings.of_scraping(loop))
     assert values(found, "targets") == {(state,): 0.0 for state in Health}
     assert values(found, "scrapes_total")["up",] == 3.0
     assert values(found, "late_scrapes_total") == {(): 4.0}
+    assert values(found, "redirects_total") == {(): 5.0}
+    assert values(found, "fetching_bytes") == {(): 1.0}
+    assert values(found, "room_waits_total") == {(): 1.0}
+    assert values(found, "targets_leaving") == {(): 0.0}
+    assert values(found, "certificate_reloads_total") == {("ok",): 0.0, ("failed",): 0.0}
+    assert values(found, "token_reloads_total") == {("ok",): 0.0, ("failed",): 0.0}
     assert all((one.kind == "counter") == one.name.endswith("_total") for one in found)
 
 

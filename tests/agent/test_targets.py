@@ -1,5 +1,7 @@
 """Every pod is either scraped or has a reason not to be."""
 
+from dataclasses import replace
+
 from agent import targets
 from common.config import agent as config
 from common.service import settings
@@ -36,3 +38,29 @@ def test_a_static_host_outside_ascii_is_asked_by_the_name_that_dns_knows() -> No
     (target,) = targets.static(document)
     assert target.url == "http://xn--bcher-kva.example:9100/metrics"
     assert target.instance == "xn--bcher-kva.example:9100"
+
+
+def test_a_static_target_keeps_its_own_choices_and_else_those_of_all() -> None:
+    plain, chosen = targets.static(
+        document(
+            """
+            scraping: {honor_labels: true, honor_timestamps: false}
+            static_targets:
+            - {url: "http://db:9100"}
+            - {url: "http://db:9101", labels: {zone: b, area: a}, honor_labels: false,
+               honor_timestamps: true, on_error: drop_line}
+            """
+        )
+    )
+    assert (plain.labels, plain.drop_lines, plain.credentials) == ((), False, "static:0")
+    assert (plain.honor_labels, plain.honor_timestamps) == (True, False)
+    assert chosen.labels == (("area", "a"), ("zone", "b"))
+    assert (chosen.drop_lines, chosen.credentials) == (True, "static:1")
+    assert (chosen.honor_labels, chosen.honor_timestamps) == (False, True)
+
+
+def test_the_series_are_the_same_at_another_pace_or_with_other_credentials() -> None:
+    (one,) = targets.static(document("static_targets: [{url: 'http://db:9100'}]"))
+    assert one.same_series(replace(one, interval=1.0, timeout=0.5, credentials="prometheus"))
+    assert not one.same_series(replace(one, labels=(("a", "b"),)))
+    assert not one.same_series(replace(one, attributes=(("k8s.pod.uid", "1"),)))

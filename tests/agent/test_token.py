@@ -67,3 +67,20 @@ def test_a_file_that_is_no_token_is_not_read_whole(tmp_path: Path, clock: Clock)
     path = tmp_path / "token"
     replace(path, "x" * 100_000)
     assert len(token.TokenFile(str(path), clock)()) == token.MAX_BYTES
+
+
+def test_it_counts_what_it_took_and_what_it_could_not_read(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "token"
+    asked = token.TokenFile(str(path), clock)
+    asked()
+    assert (asked.reloads, asked.failures) == (0, 1)
+    assert asked.trouble == "No such file or directory"
+    for second, text in enumerate(("first", "second"), 1):
+        replace(path, text)
+        clock.now = float(second)
+        asked()
+    assert (asked.reloads, asked.failures, asked.trouble) == (1, 1, "")
+    path.write_bytes(b"secret\xff")
+    clock.now = 3.0
+    assert asked() == "second"
+    assert asked.trouble == "it is not UTF-8"

@@ -21,7 +21,10 @@ class Files:
 
 
 def write(folder: Path, name: str, *, hours: int = 1) -> Files:
-    """Make an authority, and a certificate of it for the DNS name *name*, in *folder*."""
+    """Make an authority, and a certificate of it for *name*, in *folder*.
+
+    It is a DNS name, or an identity of a mesh (``spiffe://...``).
+    """
     authority_key, key = (
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
@@ -30,6 +33,8 @@ def write(folder: Path, name: str, *, hours: int = 1) -> Files:
     about = f"test authority of {folder.name}"[:64]
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, about)])
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    mesh = name.startswith("spiffe:")
+    called = x509.UniformResourceIdentifier(name) if mesh else x509.DNSName(name)
     authority = (
         _begun(issuer, issuer, authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -37,7 +42,7 @@ def write(folder: Path, name: str, *, hours: int = 1) -> Files:
     )
     certificate = (
         _begun(subject, issuer, key.public_key(), hours)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([called]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     files = Files(

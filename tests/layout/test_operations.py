@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(
 COMPOSED = {
     ("info", "target URL is up"),
     ("warning", "target URL fails: …"),
+    ("warning", "target URL is odd: …"),
     ("error", "points lost: …"),
 }
 
@@ -100,6 +101,7 @@ def test_every_line_of_log_is_explained_with_its_level(text: str) -> None:
     assert sorted(level for level, message in said if message is None) == [
         "error",
         "info",
+        "warning",
         "warning",
     ]
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from agent import targets
 from agent.exposition import model
-from agent.scraping import loop as scraping
+from agent.scraping import credentials, loop as scraping
 from agent.scraping.response import Cause
-from agent.scraping.state import Health, State
+from agent.scraping.state import Health, Oddity, State
+from common.config import agent as config, agent_inputs
 from common.wire import otlp
 from tests.agent.exposer import HANG, Exposer, Say, exposing, page
 
@@ -68,18 +68,27 @@ def wall() -> int:
     return EPOCH * scraping.SECOND + round(asyncio.get_running_loop().time() * scraping.SECOND)
 
 
-def terms(**changes: object) -> scraping.Terms:
-    given = {"max_body_bytes": 1000, "max_concurrency": 10, "wall": wall} | changes
+def terms(document: config.Agent = config.Agent(), **changes: object) -> scraping.Terms:  # noqa: B008 - immutable
+    given = {
+        "max_body_bytes": 1000,
+        "max_concurrency": 10,
+        "max_fetching_bytes": 1 << 20,
+        "max_redirects": 3,
+        "max_leaving": 10,
+        "wall": wall,
+    } | changes
     return scraping.Terms(
         **given,
         limits=model.Limits(samples=10),
         version="1.2.3",
-        tls=ssl.create_default_context,
+        credentials=credentials.profiles(document, asyncio.get_running_loop().time),
         stopwatch=asyncio.get_running_loop().time,
     )
 
 
-def target(where: Exposer, job: str, *, interval: float = 10, timeout: float = 5) -> targets.Target:
+def target(
+    where: Exposer, job: str, *, interval: float = 10, timeout: float = 5, **changes: str
+) -> targets.Target:
     return targets.Target(
         url=where.url,
         job=job,
@@ -88,6 +97,8 @@ def target(where: Exposer, job: str, *, interval: float = 10, timeout: float = 5
         attributes=(("kyma.input.name", "prometheus"),),
         interval=interval,
         timeout=timeout,
+        kind="static",
+        **changes,
     )
 
 
@@ -215,7 +226,8 @@ async def test_a_slow_target_misses_its_own_ticks_and_nobody_elses() -> None:
         assert loop.counts.scrapes[Cause.TIMEOUT] in {9, 10}
         late = state(loop, "slow")
         assert late.late == loop.counts.late in {18, 20}
-        assert late.error == "timeout: no complete answer within 2.5 s (no answer came)"
+        assert late.error.startswith("timeout: no complete answer within 2.5 s (no answer came): ")
+        assert late.failures == loop.counts.scrapes[Cause.TIMEOUT]
         assert state(loop, "fast").late == 0
 
 
@@ -227,7 +239,7 @@ async def test_a_body_over_the_limit_is_a_failure_that_names_it() -> None:
         assert "1001 bytes, more than 1000 bytes" in state(loop, "b").error
         assert state(loop, "s").health is Health.FAILING
         assert "10" in state(loop, "s").error  # samples
-        assert loop.counts.scrapes[Cause.TOO_LARGE] == 1
+        assert loop.counts.scrapes[Cause.TOO_LARGE] == 2
     assert gateway.values("b")[0]["up"] == gateway.values("s")[0]["up"] == 0.0
 
 
@@ -248,19 +260,76 @@ async def test_a_refused_connection_comes_with_the_hint_of_its_target() -> None:
         )
 
 
-async def test_a_target_that_is_gone_is_marked_stale_at_once_and_never_asked_again() -> None:
+def stamps(body: bytes) -> set[int]:
+    return {
+        point.time_unix_nano
+        for frame in ExportMetricsServiceRequest.FromString(body).resource_metrics
+        for scope in frame.scope_metrics
+        for metric in scope.metrics
+        for point in metric.gauge.data_points
+    }
+
+
+async def test_a_target_that_is_gone_is_marked_stale_two_ticks_later_at_the_first_of_them() -> None:
+    gateway = Gateway()
+    async with running(gateway, [GOOD]) as (loop, (server,)):
+        loop.update(by_url(target(server, "good")))
+        await asyncio.sleep(10)
+        following = state(loop, "good").next_scrape
+        loop.update({})
+        assert list(loop.states) == []
+        assert loop.leavers == 1
+        assert loop.held_bytes > 0
+        until = (following - wall()) / scraping.SECOND + 11
+        await asyncio.sleep(until - 0.1)
+        assert len(gateway.taken) == 1
+        await asyncio.sleep(0.2)
+        last = gateway.values("good")[-1]
+        assert last["a"] is last["b"] is last["up"] is None
+        assert len(last) == 7
+        assert stamps(gateway.taken[-1]) == {following}
+        assert (loop.leavers, loop.held_bytes, loop.counts.hurried) == (0, 0, 0)
+        await asyncio.sleep(100)
+        assert len(server.requests) == 1
+        assert len(gateway.taken) == 2
+        assert not server.open
+
+
+async def test_a_target_that_comes_back_in_time_goes_on_with_its_series() -> None:
     gateway = Gateway()
     async with running(gateway, [GOOD]) as (loop, (server,)):
         loop.update(by_url(target(server, "good")))
         await asyncio.sleep(10)
         loop.update({})
-        assert list(loop.states) == []
-        last = gateway.values("good")[-1]
-        assert last["a"] is last["b"] is last["up"] is None
-        assert len(last) == 7
-        await asyncio.sleep(100)
-        assert len(server.requests) == 1
-        assert not server.open
+        await asyncio.sleep(10)  # its time is 11 s at the least
+        loop.update(by_url(target(server, "good")))
+        assert loop.leavers == 0
+        await asyncio.sleep(60)
+        assert loop.counts.stale == 0
+        assert loop.counts.known == 6  # of seven: the shape was kept
+        assert all(None not in values.values() for values in gateway.values("good"))
+
+
+async def test_too_many_leavers_are_marked_before_their_time() -> None:
+    gateway = Gateway()
+    scripts = [[GOOD]] * 3
+    async with running(gateway, *scripts, max_leaving=2) as (loop, servers):
+        loop.update(by_url(*(target(s, j) for s, j in zip(servers, "abc", strict=True))))
+        await asyncio.sleep(10)
+        loop.update({})
+        assert (loop.leavers, loop.counts.hurried, loop.counts.stale) == (2, 1, 7)
+        await asyncio.sleep(30)
+        assert (loop.leavers, loop.counts.hurried, loop.counts.stale) == (0, 1, 21)
+    assert [gateway.values(job)[-1]["up"] for job in "abc"] == [None] * 3
+
+
+async def test_our_own_end_marks_nobody_stale_who_was_leaving() -> None:
+    gateway = Gateway()
+    async with running(gateway, [GOOD]) as (loop, (server,)):
+        loop.update(by_url(target(server, "good")))
+        await asyncio.sleep(10)
+        loop.update({})
+    assert len(gateway.taken) == 1
 
 
 async def test_a_target_that_was_never_scraped_leaves_no_trace() -> None:
@@ -268,6 +337,7 @@ async def test_a_target_that_was_never_scraped_leaves_no_trace() -> None:
     async with running(gateway, [GOOD]) as (loop, (server,)):
         loop.update(by_url(target(server, "good")))
         loop.update({})
+        assert loop.leavers == 0
         await asyncio.sleep(100)
         assert (server.requests, gateway.taken) == ([], [])
 
@@ -302,6 +372,9 @@ async def test_another_pod_behind_the_same_url_is_another_target() -> None:
         await asyncio.sleep(10)
         loop.update(by_url(target(server, "two")))
         await asyncio.sleep(10)
+        assert loop.leavers == 1
+        assert gateway.values("two")[-1]["up"] == 1.0
+        await asyncio.sleep(20)
         assert gateway.values("one")[-1]["up"] is None
         assert gateway.values("two")[-1]["up"] == 1.0
 
@@ -325,6 +398,20 @@ async def test_a_scrape_that_finds_no_room_is_dropped_whole_and_counted() -> Non
         assert state(loop, "good").health is Health.UP  # the target is not to blame
 
 
+async def test_markers_that_found_no_room_come_with_the_next_scrape() -> None:
+    gateway = Gateway()
+    async with running(gateway, [GOOD, page(b"a 1\n")]) as (loop, (server,)):
+        loop.update(by_url(target(server, "good")))
+        await asyncio.sleep(10)
+        gateway.room = False
+        await asyncio.sleep(10)
+        gateway.room = True
+        await asyncio.sleep(10)
+        assert loop.counts.lost_scrapes == 1
+        first, second = gateway.values("good")
+        assert (first["b"], second["b"], second["a"]) == (2.0, None, 1.0)
+
+
 async def test_no_more_scrapes_are_under_way_than_allowed() -> None:
     scripts = [[HANG]] * 6
     async with running(Gateway(), *scripts, max_concurrency=2) as (loop, servers):
@@ -337,10 +424,60 @@ async def test_no_more_scrapes_are_under_way_than_allowed() -> None:
         assert all(server.requests for server in servers)  # and everybody has a turn
 
 
-async def test_answers_without_a_type_are_read_and_counted() -> None:
+async def test_answers_without_a_type_are_read_counted_and_said_to_be_odd_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     bare = Say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n")
     async with running(Gateway(), [bare]) as (loop, (server,)):
         loop.update(by_url(target(server, "bare")))
+        await asyncio.sleep(20)
+        found = state(loop, "bare")
+        assert found.health is Health.UP
+        assert found.oddities == {
+            Oddity.FALLBACK: "no content type is no exposition format; read as text"
+        }
+        assert loop.counts.unlabelled == 2
+    odd = [r.getMessage() for r in caplog.records if "is odd" in r.getMessage()]
+    assert odd == [
+        f"target {server.url} is odd: no content type is no exposition format; read as text"
+    ]
+
+
+async def test_a_page_for_people_is_told_apart_from_metrics() -> None:
+    html = page(b"<!DOCTYPE html><title>shop</title>")
+    async with running(Gateway(), [html]) as (loop, (server,)):
+        loop.update(by_url(target(server, "html")))
         await asyncio.sleep(10)
-        assert state(loop, "bare").health is Health.UP
-        assert loop.counts.unlabelled == 1
+        assert state(loop, "html").error.endswith(
+            "the body starts with '<!DOCTYPE html><': is the path right? see the target's url in "
+            "static_targets"
+        )
+
+
+async def test_redirects_are_followed_and_counted() -> None:
+    moved = page(b"", b"Location: /m", status=b"307 Temporary Redirect")
+    async with running(Gateway(), [moved, GOOD]) as (loop, (server,)):
+        loop.update(by_url(target(server, "moved")))
+        await asyncio.sleep(10)
+        assert (loop.counts.redirects, state(loop, "moved").redirects) == (1, 1)
+        assert state(loop, "moved").health is Health.UP
+
+
+async def test_a_target_that_repeats_our_secret_finds_it_blotted_out() -> None:
+    secret = "correct-horse-battery"
+    given = config.StaticTarget(url="http://x:1", auth=agent_inputs.ScrapeAuth(bearer_token=secret))
+    reason = page(b"", status=b"401 You said " + secret.encode())
+    line = page(b"a 1\nb " + secret.encode() + b"\n")
+    document = config.Agent(static_targets=(given,))
+    async with running(Gateway(), [reason, line], document=document) as (loop, (server,)):
+        loop.update(by_url(target(server, "echo", credentials="static:0")))
+        await asyncio.sleep(10)
+        assert state(loop, "echo").error == (
+            "status 401 You said ***: the target wants credentials, or does not like these; see "
+            "static_targets[0].auth"
+        )
+        await asyncio.sleep(10)
+        assert state(loop, "echo").error.startswith("line 2, ")
+        assert "horse" not in state(loop, "echo").error
+    assert f"Authorization: Bearer {secret}".encode() in server.requests[0]

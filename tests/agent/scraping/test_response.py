@@ -6,13 +6,20 @@ import itertools
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
+from agent.exposition.model import Format
 from agent.scraping import response
-from agent.scraping.response import Cause, Failed, Fetched, Outcome
+from agent.scraping.response import Cause, Failed, Fetched, Moved
+from agent.scraping.room import STEP
 
+PROTOBUF = (
+    b"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+)
 TEXT = b"Content-Type: text/plain; version=0.0.4\r\n"
 
 
-def answer(*pieces: bytes, max_bytes: int = 1000, end: str | None = None) -> Outcome:
+def answer(
+    *pieces: bytes, max_bytes: int = 1000, end: str | None = None
+) -> Fetched | Failed | Moved:
     read = response.Response(max_bytes)
     for piece in pieces:
         read.feed(piece)
@@ -27,7 +34,7 @@ def ok(body: bytes, *headers: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\n%s%sContent-Length: %d\r\n\r\n%s" % (TEXT, lines, len(body), body)
 
 
-def failure(outcome: Outcome) -> Failed:
+def failure(outcome: Fetched | Failed | Moved) -> Failed:
     assert isinstance(outcome, Failed), outcome
     return outcome
 
@@ -50,7 +57,7 @@ def test_the_body_arrives_whole_however_it_is_cut(
         )
     bounds = sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
     pieces = [whole[a:b] for a, b in itertools.pairwise(bounds)]
-    assert answer(*pieces) == Fetched(body=body, wire_bytes=len(body), unlabelled=False)
+    assert answer(*pieces) == Fetched(body=body, wire_bytes=len(body))
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -75,17 +82,17 @@ def test_hostile_bytes_end_in_an_outcome(begun: bytes, first: bytes, second: byt
     read.feed(second)
     read.closed("")
     assert read.done
-    assert isinstance(read.outcome(), Fetched | Failed)
+    assert isinstance(read.outcome(), Fetched | Failed | Moved)
 
 
 def test_an_empty_body_is_no_mistake_and_needs_no_type() -> None:
     outcome = answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    assert outcome == Fetched(body=b"", wire_bytes=0, unlabelled=False)
+    assert outcome == Fetched(body=b"", wire_bytes=0)
 
 
 def test_http_1_0_ends_a_body_by_closing() -> None:
     outcome = answer(b"HTTP/1.0 200 OK\r\n" + TEXT + b"\r\na 1\n", end="")
-    assert outcome == Fetched(body=b"a 1\n", wire_bytes=4, unlabelled=False)
+    assert outcome == Fetched(body=b"a 1\n", wire_bytes=4)
 
 
 def test_a_reset_is_not_the_end_of_a_body() -> None:
@@ -126,7 +133,7 @@ def test_gzip_is_undone_within_the_limit() -> None:
     body = b"a 1\n" * 200
     packed = gzip.compress(body)
     fetched = answer(ok(packed, b"Content-Encoding: gzip"))
-    assert fetched == Fetched(body=body, wire_bytes=len(packed), unlabelled=False)
+    assert fetched == Fetched(body=body, wire_bytes=len(packed))
     outcome = failure(answer(ok(packed, b"Content-Encoding: GZIP"), max_bytes=799))
     assert outcome.cause is Cause.TOO_LARGE
     assert outcome.why == (
@@ -180,21 +187,10 @@ def test_interim_responses_are_passed_over_but_not_for_ever() -> None:
     [
         (b"503 Service Unavailable", b"X: y", "status 503 Service Unavailable"),
         (b"204 No Content", b"X: y", "status 204 No Content"),
-        (
-            b"301 Moved Permanently",
-            b"Location: /metrics/",
-            "status 301 Moved Permanently: redirects are not followed; let the target be /metrics/",
-        ),
-        (
-            b"404 Not Found",
-            b"X: y",
-            "status 404 Not Found: nothing at this path; is prometheus.io/path right?",
-        ),
-        (
-            b"401 Unauthorized",
-            b"X: y",
-            "status 401 Unauthorized: the target wants credentials, or does not like these",
-        ),
+        (b"304 Not Modified", b"Location: /m", "status 304 Not Modified"),
+        (b"301 Moved Permanently", b"X: y", "status 301 Moved Permanently"),
+        (b"404 Not Found", b"X: y", "status 404 Not Found"),
+        (b"401 Unauthorized", b"X: y", "status 401 Unauthorized"),
         (b"500 \xff\x1b[31m", b"X: y", "status 500"),
     ],
 )
@@ -205,21 +201,90 @@ def test_only_200_is_an_answer(status: bytes, header: bytes, why: str) -> None:
     assert outcome.cause in {Cause.STATUS, Cause.NOT_HTTP}
     assert outcome.why.startswith(why) or outcome.cause is Cause.NOT_HTTP
     assert outcome.why.isprintable()
+    assert outcome.cause is Cause.NOT_HTTP or outcome.status == int(status[:3])
 
 
-@pytest.mark.parametrize("kind", response.FOREIGN_TYPES)
-def test_a_format_that_was_not_asked_for_is_named(kind: str) -> None:
-    whole = ok(b"# EOF\n").replace(b"text/plain", kind.encode())
-    assert failure(answer(whole)) == Failed(
-        cause=Cause.NOT_TEXT,
-        why=f"not text: the target answers {kind} although text/plain was asked for",
+@pytest.mark.parametrize("status", [b"301 Moved Permanently", b"308 Permanent Redirect"])
+def test_a_redirect_says_where_to_and_leaves_the_connection_usable(status: bytes) -> None:
+    read = response.Response(10)
+    read.feed(ok(b"x" * 5000, b"Location: /metrics/").replace(b"200 OK", status))
+    assert read.outcome() == response.Moved(
+        location="/metrics/", status=f"status {status.decode()}"
     )
+    assert read.reusable
+    assert read.wanted == 0
 
 
-@pytest.mark.parametrize("line", [b"", b"Content-Type: text/html\r\n", b"Content-Type: \r\n"])
-def test_a_missing_or_odd_type_is_read_as_text_and_counted(line: bytes) -> None:
-    outcome = answer(b"HTTP/1.1 200 OK\r\n%sContent-Length: 4\r\n\r\na 1\n" % line)
-    assert outcome == Fetched(body=b"a 1\n", wire_bytes=4, unlabelled=True)
+def test_the_page_of_a_redirect_that_does_not_end_is_not_waited_for() -> None:
+    read = response.Response(10)
+    read.feed(b"HTTP/1.1 302 Found\r\nLocation: /m\r\n\r\n")
+    while not read.done:
+        read.feed(b"x" * 1000)
+    assert read.outcome() == response.Moved(location="/m", status="status 302 Found")
+    assert not read.reusable
+
+
+def test_a_redirect_that_is_cut_off_still_says_where_to() -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: /m\r\nContent-Length: 9\r\n\r\nx"
+    assert isinstance(answer(head, end=""), response.Moved)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        (b"application/openmetrics-text; version=1.0.0; charset=utf-8", Format.OPEN_METRICS),
+        (PROTOBUF, Format.PROTOBUF),
+        (b"TEXT/plain", Format.TEXT),
+    ],
+)
+def test_the_type_says_the_format(kind: bytes, found: Format) -> None:
+    whole = ok(b"# EOF\n").replace(b"text/plain; version=0.0.4", kind)
+    assert answer(whole) == Fetched(body=b"# EOF\n", wire_bytes=6, format=found)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b"", "no content type"),
+        (b"Content-Type: \r\n", "no content type"),
+        (b"Content-Type: text/html\r\n", "content type 'text/html'"),
+        (b"Content-Type: application/vnd.google.protobuf\r\n", "content type 'application/vnd."),
+    ],
+)
+def test_a_missing_or_odd_type_is_read_as_text_or_fails(line: bytes, what: str) -> None:
+    whole = b"HTTP/1.1 200 OK\r\n%sContent-Length: 4\r\n\r\na 1\n" % line
+    fetched = answer(whole)
+    assert isinstance(fetched, Fetched)
+    assert fetched.format is Format.TEXT
+    assert fetched.fallback.startswith(what)
+    assert fetched.fallback.endswith(" is no exposition format; read as text")
+    strict = response.Response(1000, fallback=False)
+    strict.feed(whole)
+    refused = failure(strict.outcome())
+    assert refused.cause is Cause.CONTENT_TYPE
+    assert refused.why.startswith(what)
+    assert "scraping.fallback_format" in refused.why
+
+
+def test_room_is_wanted_for_what_is_to_come() -> None:
+    read = response.Response(1_000_000)
+    assert read.wanted == 0
+    read.feed(ok(b"x" * 500_000)[:10_000])
+    assert read.wanted == 500_000
+    read = response.Response(300_000)
+    read.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert read.wanted == 0
+    read.feed(b"5\r\nxxxxx\r\n")
+    assert read.wanted == STEP
+    read.feed(b"%x\r\n%s\r\n" % (STEP, b"x" * STEP))
+    assert read.wanted == 300_000  # more than that will not be taken
+    read.feed(b"0\r\n\r\n")
+    assert (read.done, read.wanted) == (True, 0)
+
+
+def test_a_server_that_speaks_tls_is_told_apart() -> None:
+    outcome = failure(answer(b"\x15\x03\x01\x00\x02\x02\x46"))
+    assert outcome == Failed(cause=Cause.NOT_HTTP, why="not an HTTP/1.1 response: it speaks TLS")
 
 
 def test_what_is_no_http_is_said_to_be_none() -> None:

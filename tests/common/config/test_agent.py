@@ -19,6 +19,7 @@ def test_an_empty_document_has_defaults_that_work_in_a_cluster() -> None:
         ("gateway: {endpoint: x}", "gateway.endpoint"),
         ("gateway: {compression: lz4}", "gateway.compression"),
         ("scraping: {interval: 0}", "scraping.interval"),
+        ("scraping: {max_fetching_bytes: 1000}", "scraping.max_fetching_bytes"),
         ("static_targets: [{url: 'localhost:9100'}]", "static_targets[0].url"),
         ("kubernetes: {source: in-cluster}", "node"),
         ("admin: {metrics: x}", "admin.metrics"),

@@ -72,6 +72,13 @@ def test_a_context_is_the_same_until_the_files_change(tmp_path) -> None:
     assert (trusted.reloads, trusted.failures) == (1, 0)
 
 
+def test_whoever_has_any_name_is_verified_all_the_same(tmp_path) -> None:
+    mount = mounted(tmp_path, made(tmp_path, "one"))
+    context = tls.Certificates(settings(mount), now=0.0, any_name=True).context(0.5)
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
+    assert tls.Certificates(settings(mount), now=0.0).context(0.5).check_hostname
+
+
 def test_a_pair_that_is_half_replaced_is_taken_when_it_is_whole(tmp_path, caplog) -> None:
     mount = mounted(tmp_path, made(tmp_path, "one"))
     trusted = tls.Certificates(settings(mount), now=0.0)
