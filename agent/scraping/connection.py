@@ -63,16 +63,15 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._answer.feed(data)
-        # What came in one piece is done, and wants nothing.
-        wanted = self._answer.wanted
-        if (
-            wanted
+        if self._answer.done:  # what came in one piece takes no room
+            self._wake()
+        elif (
+            (wanted := self._answer.wanted)
             and self._lease is not None
             and not self._lease.grow(wanted, self._go_on)
             and self._transport is not None
         ):
             self._transport.pause_reading()
-        self._wake()
 
     def _go_on(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

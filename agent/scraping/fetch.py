@@ -62,7 +62,7 @@ class Client:
 
     __slots__ = (
         "_address", "_bytes", "_connection", "_credentials", "_lease", "_ready", "_request",
-        "_room", "_secure",
+        "_room", "_secure", "_way",
     )  # fmt: skip
 
     def __init__(self, request: Request, credentials: Profile, room: Room) -> None:
@@ -74,6 +74,7 @@ class Client:
         self._bytes = request.encode()
         self._connection: connection.Connection | None = None
         self._lease = room.lease()
+        self._way = self._new_way()
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -90,9 +91,9 @@ class Client:
             return ready
         if ready is not self._ready:
             self._take(ready)
-        return await self._ask(
-            redirects.Way(url=self._request.url, limit=self._request.max_redirects)
-        )
+        if self._way.seen:
+            self._way = self._new_way()
+        return await self._ask(self._way)
 
     async def _ask(self, way: redirects.Way) -> Outcome:
         """Go *way* to its end."""
@@ -120,6 +121,9 @@ class Client:
             self._lease.release()
             if not answer.reusable:
                 self.close()
+
+    def _new_way(self) -> redirects.Way:
+        return redirects.Way(url=self._request.url, limit=self._request.max_redirects)
 
     def _answer(self) -> response.Response:
         return response.Response(self._request.max_bytes, fallback=self._request.fallback)
