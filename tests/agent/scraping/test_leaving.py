@@ -1,7 +1,7 @@
 """Targets that are gone are marked stale when their next two ticks have passed without them."""
 
 from agent import targets
-from agent.exposition import metrics, model, target_state
+from agent.exposition import metrics, target_state
 from agent.scraping import leaving
 from agent.scraping.schedule import Grid
 from agent.scraping.state import State
@@ -19,7 +19,7 @@ def state(url: str = "http://x/metrics", *, last: int = 3, following: int = 13) 
 
 def memory() -> target_state.TargetState:
     origin = metrics.Origin.of(job="j", instance="x", scope=("s", "1"), attributes={}, labels={})
-    return target_state.TargetState(origin, model.Limits())
+    return target_state.TargetState(origin, target_state.Terms())
 
 
 def leaver(url: str) -> leaving.Leaver:
