@@ -51,24 +51,36 @@ def request(
     *scope* is a name and a version. Points of one metric need not be adjacent. A resource without
     points is left out.
     """
-    name, version = (part.encode() for part in scope)
-    scope_message = protobuf.framed(1, protobuf.framed(1, name) + protobuf.framed(2, version))
-    time = b"\x19" + struct.pack("<Q", time_ns)
     frames, total = [], 0
     for attributes, found in subjects:
         if not found:
             continue
-        groups: dict[Metric, list[bytes]] = {}
-        for point in found:
-            groups.setdefault(point.metric, []).append(_point(point, time))
-        metrics = b"".join(_metric(metric, points) for metric, points in groups.items())
         resource = b"".join(
             otlp_attributes.attribute(key, value) for key, value in attributes.items() if value
         )
-        inner = protobuf.framed(1, resource) + protobuf.framed(2, scope_message + metrics)
-        frames.append(protobuf.framed(1, inner))
+        frames.append(frame(resource, scoped(found, scope=scope, time_ns=time_ns)))
         total += len(found)
     return otlp.Encoded(b"".join(frames)), total
+
+
+def scoped(points: Iterable[Point], *, scope: tuple[str, str], time_ns: int) -> bytes:
+    """Write *points* as ``ResourceMetrics.scope_metrics``, tag and length included."""
+    name, version = (part.encode() for part in scope)
+    scope_message = protobuf.framed(1, protobuf.framed(1, name) + protobuf.framed(2, version))
+    time = b"\x19" + struct.pack("<Q", time_ns)
+    groups: dict[Metric, list[bytes]] = {}
+    for point in points:
+        groups.setdefault(point.metric, []).append(_point(point, time))
+    metrics = b"".join([_metric(metric, written) for metric, written in groups.items()])
+    return protobuf.framed(2, scope_message + metrics)
+
+
+def frame(attributes: bytes, scope_metrics: bytes) -> bytes:
+    """Write a whole ``resource_metrics`` entry of a request.
+
+    *attributes* are entries of ``Resource.attributes``, tags and lengths included.
+    """
+    return protobuf.framed(1, protobuf.framed(1, attributes) + scope_metrics)
 
 
 def _point(point: Point, time: bytes) -> bytes:

@@ -1,0 +1,92 @@
+"""The API server as a target: where its metrics are, and how we prove ourselves to it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Final, final
+from urllib.parse import urlsplit
+
+from agent import targets
+from common.config import agent as config
+from common.kube import credentials
+
+INPUT: Final = "apiserver"  # kyma.input.name
+JOB: Final = "apiserver"
+PROFILE: Final = "apiserver"  # of credentials
+
+
+def apiserver_target(access: credentials.Access, document: config.Agent) -> targets.Target:
+    """Return the target that the leader scrapes; one of several API servers answers each time."""
+    scraping = document.scraping
+    interval = document.inputs.runtime.interval or scraping.interval
+    parts = urlsplit(access.server)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    instance = targets.host_port(parts.hostname or "", port)
+    return targets.Target(
+        url=f"{access.server}/metrics",
+        job=JOB,
+        instance=instance,
+        # No pod stands behind it that we know of, so that its job is the name of the service.
+        subject=targets.STATIC,
+        attributes=(("kyma.input.name", INPUT),),
+        interval=interval,
+        timeout=min(scraping.timeout, interval),
+        hint="the leader asks the API server for /metrics; a ClusterRole must allow to get it",
+        kind="apiserver",
+        credentials=PROFILE,
+    )
+
+
+@final
+class Merging:
+    """Joins what was discovered with what only the leader scrapes, and tells *update* of both."""
+
+    __slots__ = ("_found", "_leading", "_update")
+
+    def __init__(self, update: Callable[[Mapping[str, targets.Target]], None]) -> None:
+        self._update = update
+        self._found: Mapping[str, targets.Target] = {}
+        self._leading: Mapping[str, targets.Target] = {}
+
+    def discovered(self, wanted: Mapping[str, targets.Target]) -> None:
+        """Take all that was discovered, by URL."""
+        self._found = wanted
+        self._tell()
+
+    def lead(self, target: targets.Target | None) -> None:
+        """Take what is scraped while this agent leads, ``None`` when it does no longer."""
+        self._leading = {} if target is None else {target.url: target}
+        self._tell()
+
+    def _tell(self) -> None:
+        # Who names the same URL in the configuration has reasons, and settings, of their own.
+        self._update({**self._leading, **self._found})
+
+
+@final
+class Credentials:
+    """How the API server is asked: as our own client asks it."""
+
+    __slots__ = ("_access",)
+
+    def __init__(self, access: credentials.Access) -> None:
+        self._access = access
+
+    @property
+    def server_name(self) -> str:
+        """The name to verify, "" for that of the URL."""
+        return self._access.server_name
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return what new connections use; ``None`` for plain HTTP."""
+        return self._access.tls
+
+    def authorization(self) -> str:
+        """Return the value of the Authorization header as it is now, "" for none.
+
+        The token is read anew each time, for it rotates. That of a credential plugin is renewed by
+        our own client, which asks every few seconds as long as it takes part in the election.
+        Raises :class:`OSError` when there is none.
+        """
+        return self._access.authorization()
