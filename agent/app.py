@@ -7,18 +7,13 @@ import functools
 import logging
 import os
 import random
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from agent import pages, readings, settings, targets
-from agent.discovery import following as discovery, policy, roster
-from agent.exposition import model
-from agent.runtime import following as runtime_pods, kubelet, source
-from agent.scraping import credentials, loop as scraping
+from agent import collecting, pages, readings, settings
+from agent.runtime import source
 from agent.token import TokenFile
 from common.config import agent
 from common.exporters import build, delivery
@@ -97,39 +92,30 @@ async def _run(
             ledger.receive(points, {})
             return destination.offer(body, points)
 
-        async with (
-            scraping.scraping(_terms(document), offer) as loop,
-            discovery.discovering(
-                roster.Roster(
-                    targets.static(document),
-                    document.scraping.max_targets,
-                    policy.policy(document),
-                ),
-                reached,
-                loop.update,
-            ) as found,
-            runtime_pods.pods(document, reached) as node_pods,
-            kubelet.collecting(
-                document, reached, node_pods, offer, clocks=_clocks(), version=_version()
-            ) as asked,
-        ):
-            answers |= _pages(document, loop, found, audited)
-            # Neither makes the agent unready: it scrapes what it knows, and keeps what it scraped.
-            readiness.checks["discovery"] = lambda: (True, found.status)
+        async with collecting.collecting(
+            document,
+            reached,
+            offer,
+            host=environ.get("HOSTNAME", ""),
+            monotonic=asyncio.get_running_loop().time,
+        ) as collected:
+            answers |= _pages(document, collected, audited)
+            # None makes the agent unready: it scrapes what it knows, and keeps what it scraped.
+            for name in collected.status():
+                readiness.checks[name] = functools.partial(_told, collected, name)
             readiness.checks["gateway"] = lambda: (True, _reachable(document, destination))
             readiness.checks["started"] = lambda: (True, "scraping")
-            telemetry.add(lambda: readings.of_scraping(loop))
+            telemetry.add(lambda: readings.of_scraping(collected.loop))
             telemetry.add(
                 lambda: readings.of_delivery(
                     ledger, destination, document.gateway.queue_bytes, audited.mismatches
                 )
             )
-            telemetry.add(found.readings)
-            if asked.health is not source.Health.OFF:
-                readiness.checks["kubelet"] = lambda: (True, asked.status)
-            telemetry.add(lambda: source.readings(asked))
+            telemetry.add(collected.discovery.readings)
+            telemetry.add(lambda: source.readings(collected.kubelet))
+            telemetry.add(collected.cluster.readings)
             admin = ", ".join(map(str, bound))
-            log.info("listening", extra={"admin": admin, "discovery": found.status})
+            log.info("listening", extra={"admin": admin, "discovery": collected.discovery.status})
             await stop.wait()
             readiness.stopping = True
 
@@ -190,44 +176,15 @@ async def _pushing(push: agent.Push, token: TokenFile) -> AsyncIterator[Exporter
         yield exporter
 
 
-def _version() -> str:
-    return metadata.version("headgate")
-
-
-def _clocks() -> kubelet.Clocks:
-    return kubelet.Clocks(wall=clock.unix_nanoseconds, stopwatch=time.perf_counter)
-
-
-def _terms(document: agent.Agent) -> scraping.Terms:
-    chosen = document.scraping
-    return scraping.Terms(
-        max_body_bytes=chosen.max_body_bytes,
-        max_concurrency=chosen.max_concurrency,
-        max_fetching_bytes=chosen.max_fetching_bytes,
-        max_redirects=chosen.max_redirects,
-        max_leaving=chosen.max_targets,
-        limits=model.Limits(
-            samples=chosen.max_samples,
-            labels=chosen.max_labels,
-            label_name_bytes=chosen.max_label_name_bytes,
-            label_value_bytes=chosen.max_label_value_bytes,
-        ),
-        version=_version(),
-        credentials=credentials.profiles(document, asyncio.get_running_loop().time),
-        compression=chosen.compression,
-        native_histograms=chosen.native_histograms,
-        fallback=chosen.fallback_format == "text",
-        classic_histograms=chosen.classic_histograms,
-        track_timestamps=chosen.track_timestamps_staleness,
-        extra_metrics=chosen.extra_metrics,
-        wall=clock.unix_nanoseconds,
-        stopwatch=time.perf_counter,
-    )
+def _told(collected: collecting.Collected, name: str) -> tuple[bool, str]:
+    return True, collected.status().get(name, "off")
 
 
 def _pages(
-    document: agent.Agent, loop: scraping.Loop, found: discovery.Discovery, audited: _Audited
+    document: agent.Agent, collected: collecting.Collected, audited: _Audited
 ) -> dict[str, health.Page]:
+    loop, found = collected.loop, collected.discovery
+
     def all_targets(_: Mapping[str, str]) -> object:
         return pages.targets_page(
             loop.states,

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from agent.discovery import permissions as discovery, policy
+from agent.runtime import cluster_permissions, kubelet_permissions
 from common.config import agent as config
 from common.kube.rights import Rule
 
 __all__ = ["Rule", "rules"]
 
 
-def rules(document: config.Agent) -> tuple[Rule, ...]:
-    """Return the rights that *document* needs, input by input; none where no cluster is asked."""
+def rules(document: config.Agent, lease_namespace: str) -> tuple[Rule, ...]:
+    """Return the rights that *document* needs, input by input; none where no cluster is asked.
+
+    The Lease is in *lease_namespace*, see `cluster_terms.lease_namespace`.
+    """
     if document.kubernetes.source == "none":
         return ()
-    return discovery.rules(policy.policy(document))
+    runtime = document.inputs.runtime
+    return (
+        *discovery.rules(policy.policy(document)),
+        *kubelet_permissions.rules(runtime),
+        *cluster_permissions.rules(runtime, lease_namespace),
+    )

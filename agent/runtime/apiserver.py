@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from typing import Final, final
 from urllib.parse import urlsplit
@@ -62,31 +61,3 @@ class Merging:
     def _tell(self) -> None:
         # Who names the same URL in the configuration has reasons, and settings, of their own.
         self._update({**self._leading, **self._found})
-
-
-@final
-class Credentials:
-    """How the API server is asked: as our own client asks it."""
-
-    __slots__ = ("_access",)
-
-    def __init__(self, access: credentials.Access) -> None:
-        self._access = access
-
-    @property
-    def server_name(self) -> str:
-        """The name to verify, "" for that of the URL."""
-        return self._access.server_name
-
-    def context(self) -> ssl.SSLContext | None:
-        """Return what new connections use; ``None`` for plain HTTP."""
-        return self._access.tls
-
-    def authorization(self) -> str:
-        """Return the value of the Authorization header as it is now, "" for none.
-
-        The token is read anew each time, for it rotates. That of a credential plugin is renewed by
-        our own client, which asks every few seconds as long as it takes part in the election.
-        Raises :class:`OSError` when there is none.
-        """
-        return self._access.authorization()

@@ -294,6 +294,14 @@ def _terms(target: targets.Target, common: Terms) -> target_state.Terms:
     )
 
 
+# What is scraped of one input has one scope, as in Kyma's telemetry module.
+_SCOPES: Final = {
+    "prometheus": "io.kyma-project.telemetry/prometheus",
+    "istio": "io.kyma-project.telemetry/istio",
+    "apiserver": "io.kyma-project.telemetry/runtime",
+}
+
+
 def _origin(target: targets.Target, version: str) -> metrics.Origin:
     """Say whose points they are. The job of discovered pods is ours, not a service's name."""
     parts = urlsplit(target.url)
@@ -301,7 +309,7 @@ def _origin(target: targets.Target, version: str) -> metrics.Origin:
     return metrics.Origin.of(
         job=target.job if target.subject == targets.STATIC else "",
         instance=target.instance,
-        scope=("headgate.agent", version),
+        scope=(_SCOPES[dict(target.attributes).get("kyma.input.name", targets.INPUT)], version),
         attributes={
             "server.address": parts.hostname or "",
             "server.port": str(port),

@@ -1,8 +1,6 @@
 """The API server is a target like others, asked as our own client asks it."""
 
-import ssl
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -37,26 +35,6 @@ def test_its_pace_is_that_of_the_runtime_input() -> None:
     slow, fast = (apiserver.apiserver_target(access, document(i)) for i in (None, 5.0))
     assert (slow.interval, slow.timeout) == (30.0, 10.0)
     assert (fast.interval, fast.timeout) == (5.0, 5.0)
-
-
-def test_it_is_asked_with_the_token_as_it_is_now(tmp_path: Path) -> None:
-    token, context = tmp_path / "token", ssl.create_default_context()
-    token.write_text("first")
-    shown = apiserver.Credentials(
-        credentials.Access(
-            server="https://h",
-            authorization=credentials._token_file(token),
-            tls=context,
-            server_name="kubernetes",
-        )
-    )
-    assert (shown.context(), shown.server_name) == (context, "kubernetes")
-    assert shown.authorization() == "Bearer first"
-    token.write_text("second")
-    assert shown.authorization() == "Bearer second"
-    token.unlink()
-    with pytest.raises(OSError):
-        shown.authorization()
 
 
 def test_it_is_scraped_beside_what_was_discovered_while_this_agent_leads() -> None:
