@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from agent.discovery import permissions as discovery, policy
-from agent.runtime import cluster_permissions, kubelet_permissions
+from agent.runtime import cluster_permissions, cluster_terms, kubelet_permissions
 from common.config import agent as config
 from common.kube.rights import Rule
 
 __all__ = ["Rule", "rules"]
 
 
-def rules(document: config.Agent, lease_namespace: str) -> tuple[Rule, ...]:
+def rules(document: config.Agent, lease_namespace: str = cluster_terms.HOME) -> tuple[Rule, ...]:
     """Return the rights that *document* needs, input by input; none where no cluster is asked.
 
     The Lease is in *lease_namespace*, see `cluster_terms.lease_namespace`.

@@ -39,7 +39,10 @@ async def test_without_an_api_server_only_static_targets_are_scraped() -> None:
                 monotonic=asyncio.get_running_loop().time,
             ) as collected,
         ):
-            assert collected.status().keys() == {"discovery"}
+            assert collected.status() == {
+                "discovery": "not used; 1 static targets",
+                "cluster": "no API server is asked",
+            }
             await some.wait()
     body, points = offered[0]
     assert points == 6
