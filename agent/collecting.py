@@ -115,6 +115,7 @@ def _terms(
             labels=chosen.max_labels,
             label_name_bytes=chosen.max_label_name_bytes,
             label_value_bytes=chosen.max_label_value_bytes,
+            buckets=chosen.max_buckets,
         ),
         version=version,
         credentials=profiles,

@@ -55,6 +55,8 @@ class Scraping(Section, frozen=True):
     """Bytes of a label's name."""
     max_label_value_bytes: shared.Bytes = 16_384
     """Bytes of a label's value."""
+    max_buckets: Annotated[int, Meta(ge=1)] = 65_536
+    """Buckets of one native histogram, empty ones between others included; more fail the scrape."""
     max_targets: Annotated[int, Meta(ge=1)] = 1000
     """Targets scraped; further ones are skipped and listed so."""
     max_concurrency: Annotated[int, Meta(ge=1)] = 50
