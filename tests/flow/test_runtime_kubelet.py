@@ -72,10 +72,10 @@ async def test_what_the_kubelet_tells_arrives_and_a_refusal_is_explained(
             assert resource["kyma.input.name"] == "runtime"
             volumes.add(resource.get("k8s.volume.name", ""))
             names |= {metric.name for scope in frame.scope_metrics for metric in scope.metrics}
-        # The agent leads, too: what only the API server knows is told beside it.
-        assert names & runtime_metrics.OF_KUBELET == (
-            runtime_metrics.OF_KUBELET - runtime_metrics.ADDITIONAL
-        )
+    # The agent leads, too: what only the API server knows is told beside it.
+    assert names & runtime_metrics.OF_KUBELET == (
+        runtime_metrics.OF_KUBELET - runtime_metrics.ADDITIONAL
+    )
     assert volumes == {"", "data"}
 
 
