@@ -3,7 +3,7 @@
 from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import metrics, model, target_state
+from agent.exposition import metrics, model, report, target_state, translate
 from agent.exposition.translate import Drop
 from common.wire import otlp
 
@@ -203,3 +203,37 @@ def series_of(outcome: target_state.Outcome) -> tuple[set[str], set[str]]:
                     names += [f"{metric.name}_bucket{[('le', b)]}" for b in bounds]
                 (stale if point.flags else live).update(names)
     return live, stale
+
+
+def test_what_is_exposed_of_another_job_has_a_resource_of_its_own() -> None:
+    # As the Pushgateway does, whose series are other programs'.
+    body = b'a{job="push",x="1"} 1\na{job="push",instance="j:1"} 2\na{x="2"} 3\nb{job="push"} 4\n'
+    terms = target_state.Terms(rules=translate.Rules(honor_labels=True))
+    state = target_state.TargetState(ORIGIN, terms)
+    first = state.accept(body, NOW, 0.1)
+    assert owned(first) == {
+        ("j", "i"): {"a": 1, **dict.fromkeys((name.decode() for name, _ in report.SERIES), 1)},
+        ("push", "i"): {"a": 1, "b": 1},
+        ("push", "j:1"): {"a": 1},
+    }
+    assert otlp.count(first.payload) == first.points
+    assert owned(state.accept(body.replace(b" 4", b" 5"), NOW + SECOND, 0.1)) == owned(first)
+    gone = state.accept(b'a{x="2"} 3\n', NOW + 2 * SECOND, 0.1)
+    assert owned(gone, stale=True) == {("push", "i"): {"a": 1, "b": 1}, ("push", "j:1"): {"a": 1}}
+
+
+def owned(
+    outcome: target_state.Outcome, *, stale: bool = False
+) -> dict[tuple[str, str], dict[str, int]]:
+    """Return the numbers of points by job and instance of their resource, and by metric."""
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(outcome.payload)
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for frame in request.resource_metrics:
+        told = {a.key: a.value.string_value for a in frame.resource.attributes}
+        metrics = found.setdefault((told["service.name"], told["service.instance.id"]), {})
+        for scope in frame.scope_metrics:
+            for metric in scope.metrics:
+                points = [p for p in metric.gauge.data_points if bool(p.flags) is stale]
+                if points:
+                    metrics[metric.name] = metrics.get(metric.name, 0) + len(points)
+    return {owner: metrics for owner, metrics in found.items() if metrics}
