@@ -89,20 +89,6 @@ class Origin:
         added = [otlp_attributes.attribute(k, v) for k, v in told.items() if k not in own]
         return replace(self, resource=b"".join((self.resource, *added)))
 
-    def of_owner(self, owner: tuple[bytes, bytes]) -> Self:
-        """Return the origin of what the target exposes of another job and instance.
-
-        What is empty stays as it is: a target that honors labels may be asked about itself, too.
-        """
-        job, instance = owner
-        told = {"service.name": job.decode(), "service.instance.id": instance.decode()}
-        told = {key: value for key, value in told.items() if value}
-        kept = otlp_attributes.without_attributes(self.resource, told.__contains__)
-        return replace(
-            self,
-            resource=kept + b"".join(otlp_attributes.attribute(k, v) for k, v in told.items()),
-        )
-
     def before(self, size: int) -> bytes:
         """Return what precedes metrics of *size* bytes to make a whole request of them."""
         scope_head = self.before_scope(translate.OWN, size)
@@ -117,7 +103,7 @@ class Origin:
 
         The fields of a message may have any order; nothing comes behind the metrics.
         """
-        message = self.scope if scope[:2] == translate.OWN[:2] else scope.message
+        message = self.scope if scope == translate.OWN else scope.message
         named = protobuf.framed(1, message) if message else b""
         if scope.schema_url:
             named += protobuf.framed(3, scope.schema_url)

@@ -1,14 +1,13 @@
 """Where the points of a request lie, and which samples their numbers come from: as columns.
 
-A request is one resource, or one for each owner; its scopes, metrics and points follow one another
-in a fixed order, so sizes are all that is needed to find everything.
+A request is one resource; its scopes, metrics and points follow one another in a fixed order, so
+sizes are all that is needed to find everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -75,7 +74,7 @@ def assemble(
     """Write a request of all metrics; *groups* has the points of each, heads included, in pieces.
 
     Returns it, and where the first point of each metric begins. A metric without pieces is left
-    out, and so is a scope without metrics. What is another owner's has a resource of its own.
+    out, and so is a scope without metrics.
     """
     runs: list[_Run] = []
     for i, (wrapping, pieces) in enumerate(zip(wrappings, groups, strict=True)):
@@ -84,23 +83,18 @@ def assemble(
         if not runs or runs[-1].scope != wrapping.scope:
             runs.append(_Run(wrapping.scope))
         runs[-1].add(i, wrapping, sum(map(len, pieces)))
-    parts: list[Piece] = []
-    at = 0
+    scopes = [origin.before_scope(run.scope, run.size) for run in runs]
+    head = origin.before_scopes(sum(map(len, scopes)) + sum(run.size for run in runs))
+    parts: list[Piece] = [head]
+    at = len(head)
     firsts = np.zeros(len(wrappings), np.int64)
-    for owner, of_owner in groupby(runs, key=lambda run: run.scope.owner):
-        those = list(of_owner)
-        scopes = [origin.before_scope(run.scope, run.size) for run in those]
-        whose = origin.of_owner(owner) if any(owner) else origin
-        head = whose.before_scopes(sum(map(len, scopes)) + sum(run.size for run in those))
-        parts.append(head)
-        at += len(head)
-        for run, scope in zip(those, scopes, strict=True):
-            parts.append(scope)
-            at += len(scope)
-            for i, before, length, behind in run.metrics:
-                firsts[i] = at + len(before)
-                at += len(before) + length + len(behind)
-                parts += (before, *groups[i], behind)
+    for run, scope in zip(runs, scopes, strict=True):
+        parts.append(scope)
+        at += len(scope)
+        for i, before, length, behind in run.metrics:
+            firsts[i] = at + len(before)
+            at += len(before) + length + len(behind)
+            parts += (before, *groups[i], behind)
     return b"".join(parts), firsts
 
 

@@ -39,7 +39,7 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
         self.reserved = frozenset((*IDENTITY, *self._added))
         """The names that are the target's own, unless exposed ones are honored."""
         self.scoped = False
-        """Whether any label of a scope has come by, or one of an owner that is honored."""
+        """Whether any label of a scope has come by: see `scopes`."""
 
     def __missing__(self, exposed: grammar.Labels) -> grammar.Labels:
         """Compute, and keep, what *exposed* becomes."""
@@ -56,8 +56,7 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
 
     def _order(self, names: tuple[bytes, ...]) -> _Order | None:
         # How labels of these names, and those that the target adds, are sorted; None if any moves.
-        owned = self._honored and any(name in names for name in IDENTITY)
-        if owned or any(name.startswith(scopes.PREFIX) for name in names):
+        if any(name.startswith(scopes.PREFIX) for name in names):
             self.scoped = True
         if not self.reserved.isdisjoint(names):
             return None

@@ -92,21 +92,10 @@ Point: TypeAlias = Number | Distribution | NativePoint
 
 
 class Scope(NamedTuple):
-    """Who made a metric: an encoded InstrumentationScope, and the URL of its schema.
-
-    Where exposed labels are honored, also whose it is: the ``job`` and ``instance`` that they say,
-    empty where those of the target hold.
-    """
+    """Who made a metric: an encoded InstrumentationScope, and the URL of its schema."""
 
     message: bytes = b""
     schema_url: bytes = b""
-    job: bytes = b""
-    instance: bytes = b""
-
-    @property
-    def owner(self) -> tuple[bytes, bytes]:
-        """Return whose it is."""
-        return self.job, self.instance
 
 
 OWN = Scope()
@@ -189,8 +178,7 @@ def translate(exposition: model.Exposition, rules: Rules) -> Translation:
     several points; where several make a histogram or summary, the n-th sample of each of its series
     belongs to the n-th point.
 
-    Metrics of one scope stand together, those of `OWN` first, the report last among these; so do
-    scopes of one owner.
+    Metrics of one scope stand together, those of `OWN` first, the report last among these.
     """
     relabelled = relabelling.Relabelled(rules.labels, honored=rules.honor_labels)
     gathered = gathering.Gatherer(
@@ -212,9 +200,7 @@ def translate(exposition: model.Exposition, rules: Rules) -> Translation:
         if shape.type != roles.UNKNOWN:  # what does not fit its family has no share in its start
             whole = _since(whole, gathered.created.get(shape.family))
         told = exposition.families.get(shape.family, _NOTHING)
-        for scope, those in (
-            _scoped(whole, owned=rules.honor_labels) if relabelled.scoped else ((OWN, whole),)
-        ):
+        for scope, those in _scoped(whole) if relabelled.scoped else ((OWN, whole),):
             if those:
                 found.setdefault(scope, []).append(_metric(shape, told, scope, those))
     found[OWN] += _report(rules.report, len(exposition.names), relabelled.own)
@@ -224,7 +210,7 @@ def translate(exposition: model.Exposition, rules: Rules) -> Translation:
         **{Drop(reason): count for reason, count in gathered.unsent.items()},
     }
     return Translation(
-        metrics=tuple([metric for scope in _in_order(found) for metric in found[scope]]),
+        metrics=tuple([metric for metrics in found.values() for metric in metrics]),
         duplicates=gathered.duplicates,
         dropped={reason: count for reason, count in dropped.items() if count},
         info=gathered.info or (),
@@ -260,25 +246,13 @@ def _since(points: list[Point], created: Mapping[grammar.Labels, int] | None) ->
     return [point._replace(started=created.get(point.labels)) for point in points]
 
 
-def _scoped(points: list[Point], *, owned: bool) -> Iterable[tuple[Scope, list[Point]]]:
-    # The points by their scopes, and if they are *owned* by whose they are, without the labels that
-    # say it.
+def _scoped(points: list[Point]) -> Iterable[tuple[Scope, list[Point]]]:
+    # The points by their scopes, without the labels that say it.
     found: dict[Scope, list[Point]] = {}
     for point in points:
         message, schema_url, rest = scopes.split(point.labels)
-        scope = Scope(message, schema_url)
-        if owned:
-            told = dict(rest)
-            scope = scope._replace(job=told.get(b"job", b""), instance=told.get(b"instance", b""))
-            rest = tuple([pair for pair in rest if pair[0] not in relabelling.IDENTITY])
-        found.setdefault(scope, []).append(point._replace(labels=rest))
+        found.setdefault(Scope(message, schema_url), []).append(point._replace(labels=rest))
     return found.items()
-
-
-def _in_order(found: Iterable[Scope]) -> list[Scope]:
-    # Scopes of one owner side by side, the target itself first.
-    owners = {owner: i for i, owner in enumerate(dict.fromkeys(scope.owner for scope in found))}
-    return sorted(found, key=lambda scope: owners[scope.owner])
 
 
 def _metric(

@@ -97,14 +97,7 @@ def request(
     points = whole.points()
     reported = {name: ("gauge", described) for name, described, _ in whole.rules.reported}
     told = {**families, **{f"report of {name}": words for name, words in reported.items()}}
-    return messages.framed(
-        points,
-        told,
-        resource=resource,
-        info=whole.info or {},
-        own=scope,
-        honor_labels=whole.rules.honor_labels,
-    )
+    return messages.framed(points, told, resource=resource, info=whole.info or {}, own=scope)
 
 
 class _Whole:

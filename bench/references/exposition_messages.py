@@ -82,44 +82,33 @@ def framed(
     resource: Mapping[str, str],
     info: Mapping[str, str],
     own: tuple[str, str],
-    honor_labels: bool = False,
 ) -> metrics_service_pb2.ExportMetricsServiceRequest:
     out = metrics_service_pb2.ExportMetricsServiceRequest()
+    frame = out.resource_metrics.add()
     known = dict(info)
     if "service_name" in known:
         known.setdefault("service.name", known["service_name"])
     known = {**resource, **{k: v for k, v in known.items() if k not in resource}}
-    owners: dict[Labels, dict[Labels, metrics_pb2.ScopeMetrics]] = {(): {}}
-    _scope((), own, owners[()])
+    frame.resource.attributes.extend(_pairs(known))
+    scopes: dict[Labels, metrics_pb2.ScopeMetrics] = {}
+    _scope((), own, scopes)
     for (name, word, family, kind), those in points.items():
         told = (*families.get(family, ("", "")), "")
-        metrics: dict[tuple[Labels, Labels], metrics_pb2.Metric] = {}
+        metrics: dict[Labels, metrics_pb2.Metric] = {}
         for attributes, point in those:
-            owner = tuple(p for p in attributes if honor_labels and p[0] in ("job", "instance"))
-            scopes = owners.setdefault(owner, {})
             of_scope = tuple(
                 (k, v) for k, v in attributes if k.startswith("otel_scope_") and k != "otel_scope_"
             )
-            key = (owner, of_scope)
-            if key not in metrics:
-                metrics[key] = _scope(of_scope, own, scopes).metrics.add(
+            if of_scope not in metrics:
+                metrics[of_scope] = _scope(of_scope, own, scopes).metrics.add(
                     name=name, description=told[1], unit=_UNITS.get(told[2], told[2])
                 )
-                metrics[key].metadata.extend(_pairs({"prometheus.type": word}))
-            data = _data(metrics[key], kind)
-            rest = [p for p in attributes if p not in of_scope and p not in owner]
-            point.attributes.extend(_pairs(dict(rest)))
+                metrics[of_scope].metadata.extend(_pairs({"prometheus.type": word}))
+            data = _data(metrics[of_scope], kind)
+            point.attributes.extend(_pairs(dict(p for p in attributes if p not in of_scope)))
             data.data_points.append(point)
-    for owner, scopes in owners.items():
-        said = {_OWNER[name]: value for name, value in owner}
-        whose = {**{k: v for k, v in known.items() if k not in said}, **said}
-        frame = out.resource_metrics.add()
-        frame.resource.attributes.extend(_pairs(whose))
-        frame.scope_metrics.extend(scopes.values())
+    frame.scope_metrics.extend(scopes.values())
     return out
-
-
-_OWNER = {"instance": "service.instance.id", "job": "service.name"}
 
 
 _DATA = {

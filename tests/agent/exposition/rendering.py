@@ -36,15 +36,9 @@ def request(
             metric.name, metric.kind, metric.type, metric.help, unit=metric.unit
         )
         scopes[metric.scope] = scopes.get(metric.scope, b"") + wrapping.metric(payloads)
+    body = b"".join(origin.scoped(scope, those) for scope, those in scopes.items())
     told = origin.with_info(found.info)
-    frames = []
-    for owner in dict.fromkeys(scope.owner for scope in scopes):
-        whose = told.of_owner(owner)
-        body = b"".join(
-            origin.scoped(scope, those) for scope, those in scopes.items() if scope.owner == owner
-        )
-        frames.append(whose.before_scopes(len(body)) + body)
-    return b"".join(frames)
+    return told.before_scopes(len(body)) + body
 
 
 class _Source:
