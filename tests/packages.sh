@@ -1,8 +1,9 @@
 #!/bin/sh
-# Install the real Prometheus, node_exporter and VictoriaMetrics where that is possible; say what is left out where it is not.
+# Install the real Prometheus, exporters, Redis and VictoriaMetrics where that is possible; say what is left out where it is not.
 set -u
 # Debian names each package after its program.
-programs="prometheus prometheus-node-exporter victoria-metrics"
+programs="prometheus victoria-metrics redis-server \
+prometheus-node-exporter prometheus-process-exporter prometheus-blackbox-exporter prometheus-redis-exporter"
 missing=""
 for program in $programs; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"

@@ -15,6 +15,7 @@ From opentelemetry/proto/metrics/v1/metrics.proto:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -103,7 +104,8 @@ class Origin:
 
         The fields of a message may have any order; nothing comes behind the metrics.
         """
-        message = self.scope if scope == translate.OWN else scope.message
+        own = scope._replace(whose=()) == translate.OWN
+        message = self.scope if own else scope.message
         named = protobuf.framed(1, message) if message else b""
         if scope.schema_url:
             named += protobuf.framed(3, scope.schema_url)
@@ -113,11 +115,28 @@ class Origin:
         """Wrap encoded *metrics* into a ScopeMetrics of *scope*, as a field of ResourceMetrics."""
         return self.before_scope(scope, len(metrics)) + metrics
 
-    def before_scopes(self, size: int) -> bytes:
-        """Return what precedes *size* bytes of `scoped` metrics to make a request of them."""
-        resource = protobuf.framed(1, self.resource) if self.resource else b""
+    def before_scopes(self, size: int, whose: grammar.Labels = ()) -> bytes:
+        """Return what precedes *size* bytes of `scoped` metrics to make a request of them.
+
+        *whose* is that of the scopes; requests one behind the other are one.
+        """
+        told = _claimed(self.resource, whose) if whose else self.resource
+        resource = protobuf.framed(1, told) if told else b""
         head = protobuf.tag(1, protobuf.BYTES) + protobuf.varint(len(resource) + size)
         return head + resource
+
+
+_KEYS = {b"job": "service.name", b"instance": "service.instance.id"}
+
+
+@functools.lru_cache(maxsize=1024)  # a target with exemplars writes them anew at every scrape
+def _claimed(resource: bytes, whose: grammar.Labels) -> bytes:
+    # The resource of series that say themselves whose they are; a namespace would be part of a job.
+    told = {_KEYS[name]: value.decode() for name, value in whose}
+    gone = {*told, "service.namespace"} if "service.name" in told else {*told}
+    others = otlp_attributes.without_attributes(resource, gone.__contains__)
+    claims = [otlp_attributes.attribute(k, v) for k, v in told.items() if v]
+    return b"".join((*claims, others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

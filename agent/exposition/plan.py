@@ -1,13 +1,14 @@
 """Where the points of a request lie, and which samples their numbers come from: as columns.
 
-A request is one resource; its scopes, metrics and points follow one another in a fixed order, so
-sizes are all that is needed to find everything.
+A request is one resource, or several where series claim to be of another one; its scopes, metrics
+and points follow one another in a fixed order, so sizes are all that is needed to find everything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -83,18 +84,23 @@ def assemble(
         if not runs or runs[-1].scope != wrapping.scope:
             runs.append(_Run(wrapping.scope))
         runs[-1].add(i, wrapping, sum(map(len, pieces)))
-    scopes = [origin.before_scope(run.scope, run.size) for run in runs]
-    head = origin.before_scopes(sum(map(len, scopes)) + sum(run.size for run in runs))
-    parts: list[Piece] = [head]
-    at = len(head)
+    if not runs:
+        return origin.before_scopes(0), np.zeros(len(wrappings), np.int64)
+    parts: list[Piece] = []
+    at = 0
     firsts = np.zeros(len(wrappings), np.int64)
-    for run, scope in zip(runs, scopes, strict=True):
-        parts.append(scope)
-        at += len(scope)
-        for i, before, length, behind in run.metrics:
-            firsts[i] = at + len(before)
-            at += len(before) + length + len(behind)
-            parts += (before, *groups[i], behind)
+    for whose, those in groupby(runs, lambda run: run.scope.whose):
+        claiming = [(run, origin.before_scope(run.scope, run.size)) for run in those]
+        head = origin.before_scopes(sum(len(scope) + run.size for run, scope in claiming), whose)
+        parts.append(head)
+        at += len(head)
+        for run, scope in claiming:
+            parts.append(scope)
+            at += len(scope)
+            for i, before, length, behind in run.metrics:
+                firsts[i] = at + len(before)
+                at += len(before) + length + len(behind)
+                parts += (before, *groups[i], behind)
     return b"".join(parts), firsts
 
 

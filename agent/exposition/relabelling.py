@@ -21,7 +21,8 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
     target adds are its own: an exposed label of such a name is kept as ``exported_<name>``, the
     prefix repeated until the name is free (``honor_labels: false``). When *honored*, exposed labels
     stay what they are, and the target adds only those that are not exposed; one that is exposed
-    without a value stays away altogether (``honor_labels: true``).
+    without a value stays away altogether (``honor_labels: true``). An exposed ``job`` or
+    ``instance`` is kept then even without a value, for it says whose the series is: see `claimed`.
 
     A lookup computes what it does not find, because many series share their labels; all results are
     kept, so one of these lives as long as the translation of one body.
@@ -39,7 +40,8 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
         self.reserved = frozenset((*IDENTITY, *self._added))
         """The names that are the target's own, unless exposed ones are honored."""
         self.scoped = False
-        """Whether any label of a scope has come by: see `scopes`."""
+        """Whether any label has come by that its point does not keep: one of a scope, see `scopes`,
+        or one that says whose the series is, see `claimed`."""
 
     def __missing__(self, exposed: grammar.Labels) -> grammar.Labels:
         """Compute, and keep, what *exposed* becomes."""
@@ -67,7 +69,8 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
     def _moved(self, exposed: grammar.Labels) -> grammar.Labels:
         if self._honored:
             every = {**self._added, **dict(exposed)}
-            return tuple(sorted((name, value) for name, value in every.items() if value))
+            self.scoped |= not every.keys().isdisjoint(IDENTITY)
+            return tuple(sorted((n, v) for n, v in every.items() if v or n in IDENTITY))
         labels = {name: value for name, value in exposed if value}
         conflicts = self.reserved & labels.keys()
         moved = sorted(((n, labels.pop(n)) for n in conflicts), key=lambda pair: len(pair[0]))
@@ -78,3 +81,13 @@ class Relabelled(dict[grammar.Labels, grammar.Labels]):
                 free = b"exported_" + free
             labels[free] = value
         return tuple(sorted(labels.items()))
+
+
+def claimed(labels: grammar.Labels) -> tuple[grammar.Labels, grammar.Labels]:
+    """Split *labels* into those that say whose the series is, and those of the point.
+
+    The former are there only where exposed labels are honored; one without a value says that the
+    series is nobody's.
+    """
+    whose = tuple([pair for pair in labels if pair[0] in IDENTITY])
+    return whose, tuple([pair for pair in labels if pair[0] not in IDENTITY]) if whose else labels

@@ -71,7 +71,8 @@ class TargetState:
     """
 
     __slots__ = (
-        "_before", "_empty", "_live", "_newest", "_origin", "_reader", "_rules", "_shape", "_terms",
+        "_before", "_counted", "_counted_before", "_empty", "_live", "_newest", "_origin",
+        "_reader", "_rules", "_shape", "_terms",
     )  # fmt: skip
 
     def __init__(self, origin: metrics.Origin, terms: Terms) -> None:
@@ -83,6 +84,9 @@ class TargetState:
         self._live: template.Template | None = None  # of what was sent last
         self._before: template.Template | None = None  # and of what was sent before that
         self._empty: template.Template | None = None  # the report alone
+        # What new series are told by: the last scrape that said anything, and the one before that.
+        self._counted: template.Template | None = None
+        self._counted_before: template.Template | None = None
         self._newest = timing.Newest()
         self._reader: delimited.Reader | None = None
 
@@ -111,12 +115,13 @@ class TargetState:
         self._shape = now
         adapted = difference is not None and now is not former
         difference, marked = self._turn_to(now.template, difference, time_ns)
+        added = self._count(now.template, difference, something=bool(body))
         told = report.Report(
             up=True,
             duration=duration,
             samples=now.samples,
             kept=now.samples - now.filtered,
-            series_added=difference.added,
+            series_added=added,
             body_bytes=len(body),
         )
         values = np.concatenate((readings.values, told.values(self._terms.extra)))
@@ -127,7 +132,7 @@ class TargetState:
             payload=otlp.Encoded(now.template.filled(others) + marked),
             points=now.template.points - left_out + difference.points,
             samples=now.samples,
-            series_added=difference.added,
+            series_added=added,
             stale=difference.points,
             duplicates=now.duplicates,
             dropped=dropped,
@@ -150,6 +155,8 @@ class TargetState:
         if empty is None or empty.origin is not origin:
             empty = self._empty = self._template_of_nothing(origin)
         difference, marked = self._turn_to(empty, None, time_ns)
+        if difference.points:
+            self._newest.miss(time_ns // template.MILLISECOND)
         told = report.Report(
             up=False, duration=duration, samples=0, kept=0, series_added=0, body_bytes=body_bytes
         )
@@ -169,6 +176,8 @@ class TargetState:
         live = self._live
         difference = staleness.between(live, None, timed=self._terms.track_timestamps)
         self._live = self._before = self._shape = self._empty = None
+        self._counted = self._counted_before = None
+        self._newest.miss(time_ns // template.MILLISECOND)
         payload = otlp.Encoded(b"")
         if live is not None:
             payload = staleness.markers(difference, live.origin, time_ns)
@@ -178,7 +187,7 @@ class TargetState:
 
     def refused(self) -> None:
         """Forget that the last outcome was to be sent: what it marked has to be marked again."""
-        self._live = self._before
+        self._live, self._counted = self._before, self._counted_before
         self._newest.revert()
 
     def _read(
@@ -259,7 +268,9 @@ class TargetState:
             others |= whole
             for reason, count in unsent.items():
                 dropped[reason] += count
-        late, older = self._newest.sift(now.template, readings.times)
+        late, older = self._newest.sift(
+            now.template, readings.times, time_ns // template.MILLISECOND
+        )
         others |= late
         dropped[translate.Drop.OUT_OF_ORDER] += older
         return others, {reason: count for reason, count in dropped.items() if count}
@@ -276,6 +287,21 @@ class TargetState:
         if live is None or not difference.points:
             return difference, b""
         return difference, staleness.markers(difference, live.origin, time_ns)
+
+    def _count(
+        self, now: template.Template, difference: staleness.Difference, *, something: bool
+    ) -> int:
+        # As Prometheus counts new series: a scrape that failed, or had no body, made none old. What
+        # has timestamps counts, though it is never marked stale.
+        before = self._counted
+        self._counted_before = before
+        if something:
+            self._counted = now
+        if before is now:
+            return 0
+        if before is None or (before is self._before and not (before.timed.any() or now.timed.any())):
+            return difference.added
+        return staleness.between(before, now, timed=True).added
 
     def _template_of_nothing(self, origin: metrics.Origin) -> template.Template:
         nothing = text.parse(b"", self._terms.limits)

@@ -92,10 +92,12 @@ Point: TypeAlias = Number | Distribution | NativePoint
 
 
 class Scope(NamedTuple):
-    """Who made a metric: an encoded InstrumentationScope, and the URL of its schema."""
+    """Who made a metric: an encoded InstrumentationScope, the URL of its schema, and of what."""
 
     message: bytes = b""
     schema_url: bytes = b""
+    whose: grammar.Labels = ()
+    """``job`` and ``instance`` that a series claims against those of its target."""
 
 
 OWN = Scope()
@@ -250,8 +252,10 @@ def _scoped(points: list[Point]) -> Iterable[tuple[Scope, list[Point]]]:
     # The points by their scopes, without the labels that say it.
     found: dict[Scope, list[Point]] = {}
     for point in points:
-        message, schema_url, rest = scopes.split(point.labels)
-        found.setdefault(Scope(message, schema_url), []).append(point._replace(labels=rest))
+        message, schema_url, others = scopes.split(point.labels)
+        whose, rest = relabelling.claimed(others)
+        scope = Scope(message, schema_url, whose)
+        found.setdefault(scope, []).append(point._replace(labels=rest))
     return found.items()
 
 

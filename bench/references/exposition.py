@@ -224,7 +224,8 @@ def _relabelled(
     exposed: Mapping[str, str], labels: Mapping[str, str], *, honor_labels: bool
 ) -> dict[str, str]:
     if honor_labels:
-        return {k: v for k, v in {**labels, **exposed}.items() if v}
+        full = {**labels, **exposed}
+        return {k: v for k, v in full.items() if v or k in ("job", "instance")}
     reserved = {"job", "instance", *labels}
     kept = {k: v for k, v in exposed.items() if v}
     full = {k: v for k, v in kept.items() if k not in reserved} | dict(labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
@@ -84,12 +85,10 @@ def framed(
     own: tuple[str, str],
 ) -> metrics_service_pb2.ExportMetricsServiceRequest:
     out = metrics_service_pb2.ExportMetricsServiceRequest()
-    frame = out.resource_metrics.add()
     known = dict(info)
     if "service_name" in known:
         known.setdefault("service.name", known["service_name"])
     known = {**resource, **{k: v for k, v in known.items() if k not in resource}}
-    frame.resource.attributes.extend(_pairs(known))
     scopes: dict[Labels, metrics_pb2.ScopeMetrics] = {}
     _scope((), own, scopes)
     for (name, word, family, kind), those in points.items():
@@ -97,7 +96,9 @@ def framed(
         metrics: dict[Labels, metrics_pb2.Metric] = {}
         for attributes, point in those:
             of_scope = tuple(
-                (k, v) for k, v in attributes if k.startswith("otel_scope_") and k != "otel_scope_"
+                (k, v)
+                for k, v in attributes
+                if (k.startswith("otel_scope_") and k != "otel_scope_") or k in ("job", "instance")
             )
             if of_scope not in metrics:
                 metrics[of_scope] = _scope(of_scope, own, scopes).metrics.add(
@@ -107,8 +108,22 @@ def framed(
             data = _data(metrics[of_scope], kind)
             point.attributes.extend(_pairs(dict(p for p in attributes if p not in of_scope)))
             data.data_points.append(point)
-    frame.scope_metrics.extend(scopes.values())
+    for whose, those in groupby(scopes.items(), lambda scope: _whose(scope[0])):
+        frame = out.resource_metrics.add()
+        frame.resource.attributes.extend(_pairs(_claimed(known, whose)))
+        frame.scope_metrics.extend(scope for _, scope in those)
     return out
+
+
+def _whose(labels: Labels) -> Labels:
+    return tuple((k, v) for k, v in labels if k in ("job", "instance"))
+
+
+def _claimed(known: Mapping[str, str], whose: Labels) -> dict[str, str]:
+    claims = {"service.instance.id" if k == "instance" else "service.name": v for k, v in whose}
+    gone = {*claims, "service.namespace"} if "service.name" in claims else {*claims}
+    others = {k: v for k, v in known.items() if k not in gone}
+    return {k: v for k, v in claims.items() if v} | others
 
 
 _DATA = {
@@ -135,8 +150,8 @@ def _scope(
 ) -> metrics_pb2.ScopeMetrics:
     if labels not in scopes:
         scoped = scopes[labels] = metrics_pb2.ScopeMetrics()
-        told = {k.removeprefix("otel_scope_"): v for k, v in labels}
-        if not labels:
+        told = {k.removeprefix("otel_scope_"): v for k, v in labels if k.startswith("otel")}
+        if not told:
             scoped.scope.name, scoped.scope.version = own
         if "name" in told:
             scoped.scope.name = told.pop("name")

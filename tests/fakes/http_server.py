@@ -5,13 +5,16 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from aiohttp import web
+
+Take: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
 async def serving(
-    take: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    take: Take,
     *,
     port: int = 0,
     context: ssl.SSLContext | None = None,

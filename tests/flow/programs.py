@@ -118,14 +118,17 @@ class Prometheus:
         answer = await processes.get(f"{self.url}/api/v1/query_exemplars?{asked}")
         return answer["data"]
 
-    async def held(self) -> Held:
+    async def held(self, until: float | None = None) -> Held:
         """Return everything, and of every sample what two ways tell, which must agree.
+
+        *until* leaves out what is younger, in seconds since 1970, if more may come meanwhile.
 
         Remote read tells bit by bit and with stale markers, but all zeros are 0 there; queries know
         the sign of zero, but neither stale markers nor which NaN it was. Of native histograms
         remote read says nothing in 2.42, so there are no stale markers among them here.
         """
-        held, selection = await self._read(), await self.query('{__name__=~".+"}[1h]')
+        held = await self._read(2**62 if until is None else int(until * 1000))
+        selection = await self.query('{__name__=~".+"}[1h]', until)
         selected = _selected(selection)
         held.histograms = _shown(selection)
         for labels, samples in held.samples.items():
@@ -159,9 +162,9 @@ class Prometheus:
             for series in answer["data"]
         }
 
-    async def _read(self) -> Held:
+    async def _read(self, until_ms: int) -> Held:
         request = remote_write_v1.ReadRequest()
-        query = request.queries.add(end_timestamp_ms=2**62)
+        query = request.queries.add(end_timestamp_ms=until_ms)
         query.matchers.add(type=2, name="__name__", value=".+")  # 2: by regular expression
         body = bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
         answer = remote_write_v1.ReadResponse.FromString(

@@ -1,6 +1,7 @@
 """A translation and its numbers written out at once, point by point: the slow way to a request."""
 
 import struct
+from itertools import groupby
 
 import numpy as np
 
@@ -36,9 +37,12 @@ def request(
             metric.name, metric.kind, metric.type, metric.help, unit=metric.unit
         )
         scopes[metric.scope] = scopes.get(metric.scope, b"") + wrapping.metric(payloads)
-    body = b"".join(origin.scoped(scope, those) for scope, those in scopes.items())
     told = origin.with_info(found.info)
-    return told.before_scopes(len(body)) + body
+    out = b""
+    for whose, of_it in groupby(scopes, lambda scope: scope.whose):
+        body = b"".join(origin.scoped(scope, scopes[scope]) for scope in of_it)
+        out += told.before_scopes(len(body), whose) + body
+    return out
 
 
 class _Source:

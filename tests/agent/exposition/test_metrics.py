@@ -88,6 +88,37 @@ def attributes(origin: metrics.Origin) -> dict[str, str]:
     return {a.key: a.value.string_value for a in frame.resource.attributes}
 
 
+def test_series_that_claim_to_be_of_somebody_else_have_a_resource_of_their_own() -> None:
+    def claiming(**whose: str) -> dict[str, str]:
+        pairs = tuple(sorted((k.encode(), v.encode()) for k, v in whose.items()))
+        (frame,) = read(ORIGIN.before_scopes(0, pairs)).resource_metrics
+        return {a.key: a.value.string_value for a in frame.resource.attributes}
+
+    own = attributes(ORIGIN)
+    assert claiming(job="other") == own | {"service.name": "other"}
+    assert claiming(job="o", instance="i") == own | {
+        "service.name": "o",
+        "service.instance.id": "i",
+    }
+    nobody = {key: value for key, value in own.items() if key != "service.name"}
+    assert claiming(job="") == nobody
+
+
+def test_a_claimed_job_is_not_of_the_targets_namespace() -> None:
+    origin = metrics.Origin.of(
+        job="shop", instance="i", scope=("", ""), attributes={"service.namespace": "n"}, labels={}
+    )
+    (frame,) = read(origin.before_scopes(0, ((b"job", b"x"),))).resource_metrics
+    assert {a.key for a in frame.resource.attributes} == {"service.name", "service.instance.id"}
+    (frame,) = read(origin.before_scopes(0, ((b"instance", b"x"),))).resource_metrics
+    assert "service.namespace" in {a.key for a in frame.resource.attributes}
+
+
+def test_the_scope_of_what_is_claimed_is_the_agents_own() -> None:
+    body = ORIGIN.scoped(OWN._replace(whose=((b"job", b"x"),)), b"")
+    assert body == ORIGIN.scoped(OWN, b"")
+
+
 def test_what_target_info_says_is_added_but_never_overwrites() -> None:
     info = ((b"service.name", b"other"), (b"service_name", b"other"), (b"team", b"blue"))
     found = ORIGIN.with_info((*info, (b"url.scheme", b"ftp"), (b"service.instance.id", b"x")))

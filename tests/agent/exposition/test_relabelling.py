@@ -73,3 +73,18 @@ def test_labels_of_a_scope_are_noticed_wherever_they_stand() -> None:
     assert not relabelled.scoped
     assert relabelled[pairs({"a": "1", "otel_scope_x": "1", "job": "2"})]
     assert relabelled.scoped
+
+
+@pytest.mark.parametrize(
+    ("exposed", "whose", "left"),
+    [
+        ({"job": "x", "a": "1"}, {"job": "x"}, {"a": "1", "z": "9"}),
+        ({"job": "", "instance": "i"}, {"instance": "i", "job": ""}, {"z": "9"}),
+        ({"z": ""}, {}, {}),
+    ],
+)
+def test_an_honored_job_or_instance_says_whose_a_series_is(exposed, whose, left) -> None:
+    relabelled = relabelling.Relabelled(((b"z", b"9"),), honored=True)
+    labels = relabelled[pairs(exposed)]
+    assert relabelled.scoped == bool(whose)
+    assert relabelling.claimed(labels) == (pairs(whose), pairs(left))
