@@ -1,0 +1,70 @@
+"""How times, sizes and states are said to people. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from agent.scraping.state import Health, State
+
+SECOND: Final = 1_000_000_000  # nanoseconds
+_LONG: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_SIZES: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_UNITS: Final = (("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000),
+                 ("m", 60_000), ("s", 1_000), ("ms", 1))  # fmt: skip
+
+
+def seconds(value: float) -> str:
+    """Say a duration: "0.25 s", "3 min"."""
+    for size, unit in _LONG:
+        if value >= 2 * size:
+            return f"{value / size:.0f} {unit}"
+    if value >= 10:
+        return f"{value:.0f} s"
+    return f"{value:.3f}".rstrip("0").rstrip(".") + " s" if value < 1 else f"{value:.1f} s"
+
+
+def size(value: int) -> str:
+    """Say a number of bytes."""
+    for unit_size, unit in _SIZES:
+        if value >= unit_size:
+            return f"{value / unit_size:.3g} {unit}" if value < 1000 * unit_size else (
+                f"{value // unit_size} {unit}"
+            )  # fmt: skip
+    return f"{value} B"
+
+
+def timestamp(nanoseconds: int) -> str:
+    """Write a moment as RFC 3339, in UTC, to the millisecond."""
+    at = datetime.fromtimestamp(nanoseconds / SECOND, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def duration(value: float) -> str:
+    """Write seconds as Prometheus does: "1m30s", "500ms" (model.Duration; no year has 365.25 days).
+
+    Weeks, days and years are written only where nothing is left over, as there.
+    """
+    left = round(value * 1000)
+    if not left:
+        return "0s"
+    out = ""
+    for unit, length in _UNITS:
+        if unit in {"y", "w", "d"} and left % length:
+            continue
+        count, left = divmod(left, length)
+        out += f"{count}{unit}" if count else ""
+    return out
+
+
+def fare(state: State, now: int) -> str:
+    """Say how the scrapes of a target fare; *now* in Unix nanoseconds."""
+    if state.health is Health.PENDING:
+        soon = seconds(max(0, state.next_scrape - now) / SECOND)
+        return f"not scraped yet; the first scrape is in {soon}"
+    ago = f"{seconds(max(0, now - state.last_scrape) / SECOND)} ago"
+    if state.health is Health.FAILING:
+        often = f", {state.failures} times in a row" if state.failures > 1 else ""
+        return f"failing{often}: {state.error} ({ago})"
+    odd = "".join(f"; {words}" for words in state.oddities.values())
+    return f"up: {state.samples} samples in {seconds(state.duration)}, {ago}{odd}"
