@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from agent import targets
@@ -45,7 +46,16 @@ def explained(
         state = by_url.get(target.url)
         return words.fare(state, now) if state else "is about to be scraped"
 
-    return explaining.explain(asked, known, troubles=troubles).with_live(tell)
+    found = explaining.explain(asked, known, troubles=troubles)
+    failing = sum(
+        by_url[outcome.target.url].health is Health.FAILING
+        for candidate in found.candidates
+        for outcome in candidate.outcomes
+        if not outcome.why and outcome.target.url in by_url
+    )
+    if failing:
+        found = replace(found, summary=f"{found.summary}, {failing} failing")
+    return found.with_live(tell)
 
 
 def plain(found: explaining.Explanation, node: str, states: Collection[State]) -> dict[str, object]:
@@ -78,6 +88,7 @@ def _candidate(candidate: explaining.Candidate, by_url: Mapping[str, Health]) ->
                 "why": outcome.why,
                 "remedy": outcome.remedy,
                 "live": outcome.live,
+                "hint": outcome.target.hint,
             }
             for outcome in candidate.outcomes
         ],

@@ -36,7 +36,10 @@ def _active(state: State, view: View) -> dict[str, object]:
         "interval_seconds": target.interval,
         "timeout_seconds": target.timeout,
         "last_scrape": words.timestamp(state.last_scrape) if state.last_scrape else None,
-        "next_scrape_seconds": round(max(0, state.next_scrape - view.now) / words.SECOND, 3),
+        "last_scrape_age_seconds": _seconds(view.now - state.last_scrape)
+        if state.last_scrape
+        else None,
+        "next_scrape_seconds": _seconds(state.next_scrape - view.now),
         "duration_seconds": round(state.duration, 6),
         "samples": state.samples,
         "max_samples": view.bounds.samples,
@@ -61,3 +64,7 @@ def _skipped(entry: targets.Skipped, view: View) -> dict[str, object]:
         "url": entry.url,
         "decisions": list(map(str, decision.steps if decision else ())),
     }
+
+
+def _seconds(nanoseconds: int) -> float:
+    return round(max(0, nanoseconds) / words.SECOND, 3)

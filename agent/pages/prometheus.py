@@ -134,8 +134,10 @@ class _Discovered:
     def dropped(self, entry: targets.Skipped) -> tuple[str, Labels]:
         """Return the pool that *entry* would be in, and its labels, with the reason among them."""
         decision = self._reasons.of_skipped(entry)
-        found: Labels = {"job": _JOBS[decision.kind] if decision else entry.subject}
-        for target in decision.targets if decision else ():
+        found: Labels = {
+            "job": _JOBS.get(decision.kind, decision.kind) if decision else targets.STATIC
+        }
+        for target in decision.targets if decision else self._known.fixed:
             if target.url == entry.url:
                 found = self.labels(target, entry.service)
         if decision:

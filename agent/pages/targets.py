@@ -115,15 +115,14 @@ def _subject(subject: str) -> str:
 
 def _figures(state: State, shown: View) -> str:
     target, bounds = state.target, shown.bounds
-    soon = words.seconds(max(0, state.next_scrape - shown.now) / words.SECOND)
     every = words.seconds(target.interval)
-    found = [figure("next scrape", f"in {soon}, every {every}")]
+    soon = words.until(state.next_scrape, shown.now)
+    found = [figure("next scrape", f"{soon}, every {every}")]
     if state.last_scrape:
-        ago = words.seconds(max(0, shown.now - state.last_scrape) / words.SECOND)
         took = f"{words.seconds(state.duration)} of {words.seconds(target.timeout)}"
         size = f"{words.size(state.bytes)} of {words.size(bounds.body_bytes)}"
         found = [
-            figure("last scrape", f"{ago} ago"),
+            figure("last scrape", words.age(state.last_scrape, shown.now)),
             *found,
             figure("duration", took + bar(state.duration, target.timeout)),
             figure(

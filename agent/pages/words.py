@@ -24,6 +24,16 @@ def seconds(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".") + " s" if value < 1 else f"{value:.1f} s"
 
 
+def age(since: int, now: int) -> str:
+    """Say how long ago *since* was; both in Unix nanoseconds."""
+    return f"{seconds(round(max(0, now - since) / SECOND, 1))} ago"
+
+
+def until(moment: int, now: int) -> str:
+    """Say in how long *moment* is; both in Unix nanoseconds."""
+    return f"in {seconds(round(max(0, moment - now) / SECOND, 1))}"
+
+
 def size(value: int) -> str:
     """Say a number of bytes."""
     for unit_size, unit in _SIZES:
@@ -60,9 +70,8 @@ def duration(value: float) -> str:
 def fare(state: State, now: int) -> str:
     """Say how the scrapes of a target fare; *now* in Unix nanoseconds."""
     if state.health is Health.PENDING:
-        soon = seconds(max(0, state.next_scrape - now) / SECOND)
-        return f"not scraped yet; the first scrape is in {soon}"
-    ago = f"{seconds(max(0, now - state.last_scrape) / SECOND)} ago"
+        return f"not scraped yet; the first scrape is {until(state.next_scrape, now)}"
+    ago = age(state.last_scrape, now)
     if state.health is Health.FAILING:
         often = f", {state.failures} times in a row" if state.failures > 1 else ""
         return f"failing{often}: {state.error} ({ago})"

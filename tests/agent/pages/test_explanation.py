@@ -43,7 +43,7 @@ def test_it_is_plain_values_with_what_the_last_scrape_said() -> None:
         "node": "n1",
         "known": True,
         "scraped": True,
-        "summary": "scraped by the agent on n1: 1 of 2 targets",
+        "summary": "scraped by the agent on n1: 1 of 2 targets, 1 failing",
         "notes": ["services: 403"],
     }
     own, served = page["candidates"]
@@ -59,6 +59,7 @@ def test_it_is_plain_values_with_what_the_last_scrape_said() -> None:
             "state": "failing",
             "why": "",
             "remedy": "",
+            "hint": "prometheus.io/port=9999 but the container listens on 8080",
             "live": f"failing, 2 times in a row: {REFUSED} (1.0 s ago)",
         }
     ]
@@ -73,12 +74,18 @@ def test_a_target_that_was_found_just_now_is_pending() -> None:
     assert (target["state"], target["live"]) == ("pending", "is about to be scraped")
 
 
+def test_what_is_up_is_not_called_failing() -> None:
+    found = known()
+    live = states(found, Health.UP)
+    assert told(live, found).summary == "scraped by the agent on n1: 1 of 2 targets"
+
+
 def test_people_read_the_same_with_marks() -> None:
     found = known()
     live = states(found)
     read = Parsed(explanation.page(told(live, found), live))
     for words in (
-        "shop/p scraped by the agent on n1: 1 of 2 targets",
+        "shop/p scraped by the agent on n1: 1 of 2 targets, 1 failing",
         'The pod\'s own annotations ✓ annotation prometheus.io/scrape is "true"',
         "→ mend prometheus.io/port",
         f"http://10.0.0.1:9999/metrics failing, 2 times in a row: {REFUSED}",

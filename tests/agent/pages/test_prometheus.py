@@ -152,10 +152,10 @@ def test_static_targets_have_no_kubernetes() -> None:
         url="https://h:1/m?a=", job="mine", instance="h:1", subject="configuration",
         attributes=(("k8s.namespace.name", "invented"),), interval=90.0, timeout=0.5, kind="static",
     )  # fmt: skip
-    skipped = (targets.Skipped(subject="configuration", why="no room", url="http://x/"),)
-    data = told([one], skipped)
+    skipped = (targets.Skipped(subject="configuration", why="no room", url="https://h:1/m?a="),)
+    data = told([one], skipped, roster.Roster((one.target,), 1, RULES))
     (active,) = data["activeTargets"]
-    assert active["discoveredLabels"] == {
+    labels = {
         "__address__": "h:1",
         "__scheme__": "https",
         "__metrics_path__": "/m",
@@ -164,4 +164,9 @@ def test_static_targets_have_no_kubernetes() -> None:
         "__scrape_timeout__": "500ms",
         "job": "mine",
     }
-    assert data["droppedTargetCounts"] == {"app-pods": 0, "mine": 0, "configuration": 1}
+    assert active["discoveredLabels"] == labels
+    (dropped,) = data["droppedTargets"]
+    assert dropped["discoveredLabels"].items() > labels.items()
+    assert data["droppedTargetCounts"] == {"app-pods": 0, "mine": 1}
+    (unknown,) = told([one], skipped)["droppedTargets"]
+    assert unknown["scrapePool"] == "configuration"
