@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 
 import aiohttp
@@ -166,7 +166,10 @@ class Demo:
                     f"headgate demo · {phase} · {self.seconds:.0f} s",
                     f"your application: OTEL_EXPORTER_OTLP_ENDPOINT=http://{self._options.http}",
                     f"look inside: {access} kubectl get pods -A",
-                    f"why it fails: {access} headgate explain pod {self._worst()}",
+                    *(
+                        f"why it fails: {access} headgate explain pod {pod}"
+                        for pod in self._worst()
+                    ),
                 ],
                 targets=self._seen.targets,
                 pipelines=shown,
@@ -253,15 +256,9 @@ class Demo:
     def _hosts(self, workload: str) -> list[str]:
         return [ip for p in self._pods(workload) if (ip := p.get("status", {}).get("podIP"))]
 
-    def _worst(self) -> str:
-        """Return the pod to ask about: one that fails, or the one that will."""
-        failing = (target.workload for target in self._seen.targets if target.state == "failing")
-        legacy = (
-            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-            for pod in self._cluster.pods("billing")
-            if _workload_of(pod)[1] == "legacy"
-        )
-        return next(chain(failing, legacy), "NAMESPACE/NAME")
+    def _worst(self) -> list[str]:
+        """Return the first target that fails, if there is one."""
+        return [each.workload for each in self._seen.targets if each.state == "failing"][:1]
 
     def _trouble(self) -> list[str]:
         found = [
