@@ -11,6 +11,7 @@ from agent.discovery import explaining
 from agent.discovery.roster import Roster
 from agent.pages import people, words
 from agent.pages.people import text
+from agent.scraping.response import Cause
 from agent.scraping.state import Health, State
 from common.service import health, markup
 
@@ -60,7 +61,7 @@ def explained(
 
 def plain(found: explaining.Explanation, node: str, states: Collection[State]) -> dict[str, object]:
     """Return an explanation as plain values; the state of a target that is not scraped is ""."""
-    by_url = {state.target.url: state.health for state in states}
+    by_url = {state.target.url: state for state in states}
     return {
         "subject": found.subject,
         "node": node,
@@ -72,7 +73,7 @@ def plain(found: explaining.Explanation, node: str, states: Collection[State]) -
     }
 
 
-def _candidate(candidate: explaining.Candidate, by_url: Mapping[str, Health]) -> dict[str, object]:
+def _candidate(candidate: explaining.Candidate, by_url: Mapping[str, State]) -> dict[str, object]:
     return {
         "kind": candidate.kind,
         "title": candidate.title,
@@ -84,9 +85,9 @@ def _candidate(candidate: explaining.Candidate, by_url: Mapping[str, Health]) ->
         "targets": [
             {
                 "url": outcome.target.url,
-                "state": "" if outcome.why else by_url.get(outcome.target.url, Health.PENDING),
+                "state": _health(outcome, by_url),
                 "why": outcome.why,
-                "remedy": outcome.remedy,
+                "remedy": _remedy(outcome, by_url),
                 "live": outcome.live,
                 "hint": outcome.target.hint,
             }
@@ -98,7 +99,7 @@ def _candidate(candidate: explaining.Candidate, by_url: Mapping[str, Health]) ->
 
 def page(found: explaining.Explanation, states: Collection[State]) -> markup.Html:
     """Return the page for people."""
-    by_url = {state.target.url: state.health for state in states}
+    by_url = {state.target.url: state for state in states}
     head = f'<p><a href="../targets">Targets</a></p><h1>{text(found.subject)}</h1>'
     body = [f"<header>{head}<p>{text(found.summary)}</p></header>\n<main>"]
     body += [_section(candidate, by_url) for candidate in found.candidates]
@@ -114,7 +115,7 @@ def page(found: explaining.Explanation, states: Collection[State]) -> markup.Htm
     )
 
 
-def _section(candidate: explaining.Candidate, by_url: Mapping[str, Health]) -> str:
+def _section(candidate: explaining.Candidate, by_url: Mapping[str, State]) -> str:
     steps = "".join(map(_step, candidate.steps))
     outcomes = "".join(_outcomes(candidate.outcomes, by_url))
     title = candidate.title[:1].upper() + candidate.title[1:]
@@ -129,14 +130,28 @@ def _step(step: targets.Step) -> str:
     )
 
 
-def _outcomes(
-    outcomes: Iterable[explaining.Outcome], by_url: Mapping[str, Health]
-) -> Iterable[str]:
+def _outcomes(outcomes: Iterable[explaining.Outcome], by_url: Mapping[str, State]) -> Iterable[str]:
     for outcome in outcomes:
-        state = "asked" if outcome.why else str(by_url.get(outcome.target.url, Health.PENDING))
-        remedy = f"<p class=soft>{text(outcome.remedy)}</p>" if outcome.remedy else ""
+        state = _health(outcome, by_url) or "asked"
+        advice = _remedy(outcome, by_url)
+        remedy = f"<p class=soft>&rarr; {text(advice)}</p>" if advice else ""
         look = "error" if state == "failing" else "plain"
         yield (
             f'<li class="card {state}"><code>{text(outcome.target.url)}</code>'
             f"<p class={look}>{text(outcome.why or outcome.live)}</p>{remedy}</li>"
         )
+
+
+def _health(outcome: explaining.Outcome, by_url: Mapping[str, State]) -> str:
+    if outcome.why:
+        return ""
+    state = by_url.get(outcome.target.url)
+    return state.health if state else Health.PENDING
+
+
+def _remedy(outcome: explaining.Outcome, by_url: Mapping[str, State]) -> str:
+    """Return what to do about a target that is not scraped, or where nothing listens."""
+    state = by_url.get(outcome.target.url)
+    if outcome.why or state is None or state.cause is not Cause.REFUSED or not outcome.target.hint:
+        return outcome.remedy
+    return "mend prometheus.io/port"

@@ -4,6 +4,7 @@ import pytest
 
 from agent.discovery import roster
 from agent.pages import explanation
+from agent.scraping.response import Cause
 from agent.scraping.state import Health, State
 from common.service import health
 from tests.agent.discovery.candidates import RULES, asking, service, slice_of, workload
@@ -23,7 +24,14 @@ def known() -> roster.Roster:
 def states(found: roster.Roster, how: Health = Health.FAILING) -> list[State]:
     chosen, _ = found.select()
     return [
-        State(target, health=how, error=REFUSED, last_scrape=NOW - 10**9, failures=2)
+        State(
+            target,
+            health=how,
+            error=REFUSED,
+            cause=Cause.REFUSED if how is Health.FAILING else None,
+            last_scrape=NOW - 10**9,
+            failures=2,
+        )
         for target in chosen.values()
     ]
 
@@ -58,7 +66,7 @@ def test_it_is_plain_values_with_what_the_last_scrape_said() -> None:
             "url": "http://10.0.0.1:9999/metrics",
             "state": "failing",
             "why": "",
-            "remedy": "",
+            "remedy": "mend prometheus.io/port",
             "hint": "prometheus.io/port=9999 but the container listens on 8080",
             "live": f"failing, 2 times in a row: {REFUSED} (1.0 s ago)",
         }
