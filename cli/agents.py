@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from cli import asking
+from cli import asking, extras
 from cli.explanation import Page
 from common.kube import client, objects
 
@@ -142,7 +142,8 @@ async def _ask(
 
 
 async def _alone(api: client.Client, pod: objects.Pod, troubles: Sequence[str]) -> Told:
-    from cli import deciding  # noqa: PLC0415 - only then is the agent's own code needed
+    with extras.needing("agent"):
+        from cli import deciding  # noqa: PLC0415 - only then is the agent's own code needed
 
     namespace = pod.metadata.namespace
     notes = list(troubles)

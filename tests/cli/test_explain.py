@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from cli import agents, explain
 from cli.main import main
 from tests.cli.answering import Program, programs
+from tests.cli.test_main import without_extras
 from tests.fakes import kubernetes
 from tests.fakes.kubernetes import Answer, refusal
 
@@ -184,6 +185,14 @@ def test_agents_that_say_something_else_and_services_that_are_not_told_are_noted
     assert "agent sys/a, through the API server: says something else" in done.stdout
     assert "agent sys/b, at 127.0.0.1:9: cannot be asked" in done.stdout
     assert "Services that may ask for it are not known: 404 NotFound" in done.stdout
+
+
+def test_who_has_not_installed_the_agents_code_is_told_what_to_install(tmp_path) -> None:
+    with cluster(tmp_path, p=POD, pods=[]) as (kubeconfig, _):
+        done = without_extras("explain", "pod", "shop/p", "--kubeconfig", kubeconfig)
+    assert done.returncode == 1
+    assert "install headgate[agent]" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_agents_that_may_not_be_listed_are_noted(tmp_path) -> None:

@@ -97,12 +97,18 @@ class Parsed(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.pieces: list[str] = []
+        self.unclosed: list[str] = []
         self.feed(page.document())
         self.close()
 
     def handle_starttag(self, tag, attrs) -> None:
         self.tags.append(tag)
+        if tag != "meta":
+            self.unclosed.append(tag)
         self.attributes += attrs
+
+    def handle_endtag(self, tag) -> None:
+        assert self.unclosed.pop() == tag, tag
 
     def handle_data(self, data) -> None:
         if self.tags[-1:] != ["style"]:

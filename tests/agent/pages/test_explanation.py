@@ -101,6 +101,7 @@ def test_people_read_the_same_with_marks() -> None:
         "services: 403",
     ):
         assert words in read.text, words
+    assert read.unclosed == []
     assert ("href", "../targets") in read.attributes
     assert ("class", "card failing") in read.attributes
 

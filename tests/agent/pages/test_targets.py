@@ -94,6 +94,7 @@ INERT = {
 
 def harmless(found: Parsed) -> None:
     assert set(found.tags) <= ALLOWED
+    assert found.unclosed == []
     assert {name for name, _ in found.attributes} <= INERT
     links = [str(value) for name, value in found.attributes if name == "href"]
     assert all(link.startswith(("?", "debug/explain?pod=")) for link in links)
