@@ -204,6 +204,7 @@ def _pages(
             node=document.node,
             now=clock.unix_nanoseconds(),
             bounds=bounds,
+            inputs=collected.status(),
         )
         return health.Faces(plain=lambda: plain.page(shown), html=lambda: targets_page.page(shown))
 

@@ -51,6 +51,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     active: tuple[Active, ...]
     skipped: tuple[Skipped, ...]
     node: str = ""
+    inputs: dict[str, str] = {}
 
     def has(self, state: str) -> bool:
         """Say whether anything is in *state*; of what is skipped, whether anybody asked for it."""
@@ -96,6 +97,8 @@ def lines(page: Page, width: int, *, everything: bool) -> list[str]:
     tally = " · ".join(f"{page.counts.get(state, 0)} {state}" for state in STATES)
     node = f" on {page.node}" if page.node else ""
     out.append(click.style(screen.clip(f"{tally}{node}", width), bold=True))
+    for name, said in page.inputs.items():
+        out.append(click.style(screen.clip(f"{name}: {said}", width), dim=True))
     if quiet:
         words = f"{len(quiet)} of the skipped ask for nothing; --state skipped lists them"
         out.append(screen.clip(words, width))

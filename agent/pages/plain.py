@@ -12,6 +12,7 @@ def page(view: View) -> dict[str, object]:
     """Return *view* as plain values; times are RFC 3339, or seconds where the name says so."""
     return {
         "node": view.node,
+        "inputs": dict(view.inputs),
         "counts": dict(view.counts),
         "active": [_active(state, view) for state in view.states],
         "skipped": [_skipped(entry, view) for entry in view.skipped],

@@ -30,7 +30,11 @@ _TITLES: Final = {
 def page(shown: View) -> markup.Html:
     """Return the page."""
     where = f"node {shown.node}" if shown.node else "static targets only: no node is set"
-    head = f"<h1>Targets</h1>\n<p class=soft>{text(where)}</p>\n{_tabs(shown)}"
+    head = f"<h1>Targets</h1>\n<p class=soft>{text(where)}</p>\n"
+    head += "".join(
+        f"<p class=soft>{text(name)}: {text(said)}</p>" for name, said in shown.inputs.items()
+    )
+    head += _tabs(shown)
     parts = [f"<header>{head}</header>\n<main>"]
     room = MOST
     for health in (Health.FAILING, Health.PENDING, Health.UP):

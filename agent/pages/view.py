@@ -55,6 +55,8 @@ class View:
     now: int
     """Unix nanoseconds."""
     bounds: Bounds
+    inputs: Mapping[str, str]
+    """How discovery, the kubelet and the cluster are doing, in words."""
     asked: Asked
     counts: Mapping[str, int]
     """Of everything that *asked* would show with any state, by state."""
@@ -102,8 +104,9 @@ def view(
     node: str,
     now: int,
     bounds: Bounds,
+    inputs: Mapping[str, str],
 ) -> View:
-    """Choose and put in order what *asked* asks for."""
+    """Choose and put in order what *asked* asks for; the rest is as in `View`."""
     mine = [s for s in states if asked.subject in {"", s.target.subject}]
     left = [entry for entry in skipped if asked.subject in {"", entry.subject}]
     counts = dict.fromkeys(STATES, 0)
@@ -114,6 +117,7 @@ def view(
         node=node,
         now=now,
         bounds=bounds,
+        inputs=inputs,
         asked=asked,
         counts=counts,
         states=tuple(sorted((s for s in mine if asked.state in {"", s.health}), key=order)),

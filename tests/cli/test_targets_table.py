@@ -21,6 +21,7 @@ ASKED = Skipped(subject="shop/odd", why="port annotation 'x' is none", remedy="m
 QUIET = Skipped(subject="shop/mute", why="annotation prometheus.io/scrape is absent", asked=False)
 PAGE = Page(
     node="n1",
+    inputs={"discovery": "synced; 5 pods"},
     counts={"failing": 1, "pending": 1, "up": 1, "skipped": 2},
     active=(FAILING, PENDING, UP),
     skipped=(ASKED, QUIET),
@@ -46,6 +47,7 @@ def test_every_target_is_a_row_and_what_is_wrong_is_below() -> None:
         "         mend it",
         "",
         "1 failing · 1 pending · 1 up · 2 skipped on n1",
+        "discovery: synced; 5 pods",
         "1 of the skipped ask for nothing; --state skipped lists them",
     ]
 
@@ -99,7 +101,13 @@ def test_nothing_at_all_is_a_tally() -> None:
 @given(text=st.text(max_size=300))
 def test_no_line_is_wider_than_the_terminal_whatever_targets_say(width: int, text: str) -> None:
     active = Active(subject=text, url=text, state="failing", error=text, warnings=(text,))
-    page = Page(node=text, counts={}, active=(active,), skipped=(Skipped(subject=text, why=text),))
+    page = Page(
+        node=text,
+        inputs={text: text},
+        counts={},
+        active=(active,),
+        skipped=(Skipped(subject=text, why=text),),
+    )
     for line in plain(page, width, everything=True):
         assert len(line) <= width
         assert line.isprintable()

@@ -51,6 +51,7 @@ STATES = (
     state("shop/b", Health.FAILING, "line 2: no", failures=3),
     state("shop/c", Health.PENDING),
 )
+INPUTS = {"discovery": "synced; 5 pods, 3 targets", "kubelet": "not yet"}
 SKIPPED = (
     targets.Skipped(subject="shop/d", why="annotation prometheus.io/scrape is absent", asked=False),
     targets.Skipped(subject="shop/e", why="no IP yet", remedy="wait"),
@@ -72,7 +73,7 @@ DECISIONS = (
 
 
 def shown(
-    states=STATES, decisions=DECISIONS, skipped=SKIPPED, *, node: str = "n1", **query: str
+    states=STATES, decisions=DECISIONS, skipped=SKIPPED, *, node: str = "n1", inputs=INPUTS, **query
 ) -> view.View:
     return view.view(
         states,
@@ -82,6 +83,7 @@ def shown(
         node=node,
         now=NOW,
         bounds=BOUNDS,
+        inputs=inputs,
     )
 
 

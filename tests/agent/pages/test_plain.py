@@ -7,6 +7,7 @@ from tests.agent.pages.scene import plainly, shown
 def test_states_reasons_and_decisions_come_worst_first() -> None:
     page = plainly(plain.page(shown()))
     assert page["node"] == "n1"
+    assert page["inputs"] == {"discovery": "synced; 5 pods, 3 targets", "kubelet": "not yet"}
     assert page["counts"] == {"pending": 1, "up": 1, "failing": 1, "skipped": 2}
     assert [(t["subject"], t["state"], t["error"]) for t in page["active"]] == [
         ("shop/b", "failing", "line 2: no"),
