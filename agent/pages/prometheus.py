@@ -18,10 +18,8 @@ from agent.discovery.roster import Roster
 from agent.discovery.workloads import Workload
 from agent.pages import view, words
 from agent.scraping.state import Health, State
-from common.service import health
 
 NEVER: Final = "0001-01-01T00:00:00Z"  # what Prometheus says of a target that was never scraped
-WANTED: Final = ("any", "active", "dropped")
 _HEALTH: Final = {Health.UP: "up", Health.FAILING: "down", Health.PENDING: "unknown"}
 _META: Final = "__meta_kubernetes_"
 _ODD: Final = re.compile(r"[^a-zA-Z0-9_]")  # what its strutil.SanitizeLabelName replaces
@@ -42,20 +40,17 @@ def targets_page(
 ) -> dict[str, object]:
     """Return ``/api/v1/targets``.
 
-    *query* may hold ``state`` (active, dropped, any) and ``scrapePool``; raises
-    :class:`common.service.health.BadQuery` for any other state. A scrape pool is a job. What is not
-    scraped is among its pool's dropped targets, and ``__headgate_why`` says why; *known* has the
-    annotations.
+    *query* may hold ``state`` (active, dropped, any; for others nothing is shown, as there) and
+    ``scrapePool``, a job. What is not scraped is among its pool's dropped targets, and
+    ``__headgate_why`` says why; *known* has the annotations.
     """
-    wanted, pool = query.get("state") or "any", query.get("scrapePool", "")
-    if wanted not in WANTED:
-        raise health.BadQuery(f"state={wanted[:100]!r} is none of {', '.join(WANTED)}")
+    wanted, pool = query.get("state", "").lower(), query.get("scrapePool", "")
     pages = _Discovered(known)
     dropped = [pages.dropped(entry) for entry in skipped]
     counts = dict.fromkeys(_pools(states), 0)
     for name, _ in dropped:
         counts[name] = counts.get(name, 0) + 1
-    shown = sorted(states, key=view.order) if wanted != "dropped" else ()
+    shown = sorted(states, key=view.order) if wanted in {"", "any", "active"} else ()
     return {
         "status": "success",
         "data": {
@@ -66,7 +61,7 @@ def targets_page(
             ],
             "droppedTargets": [
                 {"discoveredLabels": labels, "scrapePool": name}
-                for name, labels in (dropped if wanted != "active" else ())
+                for name, labels in (dropped if wanted in {"", "any", "dropped"} else ())
                 if pool in {"", name}
             ],
             "droppedTargetCounts": counts,

@@ -1,13 +1,15 @@
 """The page of targets tells people everything, and runs nothing that a target smuggles in."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, strategies as st
 
-from agent.pages import targets as page
+from agent.pages import plain, targets as page
 from agent.scraping.state import Health, Oddity
 from agent.targets import Decision, Skipped, Step
+from common.service import health
 from tests.agent.pages.scene import Parsed, shown, state, target
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'&\u202e\x00</style>"
@@ -20,7 +22,7 @@ def read(**how) -> Parsed:
 def test_every_target_is_told_with_its_figures_against_their_limits() -> None:
     said = read().text
     for words in (
-        "All 5", "Failing 1", "Pending 1", "Up 1", "Not scraped 2", 
+        "All 5", "Failing 1", "Pending 1", "Up 1", "Not scraped 2",
         "node n1 discovery: synced; 5 pods, 3 targets kubelet: not yet",
         "shop/b", "line 2: no (3 scrapes in a row)", "last scrape 5.0 s ago",
         "next scrape in 2.5 s, every 30 s", "duration 0.25 s of 10 s", "samples 7 of 50,000",
@@ -147,15 +149,23 @@ def test_beyond_a_thousand_it_says_how_to_find_the_others() -> None:
     assert "pod-1199" in page.page(shown(states, subject="shop/pod-1199")).document()
 
 
-@pytest.mark.wallclock
-def test_a_thousand_targets_are_a_tenth_of_a_second_of_work() -> None:
-    states, decisions = crowd(1000)
+def cost(render: Callable[[], object]) -> float:
+    """Return the seconds of CPU that it takes, at best."""
     took = []
-    for _ in range(3):
+    for _ in range(5):
         began = time.process_time()
-        page.page(shown(states, decisions, ())).document()
+        render()
         took.append(time.process_time() - began)
-    assert min(took) < 0.1
+    return min(took)
+
+
+@pytest.mark.wallclock
+def test_a_thousand_targets_cost_about_what_they_cost_as_json() -> None:
+    # 28 ms against 22 ms on the machine that it was written on; the event loop waits for it.
+    states, decisions = crowd(1000)
+    people = cost(lambda: page.page(shown(states, decisions, ())).document())
+    tools = cost(lambda: health.encoded(plain.page(shown(states, decisions, ()))))
+    assert people < 4 * tools
 
 
 def test_nothing_at_all_is_said() -> None:
