@@ -94,9 +94,12 @@ async def explain(api: client.Client, asked: str, search: Search) -> Told:
     troubles: list[str] = []
     for agent in await _agents(api, node, search, troubles):
         page = await _ask(api, agent, asked, search, troubles)
-        if page is not None and page.known:
-            where = f"{agent.metadata.namespace}/{agent.metadata.name}"
+        if page is None:
+            continue
+        where = f"{agent.metadata.namespace}/{agent.metadata.name}"
+        if page.known:
             return Told(page=page, how=f"said by agent {where} on {node}")
+        troubles.append(f"agent {where}: {page.summary}")
     return await _alone(api, pod, troubles)
 
 
@@ -159,5 +162,5 @@ async def _alone(api: client.Client, pod: objects.Pod, troubles: Sequence[str]) 
         notes.append(f"Services that may ask for it are not known: {error}")
     return Told(
         page=deciding.decide(pod, services, slices, notes),
-        how="as an agent with default settings would decide; no agent was asked",
+        how="as an agent with default settings would decide, for no agent told",
     )

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
-from cli import agents, explain
+from cli import explain
 from cli.main import main
 from tests.cli.answering import Program, programs
 from tests.cli.test_main import without_extras
@@ -169,7 +169,7 @@ def test_a_node_without_an_agent_is_decided_about_and_that_is_said(tmp_path) -> 
     assert done.exit_code == 0, done.output
     for words in (
         "shop/p: would be scraped by an agent on n1: 1 of 1 targets",
-        "as an agent with default settings would decide; no agent was asked",
+        "as an agent with default settings would decide, for no agent told",
         "would be scraped; note prometheus.io/port=9999 but the container listens on 8080",
         "no agent runs on n1: no Running pod has a=b",
     ):
@@ -251,7 +251,3 @@ def test_on_a_terminal_there_are_colours_unless_they_are_not_wanted(program, mon
     assert "\x1b[31m" in run("--agent", at.url, color=True).stdout
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in run("--agent", at.url, color=True).stdout
-
-
-def test_names_are_read() -> None:
-    assert agents.subject("kube-system/a.b-1") == "kube-system/a.b-1"
