@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -57,8 +58,17 @@ async def fetch(
             return bytes(body)
     except TimeoutError as error:
         raise NoPage(f"does not answer within {timeout:g} s; see --timeout") from error
+    except aiohttp.ClientConnectorError as error:
+        raise NoPage(f"cannot be asked: {_of_system(error.os_error)}") from error
     except aiohttp.ClientError as error:
         raise NoPage(f"cannot be asked: {error}") from error
+
+
+def _of_system(error: OSError) -> str:
+    """Say "connection refused", not "Connect call failed ('10.0.0.1', 443)"."""
+    if error.errno is not None and error.errno > 0:  # the resolver's own are negative
+        return os.strerror(error.errno).lower()
+    return (error.strerror or str(error)).lower()
 
 
 def named(url: str) -> str:

@@ -14,7 +14,7 @@ from cli.demo import screen
 STATES: Final = ("failing", "pending", "up", "skipped")
 _COLOURS: Final = {"failing": "red", "pending": "cyan", "up": "green", "skipped": "yellow"}
 _MOST_LAST: Final = 48  # characters of a URL or a reason, for which other columns give way
-_SIZES: Final = ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"))
+_SIZES: Final = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,5 +175,5 @@ def _needed(head: Sequence[str], columns: Sequence[str], rows: Sequence[_Row]) -
 def _size(count: int) -> str:
     for unit, name in _SIZES:
         if count >= unit:
-            return f"{count / unit:.1f}{name}"
-    return f"{count}B"
+            return f"{count / unit:.1f} {name}"
+    return f"{count} B"

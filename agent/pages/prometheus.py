@@ -137,6 +137,8 @@ class _Discovered:
                 found = self.labels(target, entry.service)
         if decision:
             found |= self._kubernetes(entry.subject, entry.service, "")
+        pod = self._pods.get(entry.subject)
+        found.setdefault("__address__", pod.address if pod else "")  # there is always one there
         found["__headgate_subject"], found["__headgate_why"] = entry.subject, entry.why
         if entry.remedy:
             found["__headgate_remedy"] = entry.remedy

@@ -151,7 +151,11 @@ def _decisions(steps: Collection[targets.Step]) -> str:
     listed = "".join(f"<li class=step>{text(step)}</li>" for step in islice(steps, _MOST_STEPS))
     if len(steps) > _MOST_STEPS:
         listed += f"<li class=step>and {len(steps) - _MOST_STEPS} more</li>"
-    return f"<details><summary>{len(steps)} decisions</summary><ol>{listed}</ol></details>"
+    return f"<details><summary>{_counted(len(steps))}</summary><ol>{listed}</ol></details>"
+
+
+def _counted(steps: int) -> str:
+    return f"{steps} decisions" if steps > 1 else "1 decision"
 
 
 def _not_scraped(shown: View) -> Iterable[str]:

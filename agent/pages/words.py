@@ -9,7 +9,7 @@ from agent.scraping.state import Health, State
 
 SECOND: Final = 1_000_000_000  # nanoseconds
 _LONG: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
-_SIZES: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_SIZES: Final = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 _UNITS: Final = (("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000),
                  ("m", 60_000), ("s", 1_000), ("ms", 1))  # fmt: skip
 
@@ -19,9 +19,9 @@ def seconds(value: float) -> str:
     for size, unit in _LONG:
         if value >= 2 * size:
             return f"{value / size:.0f} {unit}"
-    if value >= 10:
-        return f"{value:.0f} s"
-    return f"{value:.3f}".rstrip("0").rstrip(".") + " s" if value < 1 else f"{value:.1f} s"
+    digits = 0 if value >= 10 else 1 if value >= 1 else 3
+    written = f"{value:.{digits}f}"
+    return f"{written.rstrip('0').rstrip('.') if digits else written} s"
 
 
 def age(since: int, now: int) -> str:
@@ -35,12 +35,10 @@ def until(moment: int, now: int) -> str:
 
 
 def size(value: int) -> str:
-    """Say a number of bytes."""
-    for unit_size, unit in _SIZES:
-        if value >= unit_size:
-            return f"{value / unit_size:.3g} {unit}" if value < 1000 * unit_size else (
-                f"{value // unit_size} {unit}"
-            )  # fmt: skip
+    """Say a number of bytes, in decimal units, as settings are written."""
+    for unit, name in _SIZES:
+        if value >= unit:
+            return f"{value / unit:.3g} {name}"
     return f"{value} B"
 
 

@@ -27,3 +27,16 @@ def test_what_is_no_url_is_wrong_usage() -> None:
 
 def test_a_name_and_a_password_are_not_told() -> None:
     assert asking.named("http://me:pw@a:1/x?y") == "http://a:1/x?y"
+
+
+@pytest.mark.wallclock
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:9/x", "cannot be asked: connection refused"),
+        ("http://no-such-host.invalid/x", "cannot be asked: [a-z ]*name"),
+    ],
+)
+async def test_who_cannot_be_reached_is_said_in_few_words(url: str, words: str) -> None:
+    with pytest.raises(asking.NoPage, match=words):
+        await asking.fetch(url, 5.0)

@@ -34,12 +34,12 @@ def plain(page: Page = PAGE, width: int = 120, *, everything: bool = False) -> l
 
 def test_every_target_is_a_row_and_what_is_wrong_is_below() -> None:
     assert plain() == [
-        "STATE    SUBJECT         LAST          TOOK  SAMPLES  ADDED   SIZE  URL",
-        "failing  billing/legacy   1 s   0.00 of 1 s        0      0     0B  http://10.0.0.9:9999/metrics",
+        "STATE    SUBJECT         LAST          TOOK  SAMPLES  ADDED     SIZE  URL",
+        "failing  billing/legacy   1 s   0.00 of 1 s        0      0      0 B  http://10.0.0.9:9999/metrics",
         "         connection refused: prometheus.io/port=9999 but the container listens on 8080",
         "         2 scrapes left out: the one before took too long",
-        "pending  shop/new                                                   http://10.0.0.7:8080/metrics",
-        "up       shop/front       0 s  0.25 of 10 s      512      3  40.0K  http://10.0.0.6:8080/metrics",
+        "pending  shop/new                                                     http://10.0.0.7:8080/metrics",
+        "up       shop/front       0 s  0.25 of 10 s      512      3  41.0 kB  http://10.0.0.6:8080/metrics",
         "         2 lines left out",
         "",
         "STATE    SUBJECT   WHY",

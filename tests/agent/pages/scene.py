@@ -15,7 +15,7 @@ from common.service import markup
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND
-BOUNDS = view.Bounds(samples=50_000, body_bytes=20 << 20)
+BOUNDS = view.Bounds(samples=50_000, body_bytes=20_000_000)
 
 
 def target(subject: str = "shop/a", **changes: object) -> targets.Target:

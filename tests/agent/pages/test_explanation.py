@@ -68,7 +68,7 @@ def test_it_is_plain_values_with_what_the_last_scrape_said() -> None:
             "why": "",
             "remedy": "mend prometheus.io/port",
             "hint": "prometheus.io/port=9999 but the container listens on 8080",
-            "live": f"failing, 2 times in a row: {REFUSED} (1.0 s ago)",
+            "live": f"failing, 2 times in a row: {REFUSED} (1 s ago)",
         }
     ]
     assert (served["scraped"], served["targets"][0]["state"]) == (False, "")

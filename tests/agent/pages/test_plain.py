@@ -18,7 +18,7 @@ def test_states_reasons_and_decisions_come_worst_first() -> None:
     assert failing["decisions"] == ["one", "two"]
     assert failing["last_scrape"] == "2023-11-14T22:13:15.000Z"
     assert (failing["next_scrape_seconds"], failing["failures"]) == (2.5, 3)
-    assert (failing["max_samples"], failing["max_body_bytes"]) == (50_000, 20 << 20)
+    assert (failing["max_samples"], failing["max_body_bytes"]) == (50_000, 20_000_000)
     assert pending["last_scrape"] is None
     assert up["warnings"] == ["2 lines left out, the first: line 3"]
     assert page["skipped"] == [

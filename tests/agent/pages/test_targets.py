@@ -24,9 +24,9 @@ def test_every_target_is_told_with_its_figures_against_their_limits() -> None:
     for words in (
         "All 5", "Failing 1", "Pending 1", "Up 1", "Not scraped 2",
         "node n1 discovery: synced; 5 pods, 3 targets kubelet: not yet",
-        "shop/b", "line 2: no (3 scrapes in a row)", "last scrape 5.0 s ago",
+        "shop/b", "line 2: no (3 scrapes in a row)", "last scrape 5 s ago",
         "next scrape in 2.5 s, every 30 s", "duration 0.25 s of 10 s", "samples 7 of 50,000",
-        "body 99 B of 20 MiB", "2 lines left out, the first: line 3", "2 decisions one two",
+        "body 99 B of 20 MB", "2 lines left out, the first: line 3", "2 decisions one two",
         "Not scraped, though asked for 1", "no IP yet wait", "skipped: no IP yet",
         "Not scraped: nobody asks for it 1",
     ):  # fmt: skip
