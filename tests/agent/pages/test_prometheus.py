@@ -110,6 +110,7 @@ def test_dropped_targets_say_why_under_names_of_our_own() -> None:
             "__headgate_remedy": "mend prometheus.io/port",
         }.items()
     )
+    assert odd["discoveredLabels"]["__address__"] == "10.0.0.2"
     assert "port annotation 'x'" in odd["discoveredLabels"]["__headgate_why"]
     late = next(t["discoveredLabels"] for t in dropped if "already" in str(t))
     assert late["__address__"] == "10.0.0.1:8080"
