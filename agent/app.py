@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from agent import collecting, pages, readings, settings
+from agent import collecting, readings, settings
+from agent.pages import explanation, plain, prometheus, targets as targets_page, view
 from agent.runtime import source
 from agent.token import TokenFile
 from common.config import agent
@@ -30,7 +31,13 @@ log = logging.getLogger("headgate.agent")
 
 AUDIT: Final = 1.0  # seconds between two looks whether the account balances
 EXPORTER: Final = "otlp_grpc/gateway"  # what an OpenTelemetry Collector would call the push
-PAGES: Final = ("/targets", "/api/v1/targets", "/debug/ledger")
+PAGES: Final = (
+    "/targets",
+    "/api/v1/targets",
+    "/api/v1/scrape_pools",
+    "/debug/explain",
+    "/debug/ledger",
+)
 
 
 async def serve(
@@ -184,22 +191,44 @@ def _pages(
     document: agent.Agent, collected: collecting.Collected, audited: _Audited
 ) -> dict[str, health.Page]:
     loop, found = collected.loop, collected.discovery
+    bounds = view.Bounds(
+        samples=document.scraping.max_samples, body_bytes=document.scraping.max_body_bytes
+    )
 
-    def all_targets(_: Mapping[str, str]) -> object:
-        return pages.targets_page(
+    def all_targets(query: Mapping[str, str]) -> object:
+        shown = view.view(
             loop.states,
             found.decisions,
             found.skipped,
+            asked=view.Asked.of(query),
             node=document.node,
             now=clock.unix_nanoseconds(),
+            bounds=bounds,
+            inputs=collected.status(),
         )
+        return health.Faces(plain=lambda: plain.page(shown), html=lambda: targets_page.page(shown))
 
-    def as_prometheus(query: Mapping[str, str]) -> object:
-        return pages.prometheus_page(loop.states, found.skipped, query)
+    def explain(query: Mapping[str, str]) -> object:
+        states = loop.states
+        told = explanation.explained(
+            explanation.subject(query),
+            found.roster,
+            states,
+            troubles=found.troubles,
+            now=clock.unix_nanoseconds(),
+        )
+        return health.Faces(
+            plain=lambda: explanation.plain(told, document.node, states),
+            html=lambda: explanation.page(told, states),
+        )
 
     return {
         "/targets": all_targets,
-        "/api/v1/targets": as_prometheus,
+        "/api/v1/targets": lambda query: prometheus.targets_page(
+            loop.states, found.skipped, found.roster, query
+        ),
+        "/api/v1/scrape_pools": lambda _: prometheus.pools_page(loop.states),
+        "/debug/explain": explain,
         "/debug/ledger": lambda _: audited.page(),
     }
 

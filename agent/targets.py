@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, final
 from urllib.parse import urlsplit
 
@@ -92,6 +92,8 @@ class Skipped:
     url: str = ""
     remedy: str = ""
     """What a person may do about it."""
+    service: str = field(default="", compare=False)
+    """"namespace/name" of the Service that asks for it, or ""."""
 
 
 Verdict: TypeAlias = Literal["pass", "fail", "note"]

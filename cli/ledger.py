@@ -9,74 +9,29 @@ import shutil
 import sys
 import time
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
-import aiohttp
 import click
 import msgspec
 
-from cli import ledger_table
+from cli import asking, ledger_table
 from cli.ledger_table import Page
-from common.config import shared
 
 PATH: Final = "/debug/ledger"
-MAX_BYTES: Final = 16 << 20  # of a page; an account has about 1 KB, and there are 1000 closed ones
 CLEAR: Final = "\x1b[H\x1b[2J"  # of a terminal: go to the first line, and empty all
 
 
-class _NoPage(Exception):
-    """The page cannot be had; why, in words."""
-
-
-def address(url: str) -> str:
-    """Return where the page is: *url* is that of the admin address, or of the page itself.
-
-    Raises :class:`click.BadParameter` for what is no URL.
-    """
-    for _, words in shared.url("url", url):
-        raise click.BadParameter(words)
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/")
-    if not path.endswith(PATH):
-        path += PATH
-    return urlunsplit(parts._replace(path=path, fragment=""))
-
-
-async def fetch(url: str, timeout: float) -> bytes:  # noqa: ASYNC109 - it bounds the whole request
-    """Return the page at *url*; raises `_NoPage` for whatever comes in between."""
-    patience = aiohttp.ClientTimeout(total=timeout)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=patience) as session,
-            session.get(url, allow_redirects=False) as response,
-        ):
-            if response.status != 200:
-                words = f"answers {response.status} {response.reason}; is it the admin address?"
-                raise _NoPage(words)
-            body = bytearray()
-            async for piece in response.content.iter_any():
-                body += piece
-                if len(body) > MAX_BYTES:
-                    raise _NoPage(f"sends more than {MAX_BYTES} bytes; is it the admin address?")
-            return bytes(body)
-    except TimeoutError as error:
-        raise _NoPage(f"does not answer within {timeout:g} s; see --timeout") from error
-    except aiohttp.ClientError as error:
-        raise _NoPage(f"cannot be asked: {error}") from error
-
-
 def read(body: bytes) -> Page:
-    """Understand a page; raises `_NoPage` for what is none."""
+    """Understand a page; raises `asking.NoPage` for what is none."""
     try:
         return msgspec.json.decode(body, type=Page)
     except msgspec.DecodeError as error:
-        raise _NoPage(
+        raise asking.NoPage(
             f"says something else than a ledger ({error}); has it started, is it the admin address?"
         ) from error
 
 
 @click.command()
-@click.argument("url", callback=lambda _, __, url: address(url))
+@click.argument("url", callback=lambda _, __, url: asking.address(url, PATH))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each look.")
 @click.option(
     "--watch",
@@ -112,7 +67,7 @@ def ledger(*, url: str, as_json: bool, watch: float | None, timeout: float) -> N
     before: tuple[float, Page] | None = None
     try:
         while True:
-            body = asyncio.run(fetch(url, timeout))
+            body = asyncio.run(asking.fetch(url, timeout))
             now, page = time.monotonic(), read(body)
             balanced = page.balanced
             speeds = ledger_table.rates(before[1], page, now - before[0]) if before else None
@@ -124,8 +79,8 @@ def ledger(*, url: str, as_json: bool, watch: float | None, timeout: float) -> N
                 break
             before = now, page
             time.sleep(watch)
-    except _NoPage as error:
-        click.echo(f"error: {_named(url)} {error}", err=True)
+    except asking.NoPage as error:
+        click.echo(f"error: {asking.named(url)} {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         if watch is None:
@@ -152,9 +107,3 @@ def _say(page: Page, speeds: dict[str, dict[str, float]] | None, *, clear: bool)
 
 def _terminal() -> bool:
     return sys.stdout.isatty()
-
-
-def _named(url: str) -> str:
-    """Return *url* without a name and a password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from importlib import import_module, metadata
+from importlib import metadata
+from typing import Final
 
 import click
-from typing_extensions import override
 
+from cli.lazy import Lazy
 
-class Lazy(click.Group):
-    """A group whose commands are imported on use: an agent pays for no demo."""
-
-    lazy: Mapping[str, str] = {
-        "agent": "cli.programs:agent",
-        "buffer": "cli.buffer:buffer",
-        "demo": "cli.demo.command:demo",
-        "gateway": "cli.programs:gateway",
-        "ledger": "cli.ledger:ledger",
-        "reference": "cli.reference:reference",
-        "validate": "cli.validate:validate",
-    }
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *self.lazy})
-
-    @override
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        where = self.lazy.get(cmd_name)
-        if where is None:
-            return super().get_command(ctx, cmd_name)
-        module, _, name = where.partition(":")
-        command = getattr(import_module(module), name)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"BUG: {where} is no command")
-        return command
+COMMANDS: Final = {
+    "agent": "cli.programs:agent",
+    "buffer": "cli.buffer:buffer",
+    "demo": "cli.demo.command:demo",
+    "explain": "cli.explain:explain",
+    "gateway": "cli.programs:gateway",
+    "ledger": "cli.ledger:ledger",
+    "reference": "cli.reference:reference",
+    "validate": "cli.validate:validate",
+}
 
 
 @click.group(
-    cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Lazy,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def main() -> None:
     """A telemetry plane for Kubernetes: OTLP gateway, scraping agent, operator.
@@ -51,6 +36,8 @@ def main() -> None:
       headgate demo                            everything on this machine, in one command
       headgate gateway --config gateway.yaml   receive OTLP, enrich, filter, deliver
       headgate agent --config agent.yaml       scrape this node, push to the gateway
+      headgate agent targets                   what it scrapes, what it does not, and why
+      headgate explain pod shop/cart-5d4b      why this pod is scraped, or not
       headgate ledger http://127.0.0.1:8888    what became of every data point
       headgate buffer ls /var/lib/headgate     what is on disk, waiting to be delivered
       headgate validate gateway.yaml           say what is wrong with a configuration

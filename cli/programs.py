@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from cli import extras
+from cli.lazy import Lazy
 from common.service import lifecycle, logs
 from common.service.settings import SettingsError
 
@@ -75,18 +76,43 @@ def gateway(
         _run(serve, config, kubeconfig, log_level, {"worker": seat.number} if seat else {})
 
 
-@click.command()
-@config_option
+@click.group(
+    cls=Lazy,
+    lazy={"targets": "cli.agent_targets:targets"},
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+)
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The configuration document (YAML or JSON); runs an agent.",
+)
 @kubeconfig_option
 @log_level_option
-def agent(config: Path, kubeconfig: str, log_level: str | None) -> None:
+@click.pass_context
+def agent(
+    context: click.Context, config: Path | None, kubeconfig: str, log_level: str | None
+) -> None:
     """Scrape the annotated pods of this node and push what they say to the gateway.
+
+    With --config this process is an agent; the commands ask one that runs.
 
     \b
     Examples:
       NODE_NAME=node-a headgate agent --config agent.yaml
       headgate agent --config agent.yaml --kubeconfig ~/.kube/config
+      headgate agent targets --url http://127.0.0.1:8888
     """
+    if context.invoked_subcommand is not None:
+        if config is not None:
+            words = f"--config runs an agent; {context.invoked_subcommand} asks one that runs"
+            raise click.UsageError(words)
+        return
+    if config is None:
+        raise click.MissingParameter(
+            ctx=context, param=next(p for p in context.command.params if p.name == "config")
+        )
     with extras.needing("agent"):
         from agent import app  # noqa: PLC0415 - a gateway's image has no agent dependencies
 

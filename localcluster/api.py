@@ -19,6 +19,7 @@ from localcluster import (
     garbage,
     openapi,
     patches,
+    proxying,
     requests,
     streams,
     tables,
@@ -71,6 +72,9 @@ class Api:
             )
             if found is not None:
                 return _json(found)
+            passed = await proxying.answer(self._store, request)
+            if passed is not None:
+                return passed
             asked = requests.parse(self._catalogue, request.method, request.path, request.query)
             return await self._answer(request, asked)
         except StatusError as error:

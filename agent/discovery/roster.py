@@ -219,7 +219,13 @@ class Roster:
                 continue
             why = f"Service {service}: {why}" if service else why
             skipped.append(
-                targets.Skipped(subject=target.subject, why=why, url=target.url, remedy=remedy)
+                targets.Skipped(
+                    subject=target.subject,
+                    why=why,
+                    url=target.url,
+                    remedy=remedy,
+                    service=service,
+                )
             )
         return chosen, tuple(skipped)
 

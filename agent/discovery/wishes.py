@@ -204,7 +204,13 @@ def decided(
         steps=(*steps, *wrong),
         targets=found,
         skipped=tuple(
-            Skipped(subject=subject, why=f"{named}{w.text}", asked=wanted, remedy=w.remedy)
+            Skipped(
+                subject=subject,
+                why=f"{named}{w.text}",
+                asked=wanted,
+                remedy=w.remedy,
+                service=service,
+            )
             for w in wrong
         ),
         kind=kind,

@@ -50,6 +50,7 @@ class State:
     duration: float = 0.0  # seconds
     samples: int = 0
     bytes: int = 0  # of the body, inflated
+    added: int = 0  # series that the scrape before did not have
     stale: int = 0  # markers sent with the last scrape
     late: int = 0  # ticks missed so far, because a scrape took longer than the interval
     cause: Cause | None = None
@@ -71,6 +72,7 @@ class State:
         before = (self.health, self.cause, self.oddities.keys())
         self.last_scrape, self.duration = at, took
         self.samples, self.stale, self.error = told.samples, told.stale, told.error
+        self.added = told.series_added
         self.cause, self.oddities, self.bytes, self.redirects = cause_of(answer, told), {}, 0, 0
         if isinstance(answer, Fetched):
             self.bytes, self.redirects = len(answer.body), answer.redirects

@@ -157,6 +157,7 @@ class Demo:
             name: {**figures, "arrived": self._arrivals.points.get(name, 0)}
             for name, figures in self._seen.pipelines.items()
         }
+        access = f"KUBECONFIG={self._cluster.kubeconfig_path}"
         self._show(
             screen.Scene(
                 seconds=self.seconds,
@@ -164,7 +165,11 @@ class Demo:
                 headline=[
                     f"headgate demo · {phase} · {self.seconds:.0f} s",
                     f"your application: OTEL_EXPORTER_OTLP_ENDPOINT=http://{self._options.http}",
-                    f"look inside: KUBECONFIG={self._cluster.kubeconfig_path} kubectl get pods -A",
+                    f"look inside: {access} kubectl get pods -A",
+                    *(
+                        f"why it fails: {access} headgate explain pod {pod}"
+                        for pod in self._worst()
+                    ),
                 ],
                 targets=self._seen.targets,
                 pipelines=shown,
@@ -250,6 +255,10 @@ class Demo:
 
     def _hosts(self, workload: str) -> list[str]:
         return [ip for p in self._pods(workload) if (ip := p.get("status", {}).get("podIP"))]
+
+    def _worst(self) -> list[str]:
+        """Return the first target that fails, if there is one."""
+        return [each.workload for each in self._seen.targets if each.state == "failing"][:1]
 
     def _trouble(self) -> list[str]:
         found = [

@@ -152,6 +152,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._said: set[str] = set()
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -163,8 +164,10 @@ class _Progress:
         """Say where things stand, if it is time to."""
         if scene.seconds < self._next and not scene.trouble:
             return
-        if not self._next:
-            click.echo("\n".join(scene.headline[1:]), err=True)
+        for line in scene.headline[1:]:
+            if line not in self._said:
+                click.echo(line, err=True)
+                self._said.add(line)
         self._next = scene.seconds + self.EVERY
         delivered = sum(p.get("delivered", 0) for p in scene.pipelines.values())
         up = sum(t.state == "up" for t in scene.targets)

@@ -19,6 +19,7 @@ DOWNWARD = {
     "NODE_NAME": "spec.nodeName",
 }
 LINGER, INTERVAL = 0.5, 2.0
+_NO_LABELS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,10 @@ def program(kind: str, name: str, command: str, config: str, paths: Paths) -> Ob
         "args": ["--config", config, "--kubeconfig", paths.kubeconfig],
         "env": _environment({}),
     }
-    return _workload(kind, SYSTEM, name, container, annotations={}, replicas=1)
+    return _workload(
+        kind, SYSTEM, name, container,
+        annotations={}, replicas=1, labels={"app.kubernetes.io/component": command},
+    )  # fmt: skip
 
 
 def deployment(
@@ -220,13 +224,15 @@ def _workload(
     *,
     annotations: Mapping[str, str],
     replicas: int,
+    labels: Mapping[str, str] = _NO_LABELS,
 ) -> Object:
-    labels = {"app.kubernetes.io/name": name}
+    chosen = {"app.kubernetes.io/name": name}
+    labels = {**chosen, **labels}
     template = {
         "metadata": {"labels": labels, "annotations": dict(annotations)},
         "spec": {"containers": [dict(container)], "terminationGracePeriodSeconds": 15},
     }
-    spec: Object = {"selector": {"matchLabels": labels}, "template": template}
+    spec: Object = {"selector": {"matchLabels": chosen}, "template": template}
     if kind == "Deployment":
         spec["replicas"] = replicas
     return {

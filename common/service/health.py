@@ -1,19 +1,35 @@
-"""The door for people and probes: ``/livez``, ``/readyz``, ``/metrics`` and pages in JSON."""
+"""The door for people and probes: ``/livez``, ``/readyz``, ``/metrics`` and pages.
+
+Pages are JSON; those with a face for people show it to browsers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import final
 
 import msgspec
 from aiohttp import web
 
-from common.service import address
+from common.service import address, markup
 from common.service.telemetry import CONTENT_TYPE, Telemetry
 
 Check = Callable[[], tuple[bool, str]]
 Page = Callable[[Mapping[str, str]], object | Awaitable[object]]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faces:
+    """What a page returns that people read, too: only the face that is asked for is made.
+
+    Browsers, which like HTML more than JSON, see *html*; tools, and ``?json``, have *plain*.
+    """
+
+    plain: Callable[[], object]
+    html: Callable[[], markup.Html]
 
 
 class NoSuchPage(LookupError):
@@ -53,8 +69,9 @@ async def serving(
     """Serve the same door on every address of *listen*; yields the addresses bound.
 
     A *page* takes the query parameters, and what its path has in braces, and returns plain values,
-    sent as JSON; it may wait for them, and raise :class:`BadQuery` or :class:`NoSuchPage`. Raises
-    :class:`OSError` when an address cannot be bound.
+    sent as JSON, or :class:`Faces`; it may wait for them. It and its faces may raise
+    :class:`BadQuery` or :class:`NoSuchPage`. Raises :class:`OSError` when an address cannot be
+    bound.
     """
     app = web.Application(client_max_size=1 << 16)
 
@@ -95,13 +112,31 @@ def encoded(page: object) -> bytes:
 def _json(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(request: web.Request) -> web.Response:
         status = 200
+        headers: Mapping[str, str] = {}
         try:
             said = page({**request.query, **request.match_info})
             found = await said if isinstance(said, Awaitable) else said
+            if isinstance(found, Faces):
+                headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+                if "json" not in request.query and _for_people(request):
+                    return _html(found.html(), headers)
+                found = found.plain()
         except NoSuchPage as error:
             raise web.HTTPNotFound(text=f"{error}\n") from error
         except BadQuery as error:
             found, status = {"error": str(error)}, 400
-        return web.Response(body=encoded(found), status=status, content_type="application/json")
+        return web.Response(
+            body=encoded(found), status=status, content_type="application/json", headers=headers
+        )
 
     return answer
+
+
+def _for_people(request: web.Request) -> bool:
+    return markup.prefers_html(request.headers.get("Accept", ""))
+
+
+def _html(page: markup.Html, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(
+        text=page.document(), content_type="text/html", headers={**headers, **page.headers()}
+    )

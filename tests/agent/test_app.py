@@ -26,6 +26,7 @@ from tests.flow import programs
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow]
 GOOD = page(b"# TYPE a gauge\na 1\n")
 BROKEN = page(b"a 1\nb two\n")
+BROWSER = {"Accept": "text/html"}
 MAIN = """
 import asyncio, sys
 from pathlib import Path
@@ -105,6 +106,16 @@ async def get(client: aiohttp.ClientSession, path: str) -> Any:
         return await (answer.json() if "json" in answer.content_type else answer.text())
 
 
+async def read(client: aiohttp.ClientSession, *paths: str) -> list[str]:
+    """Return pages as a browser has them."""
+    pages = []
+    for path in paths:
+        async with client.get(path, headers=BROWSER) as answer:
+            assert answer.content_type == "text/html"
+            pages.append(await answer.text())
+    return pages
+
+
 async def settled(client: aiohttp.ClientSession) -> dict[str, Any]:
     """Return the targets page once no target is pending."""
     async with asyncio.timeout(10):
@@ -172,6 +183,9 @@ async def test_it_discovers_scrapes_pushes_explains_and_stops_cleanly(tmp_path: 
             found = await settled(client)
             ready = await get(client, "/readyz")
             compatible = await get(client, "/api/v1/targets?state=active")
+            pools = await get(client, "/api/v1/scrape_pools")
+            why = await get(client, "/debug/explain?pod=shop/broken")
+            seen = await read(client, "/targets?state=failing", "/debug/explain?pod=shop/odd")
             account = await get(client, "/debug/ledger")
             metrics = await get(client, "/metrics")
             told = await programs.ledger(str(client._base_url))
@@ -189,6 +203,18 @@ async def test_it_discovers_scrapes_pushes_explains_and_stops_cleanly(tmp_path: 
     assert ready["checks"]["discovery"] == "synced; 4 pods, 2 targets"
     assert ready["checks"]["gateway"].endswith(("takes data", "nothing was sent yet"))
     assert [t["health"] for t in compatible["data"]["activeTargets"]] == ["down", "up"]
+    assert pools["data"] == {"scrapePools": ["app-pods"]}
+    (discovered,) = {
+        t["discoveredLabels"]["__meta_kubernetes_pod_name"]
+        for t in compatible["data"]["activeTargets"]
+        if t["health"] == "down"
+    }
+    assert discovered == "broken"
+    assert (why["known"], why["scraped"]) == (True, True)
+    assert why["summary"] == "scraped by the agent on n1: 1 of 1 targets, 1 failing"
+    assert "line 2, " in why["candidates"][0]["targets"][0]["live"]
+    assert "line 2, " in seen[0]
+    assert "&#x27;99999&#x27; is not a port" in seen[1]
     assert account["pipelines"]["gateway"]["balance"] == 0
     assert (told[0], told[1]["balanced"], list(told[1]["pipelines"])) == (0, True, ["gateway"])
     assert 'headgate_agent_scrapes_total{outcome="malformed"}' in metrics
@@ -323,3 +349,30 @@ async def test_what_the_user_can_mend_is_said_before_anything_runs(tmp_path: Pat
     with pytest.raises(SettingsError) as caught:
         await app.serve(file, environ={})
     assert [problem.key for problem in caught.value.problems] == ["gateway.tls"]
+
+
+async def test_the_log_has_changes_only_however_often_targets_are_scraped_and_pages_read(
+    tmp_path: Path,
+) -> None:
+    async with (
+        backends.otlp_grpc() as gateway,
+        exposing(GOOD) as good,
+        exposing(BROKEN) as broken,
+    ):
+        push = {"endpoint": gateway.url}
+        static = [{"url": good.url}, {"url": broken.url}, {"url": "http://127.0.0.1:9/metrics"}]
+        async with running(tmp_path, gateway=push, static_targets=static) as (agent, client):
+            async with asyncio.timeout(20):
+                failures = 0
+                while failures < 5:
+                    for path in ("/api/v1/targets", "/debug/explain?pod=a/b", "/readyz"):
+                        await get(client, path)
+                    await read(client, "/targets")
+                    active = (await get(client, "/targets"))["active"]
+                    failures = min((t["failures"] for t in active if t["error"]), default=0)
+                    await asyncio.sleep(0.05)
+            assert await agent.stop() == 0
+    said = [line["msg"] for line in agent.lines if line["logger"] == "headgate.agent.scraping"]
+    assert [message for message in said if " is up" in message] == [f"target {good.url} is up"]
+    assert len([message for message in said if " fails: " in message]) == 2
+    assert len([message for message in said if message == "target added"]) == len(said) - 3 == 3

@@ -1,15 +1,14 @@
 """headgate ledger asks a program over HTTP, and says by its exit code whether all is well."""
 
-import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import ledger
+from cli import asking, ledger
 from cli.main import main
+from tests.cli.answering import Program, programs
 
 pytestmark = pytest.mark.wallclock
 
@@ -27,58 +26,10 @@ GOOD = {
 BAD = {**GOOD, "pipelines": {"shop": {**GOOD["pipelines"]["shop"], "received": 9}}}
 
 
-class Program(http.server.ThreadingHTTPServer):
-    """What is asked: *bodies* are its answers in turn, the last one for ever."""
-
-    daemon_threads = True
-
-    def __init__(self, *bodies: object, status: int = 200) -> None:
-        super().__init__(("127.0.0.1", 0), Asked)
-        self.bodies, self.status = list(bodies), status
-        self.asked: list[str] = []
-        self.done = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Asked(http.server.BaseHTTPRequestHandler):
-    server: Program
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        bodies = self.server.bodies
-        body = bodies.pop(0) if len(bodies) > 1 else bodies[0]
-        if body is None:
-            self.server.done.wait(10.0)
-            return
-        self.send_response(self.server.status)
-        self.send_header("Location", "http://127.0.0.1:9/")
-        self.end_headers()
-        self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def program() -> Iterator[Callable[..., Program]]:
-    running: list[tuple[Program, threading.Thread]] = []
-
-    def start(*bodies: object, **how) -> Program:
-        server = Program(*bodies, **how)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield start
-    for server, thread in running:
-        server.done.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with programs() as start:
+        yield start
 
 
 def run(*arguments: str) -> Result:
@@ -142,7 +93,7 @@ def test_what_is_no_ledger_is_1_and_said_in_words(program, body, status: int, wo
 
 
 def test_a_page_without_end_is_not_read_to_it(program, monkeypatch) -> None:
-    monkeypatch.setattr(ledger, "MAX_BYTES", 1000)
+    monkeypatch.setattr(asking, "MAX_BYTES", 1000)
     done = run(program(b" " * 1001).url)
     assert (done.exit_code, "sends more than 1000 bytes" in done.stderr) == (1, True)
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from cli.main import main
 
 COMMANDS = (
-    "agent", "buffer", "demo", "gateway", "ledger", "reference", "validate", "version",
+    "agent", "buffer", "demo", "explain", "gateway", "ledger", "reference", "validate", "version",
 )  # fmt: skip
 BUFFER = ("ls", "purge", "replay", "verify")
 
@@ -23,7 +23,13 @@ def test_help_lists_every_command_with_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [*[(name,) for name in COMMANDS], *[("buffer", name) for name in BUFFER]]
+    "command",
+    [
+        *[(name,) for name in COMMANDS],
+        *[("buffer", name) for name in BUFFER],
+        ("agent", "targets"),
+        ("explain", "pod"),
+    ],
 )
 def test_every_command_has_help_with_examples(command: tuple[str, ...]) -> None:
     done = CliRunner().invoke(main, [*command, "--help"])

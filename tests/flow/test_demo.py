@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from bench import processes
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.wallclock, pytest.mark.slow, pytest.mark.timeout(120)]
 
 
@@ -17,6 +20,7 @@ async def demo(*arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cli.main", "demo", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},  # its pods run elsewhere
     )  # fmt: skip
 
 
@@ -28,8 +32,6 @@ def ports() -> tuple[str, ...]:
 
 def children_left(directory) -> list[str]:
     """Return the command lines of processes that mention *directory*."""
-    from pathlib import Path
-
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -116,6 +118,42 @@ async def test_an_interrupt_ends_it_cleanly_and_a_users_application_joins(tmp_pa
         assert figures["arrived"] == figures["delivered"]
     assert said["pipelines"]["everything"]["delivered"] > 0
     assert children_left(tmp_path) == []
+
+
+async def explained(kubeconfig: Path, subject: str) -> tuple[int, str]:
+    """Return the exit code and the words of ``headgate explain pod``."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.main", "explain", "pod", subject,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode()
+
+
+async def test_a_second_terminal_is_told_which_port_is_wrong_and_which_listens(tmp_path) -> None:
+    running = await demo("--json", "--directory", str(tmp_path / "demo"), *ports())
+    assert running.stderr is not None
+    try:
+        async with asyncio.timeout(60):
+            hint = ""
+            while " headgate explain pod " not in hint:
+                hint = (await running.stderr.readline()).decode()
+            access, subject = hint.split()[-5].removeprefix("KUBECONFIG="), hint.split()[-1]
+            code, said = await explained(Path(access), subject)
+    finally:
+        running.send_signal(signal.SIGINT)
+        _, err = await running.communicate()
+    assert running.returncode == 0, err.decode()
+    assert code == 0
+    assert subject.startswith("billing/legacy-")
+    first, second, *_ = said.splitlines()
+    assert first.startswith(f"{subject}: scraped by the agent on node-")
+    assert first.endswith(": 1 of 1 targets, 1 failing")
+    assert second.startswith("said by agent headgate-system/telemetry-agent-")
+    assert '  ✓ annotation prometheus.io/scrape is "true"' in said.splitlines()
+    assert "prometheus.io/port=9999 but the container listens on 8080" in said
 
 
 async def test_a_port_in_use_is_said_in_words() -> None:

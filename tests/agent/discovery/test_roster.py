@@ -124,6 +124,8 @@ def test_pods_come_before_services_and_services_in_the_order_of_their_names() ->
         ("shop/p", "Service shop/b: its URL is scraped for shop/p already, by its own annotations"),
         ("shop/q", "Service shop/b: its URL is scraped for shop/q already, by Service a"),
     ]
+    _, skipped = found.select()
+    assert [entry.service for entry in skipped] == ["", "shop/a", "shop/b", "shop/b"]
 
 
 @pytest.mark.parametrize("order", ["psl", "pls", "spl", "slp", "lps", "lsp"])

@@ -57,7 +57,8 @@ def test_failures_in_a_row_are_counted_and_oddities_are_those_of_the_last_scrape
         Oddity.FALLBACK: "no content type",
         Oddity.SKIPPED: "2 lines left out, the first: line 1: no",
     }
-    state.note(4, 0.1, PLAIN, told())
+    state.note(4, 0.1, PLAIN, told(series_added=5))
+    assert state.added == 5
     assert state.oddities == {}
 
 

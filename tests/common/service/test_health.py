@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import aiohttp
 import pytest
 
-from common.service import health, telemetry
+from common.service import health, markup, telemetry
 from common.service.telemetry import Reading, Telemetry
 
 pytestmark = pytest.mark.wallclock
@@ -119,3 +119,37 @@ async def test_a_page_may_answer_for_many_wait_and_know_nothing() -> None:
                 assert (answer.status, await answer.text()) == (status, said)
         async with client.get("/readyz") as answer:
             assert await answer.json() == {"ready": True, "checks": {"other": "decides nothing"}}
+
+
+async def test_browsers_see_a_pages_face_for_people_and_tools_its_values() -> None:
+    def page(query: Mapping[str, str]) -> object:
+        def html() -> markup.Html:
+            if "bad" in query:
+                raise health.BadQuery("bad is no parameter")
+            return markup.Html(title="t", body="<p>for people</p>", style="p{}")
+
+        return health.Faces(plain=lambda: {"for": "tools"}, html=html)
+
+    async with (
+        health.serving(
+            ["127.0.0.1:0"],
+            readiness=health.Readiness(),
+            telemetry=Telemetry(process=False),
+            pages={"/x": page},
+        ) as (at,),
+        aiohttp.ClientSession(f"http://{at}") as client,
+    ):
+        browser = {"Accept": "text/html,*/*;q=0.8"}
+        async with client.get("/x", headers=browser) as answer:
+            assert (answer.status, answer.content_type) == (200, "text/html")
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert (answer.headers["Vary"], answer.charset) == ("Accept", "utf-8")
+            assert "<p>for people</p>" in await answer.text()
+        for path, headers in (("/x", {}), ("/x?json", browser), ("/x?json=1", browser)):
+            async with client.get(path, headers=headers) as answer:
+                assert await answer.json() == {"for": "tools"}
+                assert answer.headers["Vary"] == "Accept"
+        async with client.get("/x?bad=1", headers=browser) as answer:
+            assert answer.status == 400
+            assert await answer.json() == {"error": "bad is no parameter"}
