@@ -14,7 +14,7 @@ from common.service import clock
 from tests.fakes import remote_write_v1
 from tests.flow import histories, programs, scripted, traces
 
-INTERVAL: Final = 0.5  # seconds between two scrapes
+INTERVAL: Final = 1.0  # seconds between two scrapes; each may take as long
 WITHIN: Final = 40.0  # seconds until both have seen everything
 SIDES: Final = {"direct": "Prometheus/", "through": "headgate-agent/"}
 """Who scrapes, and how its User-Agent begins."""
@@ -119,7 +119,9 @@ def _scraping(places: Mapping[str, str]) -> list[dict[str, Any]]:
             "honor_labels": target in histories.HONORING,
             "label_limit": histories.MAX_LABELS,
             "sample_limit": histories.MAX_SAMPLES,
-            "static_configs": [{"targets": [place], "labels": {traces.TARGET: target, "zone": "z"}}],
+            "static_configs": [
+                {"targets": [place], "labels": {traces.TARGET: target, "zone": "z"}}
+            ],
         }
         for target, place in places.items()
     ]

@@ -80,7 +80,7 @@ def test_a_missed_scrape_marks_everything_once_and_says_why() -> None:
     assert outcome.error == "connection refused"
     assert state.miss("again", NOW + 2 * SECOND, 0.5).stale == 0
     back = state.accept(BODY, NOW + 3 * SECOND, 0.1)
-    assert (back.series_added, back.stale, back.known) == (2, 0, True)
+    assert (back.series_added, back.stale, back.known) == (0, 0, True)
     assert sent(back)["up"] == 1
 
 
@@ -237,3 +237,73 @@ def owned(
                 if points:
                     metrics[metric.name] = metrics.get(metric.name, 0) + len(points)
     return {owner: metrics for owner, metrics in found.items() if metrics}
+
+
+def test_new_series_are_told_by_the_last_scrape_that_said_anything() -> None:
+    state = new()
+    bodies = (b"a 1\n", b"", b"a 1\nb 2\n", b"# nothing\n", b"a 1\n")
+    times = range(NOW, NOW + len(bodies) * SECOND, SECOND)
+    outcomes = [state.accept(body, at, 0.1) for body, at in zip(bodies, times, strict=True)]
+    assert [each.series_added for each in outcomes] == [1, 0, 1, 0, 1]
+
+
+def test_series_with_timestamps_are_new_like_any_other() -> None:
+    state = new()
+    bodies = (b"a 1\nt 1 5\n", b"a 1\n", b"a 1\nt 2 6\nu 1 6\n")
+    times = range(NOW, NOW + len(bodies) * SECOND, SECOND)
+    outcomes = [state.accept(body, at, 0.1) for body, at in zip(bodies, times, strict=True)]
+    assert [(each.series_added, each.stale) for each in outcomes] == [(2, 0), (0, 0), (2, 0)]
+
+
+def test_an_outcome_that_was_refused_made_no_series_old() -> None:
+    state = new()
+    assert state.accept(BODY, NOW, 0.1).series_added == 2
+    state.refused()
+    assert state.accept(BODY, NOW + SECOND, 0.1).series_added == 2
+
+
+def test_another_type_is_another_type_however_alike_the_bodies_are() -> None:
+    state = new()
+    filling = b"".join(b"x%d 1\n" % i for i in range(50))
+    state.accept(b"# HELP a It.\n# TYPE a counter\na 1\n" + filling, NOW, 0.1)
+    state.accept(b"# HELP a It.\n# TYPE a counter\na 1\nb 1\n" + filling, NOW + SECOND, 0.1)
+    for body, kind, words in (
+        (b"# HELP a It.\n# TYPE a gauge\na 1\nb 1\n", "gauge", "It."),
+        (b"# HELP a That.\n# TYPE a gauge\na 1\nb 1\n", "gauge", "That."),
+        (b"# HELP a That.\n# TYPE a counter\na 1\n", "sum", "That."),
+    ):
+        outcome = state.accept(body + filling, NOW + 2 * SECOND, 0.1)
+        request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(outcome.payload)
+        metric = request.resource_metrics[0].scope_metrics[0].metrics[0]
+        assert (metric.WhichOneof("data"), metric.description) == (kind, words)
+
+
+def test_a_series_never_goes_back_behind_its_samples_without_a_timestamp() -> None:
+    state = new()
+    at = NOW // 1_000_000  # milliseconds
+    history = (
+        (b"m 1\n", [None]),
+        (b"m 2 %d\n" % (at - 5), []),  # older than the scrape before; it is marked stale now
+        (b"m 3 %d\n" % (at + 500), []),  # older than that marker
+        (b"m 4 %d\n" % (at + 2500), [at + 2500]),
+        (b"m 5\n", [None]),
+        (b"# gone\n", []),
+        (b"m 6 %d\n" % (at + 4500), []),  # older than its marker
+        (b"m 7 %d\n" % (at + 5500), [at + 5500]),
+    )
+    for step, (body, expected) in enumerate(history):
+        outcome = state.accept(body, NOW + step * SECOND, 0.1)
+        request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(outcome.payload)
+        points = [
+            point
+            for frame in request.resource_metrics
+            for metric in frame.scope_metrics[0].metrics
+            if metric.name == "m"
+            for point in metric.gauge.data_points
+            if not point.flags
+        ]
+        times = [at + step * 1000 if time is None else time for time in expected]
+        assert [point.time_unix_nano // 1_000_000 for point in points] == times, step
+        assert outcome.dropped.get(Drop.OUT_OF_ORDER, 0) == int(
+            not expected and b"gone" not in body
+        )
