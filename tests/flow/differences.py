@@ -97,16 +97,18 @@ class Expected:
 
         Prometheus 2.42 marks only those series stale that it had not come to yet when a line was
         wrong or a limit hit. Those that it had come to, new ones too, are marked after the next
-        scrape if they are not in that. Its report tells how far it had come.
+        scrape if they are not in that. Its report tells how far it had come, and what was new there
+        is not new any more in the next scrape.
         """
         failed = {step for step, value in trace.report("up").items() if value == 0}
         found = Trace(histograms=trace.histograms, exemplars=trace.exemplars)
         for key, series in trace.series.items():
             name = dict(key)["__name__"]
             if name in REPORT and is_plain(key):
-                zeros = name in COUNTS
+                told = _carried(series, failed) if name == "scrape_series_added" else series
                 found.series[key] = {
-                    step: 0 if zeros and step in failed else value for step, value in series.items()
+                    step: 0 if name in COUNTS and step in failed else value
+                    for step, value in told.items()
                 }
             elif any(value != STALE for value in series.values()):
                 found.series[key] = _marked(series, failed)
@@ -193,6 +195,15 @@ def _marked(series: Series, failed: set[Moment]) -> Series:
             found[step] = series[step]
             live = series[step] != STALE
     return found | {at: value for at, value in series.items() if not isinstance(at, int)}
+
+
+def _carried(added: Series, failed: set[Moment]) -> Series:
+    """Count as new in the scrape after one that *failed* what was new in that."""
+    found = dict(added)
+    for step in sorted(step for step in failed if isinstance(step, int)):
+        if step + 1 in found:
+            found[step + 1] = bits(double(found[step + 1]) + double(found[step]))
+    return found
 
 
 def _patched(trace: Trace, name: str, values: Mapping[int, int]) -> Trace:

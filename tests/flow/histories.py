@@ -111,8 +111,8 @@ def _failing() -> list[Step]:
             Step(status=503, body=b"failing_f 1\n"),
             Step(status=503, body=b"failing_f 1\n"),  # the markers come once
             good,
-            Step(body=b"failing_f 1\nfailing_g 1 2 3\n"),
-            good,
+            Step(body=b"failing_f 1\nfailing_new 1\nfailing_g 1 2 3\n"),
+            Step(body=good.body + b"failing_new 2\n"),
             Step(body=b"failing_f one\n"),
             good,
             Step(body=b'failing_f{a="1",a="2"} 1\nfailing_g 1\n'),  # a label twice
