@@ -26,6 +26,7 @@ from agent.exposition import (
     plan,
     points,
     relabelling,
+    roles,
     series,
     staleness,
     template,
@@ -218,11 +219,17 @@ def _written(
         for wrapping in planned.wrappings
         if wrapping.kind in points.LONE and wrapping.scope == translate.OWN
     }
+    single = {
+        name
+        for name in set(exposition.names)
+        if roles.role(name, exposition.families, exposition.format).part is roles.Part.NUMBER
+    }
     relabelled = relabelling.Relabelled(rules.labels)
     found: dict[metrics.Wrapping, list[tuple[grammar.Labels, int]]] = {}
     for sample, (name, exposed) in enumerate(zip(exposition.names, exposition.labels, strict=True)):
         wrapping = metric_of.get(name)
-        if wrapping is None:
+        # Buckets without bounds are single series, too, called as those that have them.
+        if wrapping is None or name not in single:
             return None
         found.setdefault(wrapping, []).append((relabelled[exposed], sample))
     reported = {name for name, _ in rules.report}
@@ -259,7 +266,8 @@ def _gone(planned: plan.Plan, samples: plan.Offsets, reported: int) -> plan.Offs
     lost = np.append(samples < 0, np.zeros(reported, np.bool_))
     dead = lost[planned.leaders]
     begun = planned.started != plan.NONE
-    if (dead & ~planned.lone).any() or (lost[planned.started] & begun & ~dead).any():
+    # What says since when goes with what it says it of.
+    if (dead & ~planned.lone).any() or ((lost[planned.started] != dead) & begun).any():
         return None
     for rows, column in ((planned.sums, 1), (planned.quantiles, 2), (planned.buckets, 2)):
         if lost[rows[:, column]].any():

@@ -14,7 +14,7 @@ MARGIN: Final = 32
 """How many newlines follow the body, so that blocks can be loaded, and numbers delimited, there."""
 
 _AFTER = b"\n" * MARGIN
-_NEWLINE, _BLANK = 10, 32  # white space is up to the latter
+_NEWLINE, _BLANK, _COMMENT = 10, 32, ord("#")  # white space is up to the second
 _WORD, _BLOCK = 8, 32
 _LANES = _BLOCK // _WORD
 # Odd numbers without a pattern: the fractions of the golden ratio and of some square roots.
@@ -52,11 +52,13 @@ class Lines:
     def fingerprints(self) -> Words:
         """Return a number for each line that stands for all of it but its last word.
 
-        64 bits of a hash without a key: who makes two lines of one number on purpose deceives
-        itself about its own series.
+        Comments count to their end: the last word of ``# TYPE`` is no number. 64 bits of a hash
+        without a key: who makes two lines of one number on purpose deceives itself about its own
+        series.
         """
         if self._words is None:
-            self._words = self._hash(self.keys() - self.starts)
+            said = np.frombuffer(self.padded, np.uint8).take(self.starts) == _COMMENT
+            self._words = self._hash(np.where(said, self.ends, self.keys()) - self.starts)
         return self._words
 
     def _hash(self, sizes: Offsets) -> Words:

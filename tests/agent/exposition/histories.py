@@ -1,0 +1,307 @@
+"""Bodies of a target as they change from scrape to scrape, and what is sent of them."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+
+from agent.exposition import model, openmetrics, series, staleness, target_state, text
+
+Lines = list[bytes]
+_Change = Callable[[Lines, int, int], None]
+
+TEXT, OPEN = model.Format.TEXT, model.Format.OPEN_METRICS
+_PARSE = {TEXT: text.parse, OPEN: openmetrics.parse}
+
+
+class Step(NamedTuple):
+    """One change of one body: what happens, where, and one of some ways to do it."""
+
+    kind: int
+    place: int
+    way: int
+
+
+def base(size: int, form: model.Format) -> Lines:
+    """Return the lines of a first body of about *size*."""
+    total = b"_total" if form is OPEN else b""
+    lines = [b"# TYPE a counter", b"# HELP a Things done so far."]
+    lines += [b'a%s{n="%d",path="/api/v1/items/%d"} %d' % (total, i, i, i) for i in range(size // 3)]
+    lines += [b"# TYPE g gauge", b"g 1.5", b"# TYPE h histogram"]
+    for i in range(max(1, size // 30)):
+        lines += histogram(b"h", i)
+    lines += [b"# TYPE s summary", b's{quantile="0.5"} 2', b"s_sum 3", b"s_count 4"]
+    lines += [b'free{x="%d"} %d' % (i, i) for i in range(size // 3)]
+    return [*lines, b"# EOF", b""]
+
+
+def histogram(name: bytes, number: int) -> Lines:
+    """Return the lines of one histogram."""
+    return [
+        b'%s_bucket{n="%d",le="0.1"} 2' % (name, number),
+        b'%s_bucket{n="%d",le="+Inf"} 5' % (name, number),
+        b'%s_sum{n="%d"} 2.5' % (name, number),
+        b'%s_count{n="%d"} 5' % (name, number),
+    ]
+
+
+CHANGES: list[_Change] = []
+
+
+def _change(made: _Change) -> _Change:
+    CHANGES.append(made)
+    return made
+
+
+def change(lines: Sequence[bytes], step: Step) -> Lines:
+    """Return *lines* after one change."""
+    found = list(lines)
+    CHANGES[step.kind % len(CHANGES)](found, step.place % (len(found) + 1), step.way)
+    return found
+
+
+def body(lines: Sequence[bytes]) -> bytes:
+    """Return the text of *lines*; a last empty one is the newline at its end."""
+    return b"\n".join(lines)
+
+
+_NEW = (
+    b'a{n="%d"} 1', b'a_total{n="%d"} 1', b'free{x="9%d"} 7', b'g{y="%d"} 1', b'new{z="%d"} -3.5',
+    b'b_total{x="%d"} 2', b'free{x="%d"} 1', b'h_other{n="%d"} 1', b'up{n="%d"} 1',
+    b'free{x="1",job="%d"} 1', b'free{x="",instance="%d"} 1', b'{"quoted.name",x="%d"} 3',
+    b'free{envoy="yes",x="%d"} 1', b'e_info{x="%d"} 1',
+)  # fmt: skip
+_ODD = (
+    b"free 1", b"up 1", b"target_info 1", b'target_info{host="a"} 1', b'target_info{host="b"} 1',
+    b's{quantile="x"} 1', b"s 1", b's{quantile="0.9"} 1', b'h_bucket{n="0",le="0.5"} 3',
+    b'h_bucket{n="0"} 3', b'h_bucket{n="0",le="x"} 3', b"h 3", b'h_count{n="0"} 5',
+    b'h_count{n="77"} 5', b's_sum{q="1"} 5', b"s_created 1600000000", b'h_created{n="0"} 1.6e9',
+    b'free{otel_scope_name="lib",x="1"} 1', b'a_total{otel_scope_name="lib"} 1',
+    b'free{otel_scope_name="lib",otel_scope_version="2",x="1"} 1', b"gh_bucket{le=\"1\"} 1",
+    b'st{st="on"} 1', b"scrape_duration_seconds 5", b'up{instance=""} 1',
+    b'free{long="' + b"x" * 200 + b'"} 1', b'free{a="1",b="2",c="3",d="4",e="5",f="6"} 1',
+    b"free{x=\"\xff\"} 1", b"broken{", b"nothing", b"a_created 1.5e9",
+    b'a_created{n="1",path="/api/v1/items/1"} 1.5e9', b"free_total 1", b"target_info{} 1",
+)  # fmt: skip
+_COMMENTS = (
+    b"# TYPE free gauge", b"# TYPE free counter", b"# TYPE a gauge", b"# TYPE new counter",
+    b"# HELP free something", b"# HELP free something else", b"# HELP g nothing", b"# a comment",
+    b"# UNIT g_s s", b"# TYPE b counter", b"# TYPE target info", b"# TYPE e info",
+    b"# TYPE st stateset", b"# TYPE gh gaugehistogram", b"# TYPE h summary", b"#", b"# EOF",
+    b"# TYPE target_info gauge", b"# TYPE s_sum gauge", b"# x\0y", b"#\0", b"\0", b"\0 1", b" ", b"",
+)  # fmt: skip
+_VALUES = (
+    b"NaN", b"+Inf", b"-Inf", b"1e5", b"2.5e+07", b"-0", b"007", b"1_0", b"0x1", b"x", b"1,2",
+    b"1e999", b".5", b"5.", b"nan", b'"', b"}", b"{", b"#", b"1\r", b"7", b"8", b"9007199254740993",
+)  # fmt: skip
+_TAILS = (
+    b" ", b"\t", b" 1700000000000", b" 1700000000.5", b' # {trace_id="4bf92f35"} 0.5', b" # {} 1",
+    b" 1", b"\r", b"\0", b" # {a=\"b\"} 1 1.7e9", b" \0",
+)  # fmt: skip
+
+
+def _of(pieces: Sequence[bytes], place: int, way: int) -> bytes:
+    found = pieces[(way + place) % len(pieces)]
+    return found % way if b"%d" in found else found
+
+
+@_change
+def _insert(lines: Lines, at: int, way: int) -> None:
+    lines.insert(at, _of(_NEW, at, way))
+
+
+@_change
+def _append(lines: Lines, at: int, way: int) -> None:
+    lines.insert(max(0, len(lines) - 2), _of(_NEW, at, way))
+
+
+@_change
+def _insert_odd(lines: Lines, at: int, way: int) -> None:
+    lines.insert(at, _of(_ODD, at, way))
+
+
+@_change
+def _delete(lines: Lines, at: int, way: int) -> None:
+    del lines[at : at + 1 + way // 8]
+
+
+@_change
+def _delete_a_sample(lines: Lines, at: int, way: int) -> None:  # noqa: ARG001 - all are called alike
+    samples = [i for i, line in enumerate(lines) if line and not line.startswith(b"#")]
+    if samples:
+        del lines[samples[at % len(samples)]]
+
+
+@_change
+def _replace(lines: Lines, at: int, way: int) -> None:
+    lines[at : at + 1] = [_of(_NEW, at, way)]
+
+
+@_change
+def _move(lines: Lines, at: int, way: int) -> None:
+    moved = lines[at : at + 1]
+    del lines[at : at + 1]
+    there = (at * 7 + way * 13) % (len(lines) + 1)
+    lines[there:there] = moved
+
+
+@_change
+def _swap(lines: Lines, at: int, way: int) -> None:
+    other = at + 1 + way
+    if other < len(lines):
+        lines[at], lines[other] = lines[other], lines[at]
+
+
+@_change
+def _repeat(lines: Lines, at: int, way: int) -> None:
+    there = (at + way) % (len(lines) + 1)
+    lines[there:there] = lines[at : at + 1]
+
+
+@_change
+def _repeat_in_other_words(lines: Lines, at: int, way: int) -> None:
+    line = b"".join(lines[at : at + 1])
+    name, brace, rest = line.partition(b"{")
+    inner, end, value = rest.rpartition(b"}")
+    if brace and end and b"\n" not in line:
+        ways = (
+            b"%s{%s,}%s" % (name, inner, value),
+            b"%s {%s}%s" % (name, inner, value),
+            b"%s{%s}%s" % (name, b",".join(reversed(inner.split(b","))), value),
+            b'%s{%s,empty=""}%s' % (name, inner, value),
+            b'{"%s",%s}%s' % (name, inner, value),
+            b"%s{%s} %s" % (name, inner, value),
+        )
+        lines.insert(at + way % 2, ways[way % len(ways)])
+
+
+@_change
+def _new_family(lines: Lines, at: int, way: int) -> None:
+    kinds = (b"counter", b"gauge", b"histogram", b"summary")
+    name = b"fam%d" % way
+    new = [b"# TYPE %s %s" % (name, kinds[way % 4])]
+    new += histogram(name, 1)[: 1 + at % 4] if way % 4 == 2 else [name + b" 1", name + b"_total 2"]
+    there = min(at, max(0, len(lines) - 2))
+    lines[there:there] = new[way // 5 % 2 :]
+
+
+@_change
+def _whole_histogram(lines: Lines, at: int, way: int) -> None:
+    new = histogram(b"h", 50 + way)
+    lines[at:at] = new if way % 3 else new[at % 3 :]
+
+
+@_change
+def _begun_counter(lines: Lines, at: int, way: int) -> None:
+    labels = b'{n="b%d"}' % way
+    new = [b"a_total%s 4" % labels, b"a_created%s 1600000000.5" % labels]
+    there = min(at, max(0, len(lines) - 2))
+    lines[there:there] = new if way % 4 else new[1:]
+
+
+@_change
+def _comment(lines: Lines, at: int, way: int) -> None:
+    lines.insert(at, _of(_COMMENTS, at, way))
+
+
+@_change
+def _last_word_of_a_comment(lines: Lines, at: int, way: int) -> None:
+    comments = [i for i, line in enumerate(lines) if line.startswith(b"#")]
+    if comments:
+        i = comments[at % len(comments)]
+        words = (b"counter", b"gauge", b"histogram", b"summary", b"other", b"EOF", b"x\0")
+        lines[i] = lines[i].rpartition(b" ")[0] + b" " + words[way % len(words)]
+
+
+@_change
+def _end_elsewhere(lines: Lines, at: int, way: int) -> None:  # noqa: ARG001
+    if b"# EOF" in lines:
+        lines.remove(b"# EOF")
+    there = max(0, len(lines) - at % 4)
+    lines.insert(there, b"# EOF")
+
+
+@_change
+def _toggle_newline_at_end(lines: Lines, at: int, way: int) -> None:  # noqa: ARG001
+    if lines and lines[-1] == b"":
+        del lines[-1]
+    else:
+        lines.append(b"")
+
+
+@_change
+def _two_lines(lines: Lines, at: int, way: int) -> None:
+    lines[at:at] = [b'{"two', b'# lines",x="%d"} 1' % way] if way % 2 else [b'f{x="1', b'b 1"} 2']
+
+
+@_change
+def _value(lines: Lines, at: int, way: int) -> None:
+    if at < len(lines) and b" " in lines[at]:
+        lines[at] = lines[at].rpartition(b" ")[0] + b" " + _of(_VALUES, at, way)
+
+
+@_change
+def _all_values(lines: Lines, at: int, way: int) -> None:
+    for i, line in enumerate(lines):
+        if line.startswith((b"a", b"free")) and i % 3 == at % 3 and b" " in line:
+            lines[i] = line.rpartition(b" ")[0] + b" %d.25" % way
+
+
+@_change
+def _tail(lines: Lines, at: int, way: int) -> None:
+    if at < len(lines):
+        lines[at] += _of(_TAILS, at, way)
+
+
+@_change
+def _many(lines: Lines, at: int, way: int) -> None:
+    there = min(at, max(0, len(lines) - 2))
+    lines[there:there] = [b'many{i="%d"} %d' % (i, i) for i in range(at, at + way)]
+
+
+_COMPARED = (
+    "points", "samples", "series_added", "stale", "duplicates", "dropped", "error", "too_large",
+    "kept", "skipped", "complaint",
+)  # fmt: skip
+
+
+class Forgetful(target_state.TargetState):
+    """A target that learns every body anew."""
+
+    def _read(
+        self, body: bytes, form: model.Format, time_ns: int
+    ) -> tuple[object, series.Readings, staleness.Difference | None]:
+        if form is model.Format.PROTOBUF:
+            self._shape = None
+            return super()._read(body, form, time_ns)
+        from agent.exposition import lines  # noqa: PLC0415
+
+        read = _PARSE[form](body, self._terms.limits, drop_lines=self._terms.drop_lines)
+        return self._learn(read, lines.split(body), time_ns)
+
+
+def told(outcome: target_state.Outcome) -> dict[str, object]:
+    """Return what an outcome says, but for how it was found out."""
+    return {name: getattr(outcome, name) for name in _COMPARED} | {
+        "sent": points(outcome.payload),
+    }
+
+
+def points(payload: bytes) -> list[tuple[object, ...]]:
+    """Return all points of a request in some order, each with all that is said about it."""
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(payload)
+    found = []
+    for frame in request.resource_metrics:
+        resource = frame.resource.SerializeToString(deterministic=True)
+        for scoped in frame.scope_metrics:
+            scope = (scoped.scope.SerializeToString(deterministic=True), scoped.schema_url)
+            assert scoped.metrics, "a scope without metrics"
+            for metric in scoped.metrics:
+                kind = metric.WhichOneof("data")
+                data = getattr(metric, kind)
+                assert data.data_points, "a metric without points"
+                said = [point.SerializeToString(deterministic=True) for point in data.data_points]
+                del data.data_points[:]
+                around = metric.SerializeToString(deterministic=True)
+                found += [(resource, scope, metric.name, around, point) for point in said]
+    return sorted(found)
