@@ -39,6 +39,7 @@ class Newest:
         if now is not self._template:
             self._turn_to(now)
         if not self._keys:
+            self._before = self._times
             return {}, 0
         told = times[self._samples]
         if len(set(self._keys)) == len(self._keys):
@@ -49,6 +50,10 @@ class Newest:
         self._before, self._times = self._times, reached
         points = np.flatnonzero(now.timed)[told <= last]
         return dict.fromkeys(points.tolist()), int(np.count_nonzero(told < last))
+
+    def keep(self) -> None:
+        """Hold on to the last scrape, whatever becomes of what is sent next: a failure, an end."""
+        self._before = self._times
 
     def revert(self) -> None:
         """Forget the last scrape: nothing of it was sent."""

@@ -1,11 +1,12 @@
 """Bodies of a target as they change from scrape to scrape, and what is sent of them."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import model, openmetrics, series, staleness, target_state, text
+from agent.exposition import lines, model, openmetrics, series, staleness, target_state, text
 
 Lines = list[bytes]
 _Change = Callable[[Lines, int, int], None]
@@ -25,14 +26,16 @@ class Step(NamedTuple):
 def base(size: int, form: model.Format) -> Lines:
     """Return the lines of a first body of about *size*."""
     total = b"_total" if form is OPEN else b""
-    lines = [b"# TYPE a counter", b"# HELP a Things done so far."]
-    lines += [b'a%s{n="%d",path="/api/v1/items/%d"} %d' % (total, i, i, i) for i in range(size // 3)]
-    lines += [b"# TYPE g gauge", b"g 1.5", b"# TYPE h histogram"]
+    found = [b"# TYPE a counter", b"# HELP a Things done so far."]
+    found += [
+        b'a%s{n="%d",path="/api/v1/items/%d"} %d' % (total, i, i, i) for i in range(size // 3)
+    ]
+    found += [b"# TYPE g gauge", b"g 1.5", b"# TYPE h histogram"]
     for i in range(max(1, size // 30)):
-        lines += histogram(b"h", i)
-    lines += [b"# TYPE s summary", b's{quantile="0.5"} 2', b"s_sum 3", b"s_count 4"]
-    lines += [b'free{x="%d"} %d' % (i, i) for i in range(size // 3)]
-    return [*lines, b"# EOF", b""]
+        found += histogram(b"h", i)
+    found += [b"# TYPE s summary", b's{quantile="0.5"} 2', b"s_sum 3", b"s_count 4"]
+    found += [b'free{x="%d"} %d' % (i, i) for i in range(size // 3)]
+    return [*found, b"# EOF", b""]
 
 
 def histogram(name: bytes, number: int) -> Lines:
@@ -53,16 +56,16 @@ def _change(made: _Change) -> _Change:
     return made
 
 
-def change(lines: Sequence[bytes], step: Step) -> Lines:
-    """Return *lines* after one change."""
-    found = list(lines)
+def change(before: Sequence[bytes], step: Step) -> Lines:
+    """Return the lines *before* after one change."""
+    found = list(before)
     CHANGES[step.kind % len(CHANGES)](found, step.place % (len(found) + 1), step.way)
     return found
 
 
-def body(lines: Sequence[bytes]) -> bytes:
-    """Return the text of *lines*; a last empty one is the newline at its end."""
-    return b"\n".join(lines)
+def body(written: Sequence[bytes]) -> bytes:
+    """Return the text of these lines; a last empty one is the newline at its end."""
+    return b"\n".join(written)
 
 
 _NEW = (
@@ -77,10 +80,10 @@ _ODD = (
     b'h_bucket{n="0"} 3', b'h_bucket{n="0",le="x"} 3', b"h 3", b'h_count{n="0"} 5',
     b'h_count{n="77"} 5', b's_sum{q="1"} 5', b"s_created 1600000000", b'h_created{n="0"} 1.6e9',
     b'free{otel_scope_name="lib",x="1"} 1', b'a_total{otel_scope_name="lib"} 1',
-    b'free{otel_scope_name="lib",otel_scope_version="2",x="1"} 1', b"gh_bucket{le=\"1\"} 1",
+    b'free{otel_scope_name="lib",otel_scope_version="2",x="1"} 1', b'gh_bucket{le="1"} 1',
     b'st{st="on"} 1', b"scrape_duration_seconds 5", b'up{instance=""} 1',
     b'free{long="' + b"x" * 200 + b'"} 1', b'free{a="1",b="2",c="3",d="4",e="5",f="6"} 1',
-    b"free{x=\"\xff\"} 1", b"broken{", b"nothing", b"a_created 1.5e9",
+    b'free{x="\xff"} 1', b"broken{", b"nothing", b"a_created 1.5e9",
     b'a_created{n="1",path="/api/v1/items/1"} 1.5e9', b"free_total 1", b"target_info{} 1",
 )  # fmt: skip
 _COMMENTS = (
@@ -88,7 +91,8 @@ _COMMENTS = (
     b"# HELP free something", b"# HELP free something else", b"# HELP g nothing", b"# a comment",
     b"# UNIT g_s s", b"# TYPE b counter", b"# TYPE target info", b"# TYPE e info",
     b"# TYPE st stateset", b"# TYPE gh gaugehistogram", b"# TYPE h summary", b"#", b"# EOF",
-    b"# TYPE target_info gauge", b"# TYPE s_sum gauge", b"# x\0y", b"#\0", b"\0", b"\0 1", b" ", b"",
+    b"# TYPE target_info gauge", b"# TYPE s_sum gauge", b"# x\0y", b"#\0", b"\0", b"\0 1", b" ",
+    b"",
 )  # fmt: skip
 _VALUES = (
     b"NaN", b"+Inf", b"-Inf", b"1e5", b"2.5e+07", b"-0", b"007", b"1_0", b"0x1", b"x", b"1,2",
@@ -96,7 +100,7 @@ _VALUES = (
 )  # fmt: skip
 _TAILS = (
     b" ", b"\t", b" 1700000000000", b" 1700000000.5", b' # {trace_id="4bf92f35"} 0.5', b" # {} 1",
-    b" 1", b"\r", b"\0", b" # {a=\"b\"} 1 1.7e9", b" \0",
+    b" 1", b"\r", b"\0", b' # {a="b"} 1 1.7e9', b" \0",
 )  # fmt: skip
 
 
@@ -106,61 +110,61 @@ def _of(pieces: Sequence[bytes], place: int, way: int) -> bytes:
 
 
 @_change
-def _insert(lines: Lines, at: int, way: int) -> None:
-    lines.insert(at, _of(_NEW, at, way))
+def _insert(rows: Lines, at: int, way: int) -> None:
+    rows.insert(at, _of(_NEW, at, way))
 
 
 @_change
-def _append(lines: Lines, at: int, way: int) -> None:
-    lines.insert(max(0, len(lines) - 2), _of(_NEW, at, way))
+def _append(rows: Lines, at: int, way: int) -> None:
+    rows.insert(max(0, len(rows) - 2), _of(_NEW, at, way))
 
 
 @_change
-def _insert_odd(lines: Lines, at: int, way: int) -> None:
-    lines.insert(at, _of(_ODD, at, way))
+def _insert_odd(rows: Lines, at: int, way: int) -> None:
+    rows.insert(at, _of(_ODD, at, way))
 
 
 @_change
-def _delete(lines: Lines, at: int, way: int) -> None:
-    del lines[at : at + 1 + way // 8]
+def _delete(rows: Lines, at: int, way: int) -> None:
+    del rows[at : at + 1 + way // 8]
 
 
 @_change
-def _delete_a_sample(lines: Lines, at: int, way: int) -> None:  # noqa: ARG001 - all are called alike
-    samples = [i for i, line in enumerate(lines) if line and not line.startswith(b"#")]
+def _delete_a_sample(rows: Lines, at: int, way: int) -> None:  # noqa: ARG001 - all are called alike
+    samples = [i for i, line in enumerate(rows) if line and not line.startswith(b"#")]
     if samples:
-        del lines[samples[at % len(samples)]]
+        del rows[samples[at % len(samples)]]
 
 
 @_change
-def _replace(lines: Lines, at: int, way: int) -> None:
-    lines[at : at + 1] = [_of(_NEW, at, way)]
+def _replace(rows: Lines, at: int, way: int) -> None:
+    rows[at : at + 1] = [_of(_NEW, at, way)]
 
 
 @_change
-def _move(lines: Lines, at: int, way: int) -> None:
-    moved = lines[at : at + 1]
-    del lines[at : at + 1]
-    there = (at * 7 + way * 13) % (len(lines) + 1)
-    lines[there:there] = moved
+def _move(rows: Lines, at: int, way: int) -> None:
+    moved = rows[at : at + 1]
+    del rows[at : at + 1]
+    there = (at * 7 + way * 13) % (len(rows) + 1)
+    rows[there:there] = moved
 
 
 @_change
-def _swap(lines: Lines, at: int, way: int) -> None:
+def _swap(rows: Lines, at: int, way: int) -> None:
     other = at + 1 + way
-    if other < len(lines):
-        lines[at], lines[other] = lines[other], lines[at]
+    if other < len(rows):
+        rows[at], rows[other] = rows[other], rows[at]
 
 
 @_change
-def _repeat(lines: Lines, at: int, way: int) -> None:
-    there = (at + way) % (len(lines) + 1)
-    lines[there:there] = lines[at : at + 1]
+def _repeat(rows: Lines, at: int, way: int) -> None:
+    there = (at + way) % (len(rows) + 1)
+    rows[there:there] = rows[at : at + 1]
 
 
 @_change
-def _repeat_in_other_words(lines: Lines, at: int, way: int) -> None:
-    line = b"".join(lines[at : at + 1])
+def _repeat_in_other_words(rows: Lines, at: int, way: int) -> None:
+    line = b"".join(rows[at : at + 1])
     name, brace, rest = line.partition(b"{")
     inner, end, value = rest.rpartition(b"}")
     if brace and end and b"\n" not in line:
@@ -172,96 +176,96 @@ def _repeat_in_other_words(lines: Lines, at: int, way: int) -> None:
             b'{"%s",%s}%s' % (name, inner, value),
             b"%s{%s} %s" % (name, inner, value),
         )
-        lines.insert(at + way % 2, ways[way % len(ways)])
+        rows.insert(at + way % 2, ways[way % len(ways)])
 
 
 @_change
-def _new_family(lines: Lines, at: int, way: int) -> None:
+def _new_family(rows: Lines, at: int, way: int) -> None:
     kinds = (b"counter", b"gauge", b"histogram", b"summary")
     name = b"fam%d" % way
     new = [b"# TYPE %s %s" % (name, kinds[way % 4])]
     new += histogram(name, 1)[: 1 + at % 4] if way % 4 == 2 else [name + b" 1", name + b"_total 2"]
-    there = min(at, max(0, len(lines) - 2))
-    lines[there:there] = new[way // 5 % 2 :]
+    there = min(at, max(0, len(rows) - 2))
+    rows[there:there] = new[way // 5 % 2 :]
 
 
 @_change
-def _whole_histogram(lines: Lines, at: int, way: int) -> None:
+def _whole_histogram(rows: Lines, at: int, way: int) -> None:
     new = histogram(b"h", 50 + way)
-    lines[at:at] = new if way % 3 else new[at % 3 :]
+    rows[at:at] = new if way % 3 else new[at % 3 :]
 
 
 @_change
-def _begun_counter(lines: Lines, at: int, way: int) -> None:
+def _begun_counter(rows: Lines, at: int, way: int) -> None:
     labels = b'{n="b%d"}' % way
     new = [b"a_total%s 4" % labels, b"a_created%s 1600000000.5" % labels]
-    there = min(at, max(0, len(lines) - 2))
-    lines[there:there] = new if way % 4 else new[1:]
+    there = min(at, max(0, len(rows) - 2))
+    rows[there:there] = new if way % 4 else new[1:]
 
 
 @_change
-def _comment(lines: Lines, at: int, way: int) -> None:
-    lines.insert(at, _of(_COMMENTS, at, way))
+def _comment(rows: Lines, at: int, way: int) -> None:
+    rows.insert(at, _of(_COMMENTS, at, way))
 
 
 @_change
-def _last_word_of_a_comment(lines: Lines, at: int, way: int) -> None:
-    comments = [i for i, line in enumerate(lines) if line.startswith(b"#")]
+def _last_word_of_a_comment(rows: Lines, at: int, way: int) -> None:
+    comments = [i for i, line in enumerate(rows) if line.startswith(b"#")]
     if comments:
         i = comments[at % len(comments)]
         words = (b"counter", b"gauge", b"histogram", b"summary", b"other", b"EOF", b"x\0")
-        lines[i] = lines[i].rpartition(b" ")[0] + b" " + words[way % len(words)]
+        rows[i] = rows[i].rpartition(b" ")[0] + b" " + words[way % len(words)]
 
 
 @_change
-def _end_elsewhere(lines: Lines, at: int, way: int) -> None:  # noqa: ARG001
-    if b"# EOF" in lines:
-        lines.remove(b"# EOF")
-    there = max(0, len(lines) - at % 4)
-    lines.insert(there, b"# EOF")
+def _end_elsewhere(rows: Lines, at: int, way: int) -> None:  # noqa: ARG001
+    if b"# EOF" in rows:
+        rows.remove(b"# EOF")
+    there = max(0, len(rows) - at % 4)
+    rows.insert(there, b"# EOF")
 
 
 @_change
-def _toggle_newline_at_end(lines: Lines, at: int, way: int) -> None:  # noqa: ARG001
-    if lines and lines[-1] == b"":
-        del lines[-1]
+def _toggle_newline_at_end(rows: Lines, at: int, way: int) -> None:  # noqa: ARG001
+    if rows and rows[-1] == b"":
+        del rows[-1]
     else:
-        lines.append(b"")
+        rows.append(b"")
 
 
 @_change
-def _two_lines(lines: Lines, at: int, way: int) -> None:
-    lines[at:at] = [b'{"two', b'# lines",x="%d"} 1' % way] if way % 2 else [b'f{x="1', b'b 1"} 2']
+def _two_lines(rows: Lines, at: int, way: int) -> None:
+    rows[at:at] = [b'{"two', b'# lines",x="%d"} 1' % way] if way % 2 else [b'f{x="1', b'b 1"} 2']
 
 
 @_change
-def _value(lines: Lines, at: int, way: int) -> None:
-    if at < len(lines) and b" " in lines[at]:
-        lines[at] = lines[at].rpartition(b" ")[0] + b" " + _of(_VALUES, at, way)
+def _value(rows: Lines, at: int, way: int) -> None:
+    if at < len(rows) and b" " in rows[at]:
+        rows[at] = rows[at].rpartition(b" ")[0] + b" " + _of(_VALUES, at, way)
 
 
 @_change
-def _all_values(lines: Lines, at: int, way: int) -> None:
-    for i, line in enumerate(lines):
+def _all_values(rows: Lines, at: int, way: int) -> None:
+    for i, line in enumerate(rows):
         if line.startswith((b"a", b"free")) and i % 3 == at % 3 and b" " in line:
-            lines[i] = line.rpartition(b" ")[0] + b" %d.25" % way
+            rows[i] = line.rpartition(b" ")[0] + b" %d.25" % way
 
 
 @_change
-def _tail(lines: Lines, at: int, way: int) -> None:
-    if at < len(lines):
-        lines[at] += _of(_TAILS, at, way)
+def _tail(rows: Lines, at: int, way: int) -> None:
+    if at < len(rows):
+        rows[at] += _of(_TAILS, at, way)
 
 
 @_change
-def _many(lines: Lines, at: int, way: int) -> None:
-    there = min(at, max(0, len(lines) - 2))
-    lines[there:there] = [b'many{i="%d"} %d' % (i, i) for i in range(at, at + way)]
+def _many(rows: Lines, at: int, way: int) -> None:
+    there = min(at, max(0, len(rows) - 2))
+    rows[there:there] = [b'many{i="%d"} %d' % (i, i) for i in range(at, at + way)]
 
 
 _COMPARED = (
     "points", "samples", "series_added", "stale", "duplicates", "dropped", "error", "too_large",
-    "kept", "skipped", "complaint",
+    "kept", "skipped",
 )  # fmt: skip
 
 
@@ -274,17 +278,16 @@ class Forgetful(target_state.TargetState):
         if form is model.Format.PROTOBUF:
             self._shape = None
             return super()._read(body, form, time_ns)
-        from agent.exposition import lines  # noqa: PLC0415
-
         read = _PARSE[form](body, self._terms.limits, drop_lines=self._terms.drop_lines)
         return self._learn(read, lines.split(body), time_ns)
 
 
 def told(outcome: target_state.Outcome) -> dict[str, object]:
     """Return what an outcome says, but for how it was found out."""
-    return {name: getattr(outcome, name) for name in _COMPARED} | {
-        "sent": points(outcome.payload),
-    }
+    # Where the first bad line begins is as of when it came: numbers before it may have grown.
+    said = {name: getattr(outcome, name) for name in _COMPARED}
+    complaint = re.sub(r"byte \d+", "", outcome.complaint)
+    return said | {"complaint": complaint, "sent": points(outcome.payload)}
 
 
 def points(payload: bytes) -> list[tuple[object, ...]]:

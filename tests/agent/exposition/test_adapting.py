@@ -1,6 +1,5 @@
 """Adapting: what changed a little is sent as if it had been learnt from the start."""
 
-import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from agent.exposition import metrics, model, target_state, translate
@@ -12,8 +11,10 @@ NOW = 1_700_000_000 * SECOND
 ORIGIN = metrics.Origin.of(
     job="j", instance="i", scope=("agent", "1"), attributes={}, labels={"service": "s"}
 )
-STEPS = st.builds(Step, st.integers(0, len(histories.CHANGES) - 1), st.integers(0, 250), st.integers(0, 9))
-DOINGS = st.sampled_from(["", "", "", "", "", "miss", "refused"])
+STEPS = st.builds(
+    Step, st.integers(0, len(histories.CHANGES) - 1), st.integers(0, 250), st.integers(0, 9)
+)
+DOINGS = st.sampled_from(["", "", "", "", "", "back", "back", "afresh", "miss", "refused"])
 HISTORIES = st.lists(st.tuples(st.lists(STEPS, max_size=3), DOINGS), min_size=1, max_size=20)
 TERMS = st.builds(
     target_state.Terms,
@@ -38,12 +39,15 @@ TERMS = st.builds(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.integers(30, 200), st.sampled_from([TEXT, OPEN]), TERMS, HISTORIES)
-def test_whatever_changes_it_is_sent_as_if_it_had_been_learnt_anew(size, form, terms, history) -> None:
+def test_whatever_changes_it_is_sent_as_if_it_had_been_learnt_anew(
+    size, form, terms, history
+) -> None:
     lines = histories.base(size, form)
     state = target_state.TargetState(ORIGIN, terms)
     forgetful = histories.Forgetful(ORIGIN, terms)
     time = NOW
     for steps, doing in [([], ""), *history]:
+        former = lines
         for step in steps:
             lines = histories.change(lines, step)
         time += SECOND
@@ -57,6 +61,8 @@ def test_whatever_changes_it_is_sent_as_if_it_had_been_learnt_anew(size, form, t
         if doing == "refused":
             state.refused()
             forgetful.refused()
-        if found.error:  # or all that follows would fail, too
+        if doing == "back":
+            lines = former
+        if found.error or doing == "afresh":  # what is wrong would stay so
             lines = histories.base(size, form)
     assert histories.told(state.vanish(time)) == histories.told(forgetful.vanish(time))
