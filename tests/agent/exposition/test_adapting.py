@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from agent.exposition import metrics, model, target_state, translate
-from tests.agent.exposition import histories
-from tests.agent.exposition.histories import OPEN, TEXT, Step
+from tests.fakes import scrape_histories as histories
+from tests.fakes.scrape_histories import OPEN, TEXT, Step
 
 SECOND = 1_000_000_000
 NOW = 1_700_000_000 * SECOND

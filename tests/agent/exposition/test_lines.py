@@ -13,7 +13,7 @@ BODIES = st.lists(WORDS, max_size=8).map(b"\n".join)
 
 
 def key(line: bytes) -> int:
-    """Return where the word behind the last blank begins; where there is no blank, the line ends."""
+    """Return where the word behind the last blank begins; without one, the line ends."""
     at = len(line)
     while at and line[at - 1] > 32:
         at -= 1
