@@ -216,8 +216,10 @@ class Template:
             counters = [w.kind is translate.Kind.SUM for w in planned.wrappings]
             chosen = np.flatnonzero(np.repeat(np.array(counters, np.bool_), planned.counts))
             pairs = zip(planned.leaders[chosen].tolist(), chosen.tolist(), strict=True)
-            of_buckets = planned.buckets[:, (2, 0)].tolist()
-            self._exemplar_points = dict([*pairs, *of_buckets])
+            buckets = planned.buckets
+            # Without a +Inf bucket the count stands in for it, and is no bucket for that.
+            named = buckets[buckets[:, 2] != planned.leaders[buckets[:, 0]]]
+            self._exemplar_points = dict([*pairs, *named[:, (2, 0)].tolist()])
         return self._exemplar_points
 
 

@@ -303,6 +303,11 @@ def points(payload: bytes) -> list[tuple[object, ...]]:
                 kind = metric.WhichOneof("data")
                 data = getattr(metric, kind)
                 assert data.data_points, "a metric without points"
+                for point in data.data_points:
+                    if kind != "summary":  # the order of exemplars means nothing
+                        examples = sorted(point.exemplars, key=str)
+                        del point.exemplars[:]
+                        point.exemplars.extend(examples)
                 said = [point.SerializeToString(deterministic=True) for point in data.data_points]
                 del data.data_points[:]
                 around = metric.SerializeToString(deterministic=True)
