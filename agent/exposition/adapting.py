@@ -38,7 +38,7 @@ from common.wire import errors
 
 _MOST: Final = 4  # the part of the lines that may differ; beyond that learning costs no more
 _PARSE: Final = {model.Format.TEXT: text.parse, model.Format.OPEN_METRICS: openmetrics.parse}
-_END: Final = {model.Format.TEXT: b"\n", model.Format.OPEN_METRICS: b"\n# EOF\n"}
+_END: Final = {model.Format.TEXT: b"", model.Format.OPEN_METRICS: b"# EOF\n"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,15 +106,17 @@ def _read(
 ) -> model.Exposition | None:
     # The new lines as a text of their own; None unless each is a sample, whole and untimed.
     spans = zip(found.starts[fresh].tolist(), found.ends[fresh].tolist(), strict=True)
-    written = [found.padded[start:end] for start, end in spans]
+    written = [found.padded[start : end + 1] for start, end in spans]  # newlines are in the margin
     try:
-        read = _PARSE[old.form](b"\n".join(written) + _END[old.form], limits)
+        read = _PARSE[old.form](b"".join(written) + _END[old.form], limits)
     except (errors.Malformed, errors.TooLarge):
         return None
     if len(read.value_at) != len(written) or read.families or read.exemplars:
         return None
+    if roles.TARGET in read.names:  # neither a point nor left out, see `shape`
+        return None
     # The value is the last word of its line, or the text may mean anything.
-    firsts = np.cumsum([0, *map(len, written)])[:-1] + np.arange(len(written))
+    firsts = np.cumsum([0, *map(len, written)])[:-1]
     if (read.value_at != firsts + (found.keys() - found.starts)[fresh]).any():
         return None
     if (read.times != model.UNTIMED).any():
