@@ -282,12 +282,23 @@ class Forgetful(target_state.TargetState):
         return self._learn(read, lines.split(body), time_ns)
 
 
-def told(outcome: target_state.Outcome) -> dict[str, object]:
-    """Return what an outcome says, but for how it was found out."""
+def unlike(found: target_state.Outcome, owed: target_state.Outcome) -> dict[str, object]:
+    """Return what differs between two outcomes, but for how they were found out."""
+    said = {
+        name: (getattr(found, name), getattr(owed, name))
+        for name in _COMPARED
+        if getattr(found, name) != getattr(owed, name)
+    }
     # Where the first bad line begins is as of when it came: numbers before it may have grown.
-    said = {name: getattr(outcome, name) for name in _COMPARED}
-    complaint = re.sub(r"byte \d+", "", outcome.complaint)
-    return said | {"complaint": complaint, "sent": points(outcome.payload)}
+    complaints = [re.sub(r"byte \d+", "", each.complaint) for each in (found, owed)]
+    if complaints[0] != complaints[1]:
+        said["complaint"] = tuple(complaints)
+    if found.payload != owed.payload:  # points may be in another order
+        one, two = points(found.payload), points(owed.payload)
+        if one != two:
+            more = [each for each in one if each not in two]
+            said["sent"] = more, [each for each in two if each not in one]
+    return said
 
 
 def points(payload: bytes) -> list[tuple[object, ...]]:
