@@ -263,6 +263,14 @@ def _many(rows: Lines, at: int, way: int) -> None:
     rows[there:there] = [b'many{i="%d"} %d' % (i, i) for i in range(at, at + way)]
 
 
+GENTLE = tuple(
+    map(
+        CHANGES.index,
+        (_insert, _append, _delete_a_sample, _replace, _move, _begun_counter, _value, _many),
+    )
+)
+"""Kinds of changes that hardly ever need a body to be learnt."""
+
 _COMPARED = (
     "points", "samples", "series_added", "stale", "duplicates", "dropped", "error", "too_large",
     "kept", "skipped",

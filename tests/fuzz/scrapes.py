@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from random import Random
 from time import process_time
@@ -33,10 +34,11 @@ def check(random: Random) -> str:
     form = random.choice(list(model.Format))
     rows = histories.base(random.randrange(10, 100), form)
     sound, largest = rows, 0
+    kinds = random.choice((range(len(histories.CHANGES)), histories.GENTLE))
     for number in range(random.randrange(1, 9)):
         if random.random() < 0.05:
             form = random.choice(list(model.Format))
-        rows, body = _next(random, rows, form)
+        rows, body = _next(random, rows, form, kinds)
         largest = max(largest, len(body))
         at = _NOW + number * _SECOND
         began = process_time()
@@ -77,14 +79,14 @@ def _terms(random: Random) -> target_state.Terms:
 
 
 def _next(
-    random: Random, rows: histories.Lines, form: model.Format
+    random: Random, rows: histories.Lines, form: model.Format, kinds: Sequence[int]
 ) -> tuple[histories.Lines, bytes]:
     # What the next body is made of, and the body, now and then damaged on its way.
     if form is model.Format.PROTOBUF:
         body = protobuf(random.randrange(BODIES))
     else:
         for _ in range(random.choice((0, 1, 1, 2, 5))):
-            step = histories.Step(random.randrange(99), random.randrange(99), random.randrange(10))
+            step = histories.Step(random.choice(kinds), random.randrange(99), random.randrange(10))
             changed = histories.change(rows, step)
             # What is complicated would stay so.
             rows = changed if random.random() < 0.9 else histories.base(40, form)
