@@ -115,11 +115,9 @@ def _read(
         return None
     if roles.TARGET in read.names:  # neither a point nor left out, see `shape`
         return None
-    # The value is the last word of its line, or the text may mean anything.
+    # The value is the last word of its line: no timestamp follows, nor a blank.
     firsts = np.cumsum([0, *map(len, written)])[:-1]
     if (read.value_at != firsts + (found.keys() - found.starts)[fresh]).any():
-        return None
-    if (read.times != model.UNTIMED).any():
         return None
     return replace(read, families=dict(old.families))
 

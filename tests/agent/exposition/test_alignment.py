@@ -78,6 +78,13 @@ def test_many_lines_in_a_row_may_come_and_go() -> None:
     assert found(old, exchanged) == [(0, 0, 100), (150, 150, 850)]
 
 
+def test_lines_that_come_again_are_looked_for_nearby_first() -> None:
+    assert proved([1, 2, 0, 3, 0, 4], [1, 0, 3, 0, 4]) == 5
+    assert proved([1, 0, 3, 0, 4], [1, 2, 0, 3, 0, 4]) == 5
+    blanks = [0, 1, 2] * 10
+    assert proved(blanks, [*blanks[:10], 9, *blanks[11:]]) == 29
+
+
 def test_nearly_as_much_is_found_as_by_a_search_that_takes_its_time() -> None:
     old = [i * 7919 % 1009 for i in range(1000)]
     new = old[:200] + old[203:600] + [2000, 2001] + old[600:990] + [2002] * 20 + old[990:]

@@ -153,6 +153,7 @@ def test_a_native_histogram_has_its_start_and_its_own_time() -> None:
     (point,), _ = sent(exposed(columns.native(), created=1_600_000_000.5, time=1_699_999_999_250))
     assert point.start_time_unix_nano == 1_600_000_000_500_000_000
     assert point.time_unix_nano == 1_699_999_999_250_000_000
+    assert (point.count, [a.value.string_value for a in point.attributes]) == (4, ["0"])
 
 
 def test_a_start_behind_the_time_says_nothing() -> None:

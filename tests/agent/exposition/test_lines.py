@@ -106,3 +106,26 @@ def test_no_two_of_many_lines_have_one_fingerprint() -> None:
     for body in bodies:
         words = lines.split(body).fingerprints().tolist()
         assert len(set(words)) == len(words)
+
+
+def test_every_byte_of_every_size_counts() -> None:
+    for size in range(1, 301):
+        line = bytes(33 + i * 7 % 90 for i in range(size)).replace(b"#", b"x")
+        changed = [line[:at] + b"~" + line[at + 1 :] for at in range(size)]
+        body = b"\n".join(each + b" 1" for each in (line, *changed))
+        words = lines.split(body).fingerprints().tolist()
+        assert len(set(words)) == len({line, *changed}), size
+
+
+def test_digits_that_change_at_several_places_never_cancel_out() -> None:
+    """Products alone would pass on only the last byte of a word to that of the next."""
+    for first in range(8):
+        for second in range(first + 1, 64):
+            beginning = bytearray(b"x" * 70 + b" 1")
+            every = []
+            for one in b"0123456789":
+                for two in b"0123456789":
+                    beginning[first], beginning[second] = one, two
+                    every.append(bytes(beginning))
+            words = lines.split(b"\n".join(every)).fingerprints().tolist()
+            assert len(set(words)) == 100, (first, second)

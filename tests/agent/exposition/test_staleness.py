@@ -173,3 +173,18 @@ def test_a_summary_keeps_its_quantiles_when_it_is_marked() -> None:
     )
     (point,) = request.resource_metrics[0].scope_metrics[0].metrics[0].summary.data_points
     assert [value.quantile for value in point.quantile_values] == [0.5]
+
+
+def test_a_bucket_that_leaves_is_marked_beside_the_metrics_of_its_scope() -> None:
+    histogram = HISTOGRAM.replace(b"h_sum 3\n", b"")
+    old = open_metrics(b'b{otel_scope_name="one"} 1\na 1\n' + histogram)
+    new = open_metrics(histogram.replace(b'"1"', b'"2.5"'))
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(
+        staleness.markers(staleness.between(old, new), ORIGIN, NOW)
+    )
+    told = {
+        scoped.scope.name: [metric.name for metric in scoped.metrics]
+        for scoped in request.resource_metrics[0].scope_metrics
+    }
+    assert told == {"agent": ["a", "h_bucket"], "one": ["b"]}
+    assert len(request.resource_metrics[0].scope_metrics) == 2
