@@ -26,6 +26,7 @@ from agent.exposition import (
     plan,
     points,
     relabelling,
+    roles,
     series,
     staleness,
     template,
@@ -37,7 +38,7 @@ from common.wire import errors
 
 _MOST: Final = 4  # the part of the lines that may differ; beyond that learning costs no more
 _PARSE: Final = {model.Format.TEXT: text.parse, model.Format.OPEN_METRICS: openmetrics.parse}
-_END: Final = {model.Format.TEXT: b"\n", model.Format.OPEN_METRICS: b"\n# EOF\n"}
+_END: Final = {model.Format.TEXT: b"", model.Format.OPEN_METRICS: b"# EOF\n"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,18 +106,18 @@ def _read(
 ) -> model.Exposition | None:
     # The new lines as a text of their own; None unless each is a sample, whole and untimed.
     spans = zip(found.starts[fresh].tolist(), found.ends[fresh].tolist(), strict=True)
-    written = [found.padded[start:end] for start, end in spans]
+    written = [found.padded[start : end + 1] for start, end in spans]  # newlines are in the margin
     try:
-        read = _PARSE[old.form](b"\n".join(written) + _END[old.form], limits)
+        read = _PARSE[old.form](b"".join(written) + _END[old.form], limits)
     except (errors.Malformed, errors.TooLarge):
         return None
     if len(read.value_at) != len(written) or read.families or read.exemplars:
         return None
-    # The value is the last word of its line, or the text may mean anything.
-    firsts = np.cumsum([0, *map(len, written)])[:-1] + np.arange(len(written))
-    if (read.value_at != firsts + (found.keys() - found.starts)[fresh]).any():
+    if roles.TARGET in read.names:  # neither a point nor left out, see `shape`
         return None
-    if (read.times != model.UNTIMED).any():
+    # The value is the last word of its line: no timestamp follows, nor a blank.
+    firsts = np.cumsum([0, *map(len, written)])[:-1]
+    if (read.value_at != firsts + (found.keys() - found.starts)[fresh]).any():
         return None
     return replace(read, families=dict(old.families))
 
@@ -218,11 +219,17 @@ def _written(
         for wrapping in planned.wrappings
         if wrapping.kind in points.LONE and wrapping.scope == translate.OWN
     }
+    single = {
+        name
+        for name in set(exposition.names)
+        if roles.role(name, exposition.families, exposition.format).part is roles.Part.NUMBER
+    }
     relabelled = relabelling.Relabelled(rules.labels)
     found: dict[metrics.Wrapping, list[tuple[grammar.Labels, int]]] = {}
     for sample, (name, exposed) in enumerate(zip(exposition.names, exposition.labels, strict=True)):
         wrapping = metric_of.get(name)
-        if wrapping is None:
+        # Buckets without bounds are single series, too, called as those that have them.
+        if wrapping is None or name not in single:
             return None
         found.setdefault(wrapping, []).append((relabelled[exposed], sample))
     reported = {name for name, _ in rules.report}
@@ -259,7 +266,8 @@ def _gone(planned: plan.Plan, samples: plan.Offsets, reported: int) -> plan.Offs
     lost = np.append(samples < 0, np.zeros(reported, np.bool_))
     dead = lost[planned.leaders]
     begun = planned.started != plan.NONE
-    if (dead & ~planned.lone).any() or (lost[planned.started] & begun & ~dead).any():
+    # What says since when goes with what it says it of.
+    if (dead & ~planned.lone).any() or ((lost[planned.started] != dead) & begun).any():
         return None
     for rows, column in ((planned.sums, 1), (planned.quantiles, 2), (planned.buckets, 2)):
         if lost[rows[:, column]].any():

@@ -51,8 +51,8 @@ def read(text: bytes, begin: Offsets, end: Offsets) -> tuple[Floats, Flags]:
 
 def _array(characters: npt.NDArray[np.uint8], begin: Offsets, end: Offsets) -> Floats | None:
     sizes = end - begin + 1
-    stops = np.cumsum(sizes)
-    at = np.repeat(begin - (stops - sizes), sizes)
+    stops = sizes.cumsum()
+    at = (begin - (stops - sizes)).repeat(sizes)
     at += np.arange(len(at))
     listed = characters.take(at)
     listed[stops - 1] = ord(",")

@@ -1,6 +1,6 @@
 """The fast path of an exposition whose series come and go: lines are known by their fingerprints.
 
-Comparing fingerprints costs 45 ns a line where comparing bytes costs 25; but a column of numbers is
+Comparing fingerprints costs 55 ns a line where comparing bytes costs 25; but a column of numbers is
 quickly made anew when a few lines are others.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from agent.exposition import decimals, lines, model, numbers, prefixes, series
 
-_HASH = ord("#")
+_HASH, _NUL = ord("#"), b"\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,8 +28,10 @@ class Keyed:
         """Take the lines of *found*, those with a value in *sample_lines*.
 
         None if lines without a value are anything but comments or blank: then a label value spans
-        lines, or the input ends before the text does.
+        lines, or the input ends before the text does, as it may, too, where there is a NUL.
         """
+        if _NUL in found.padded:
+            return None
         fixed = np.ones(len(found.starts), np.bool_)
         fixed[sample_lines] = False
         characters = np.frombuffer(found.padded, np.uint8)

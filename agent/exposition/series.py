@@ -131,7 +131,7 @@ class Layout:
             if len(self.timed):
                 end = self._read_times(padded, begin, end, times)
             values, certain = decimals.read(padded, begin, end)
-            rest = np.flatnonzero(~certain)
+            rest = (~certain).nonzero()[0]
             if len(rest):
                 spans = zip(begin[rest].tolist(), end[rest].tolist(), strict=True)
                 values[rest] = numbers.numbers([padded[a:b] for a, b in spans])

@@ -16,6 +16,7 @@ from agent.exposition import (
     metrics,
     model,
     points,
+    roles,
     series,
     template,
     translate,
@@ -127,6 +128,8 @@ def learn(
 
 
 def _keyed(found: lines.Lines, read: model.Exposition) -> keyed.Keyed | None:
+    if roles.TARGET in read.names:  # a sample that is neither a point nor left out
+        return None
     sample_lines = np.searchsorted(found.starts, read.value_at, side="right") - 1
     if not (found.keys()[sample_lines] == read.value_at).all():
         return None

@@ -127,13 +127,14 @@ class TargetState:
         values = np.concatenate((readings.values, told.values(self._terms.extra)))
         now.template.fill(values, readings.times, time_ns)
         others, dropped = self._others(now, readings, time_ns)
-        left_out = sum(payload is None for payload in others.values())
+        left_out = list(others.values()).count(None) if others else 0
+        stale = difference.points
         return Outcome(
             payload=otlp.Encoded(now.template.filled(others) + marked),
-            points=now.template.points - left_out + difference.points,
+            points=now.template.points - left_out + stale,
             samples=now.samples,
             series_added=added,
-            stale=difference.points,
+            stale=stale,
             duplicates=now.duplicates,
             dropped=dropped,
             known=now is former,
@@ -149,6 +150,7 @@ class TargetState:
 
         *body_bytes* is `report.TOO_LARGE` if that was the reason.
         """
+        self._newest.keep()
         # Series go on as whose they were: what target_info said holds until it says otherwise.
         origin = self._origin if self._live is None else self._live.origin
         empty = self._empty
@@ -173,6 +175,7 @@ class TargetState:
 
         Not for our own shutdown: the next agent will go on with the same series.
         """
+        self._newest.keep()
         live = self._live
         difference = staleness.between(live, None, timed=self._terms.track_timestamps)
         self._live = self._before = self._shape = self._empty = None
@@ -258,32 +261,35 @@ class TargetState:
     ) -> tuple[dict[int, bytes | None], Mapping[translate.Drop, int]]:
         # The points of this scrape that are not as the template has them, and losses by reason.
         others: dict[int, bytes | None] = {}
-        dropped = dict.fromkeys(translate.Drop, 0) | dict(now.dropped)
+        dropped = dict(now.dropped)
         for reason in now.faults.values():
-            dropped[reason] += 1
+            dropped[reason] = dropped.get(reason, 0) + 1
         if readings.exemplars:
             others |= exchanges.exemplified(now.template, readings.exemplars)
         if readings.natives:
             whole, unsent = exchanges.natives(now.template, readings, time_ns)
             others |= whole
             for reason, count in unsent.items():
-                dropped[reason] += count
+                dropped[reason] = dropped.get(reason, 0) + count
         late, older = self._newest.sift(
             now.template, readings.times, time_ns // template.MILLISECOND
         )
         others |= late
-        dropped[translate.Drop.OUT_OF_ORDER] += older
-        return others, {reason: count for reason, count in dropped.items() if count}
+        if older:
+            dropped[translate.Drop.OUT_OF_ORDER] = older
+        return others, dropped
 
     def _turn_to(
         self, now: template.Template, known: staleness.Difference | None, time_ns: int
     ) -> tuple[staleness.Difference, bytes]:
         # How *now* differs from what was sent last, and what that means for its series.
         live = self._live
+        self._before, self._live = live, now
+        if known is staleness.NOTHING:
+            return known, b""
         difference = known
         if difference is None:
             difference = staleness.between(live, now, timed=self._terms.track_timestamps)
-        self._before, self._live = live, now
         if live is None or not difference.points:
             return difference, b""
         return difference, staleness.markers(difference, live.origin, time_ns)
@@ -299,7 +305,7 @@ class TargetState:
             self._counted = now
         if before is now:
             return 0
-        if before is None or (before is self._before and not (before.timed.any() or now.timed.any())):
+        if before is None or (before is self._before and not _any_timed(before, now)):
             return difference.added
         return staleness.between(before, now, timed=True).added
 
@@ -322,6 +328,10 @@ def _outcome(*, payload: otlp.Encoded, points: int, stale: int, error: str) -> O
         known=False,
         error=error,
     )
+
+
+def _any_timed(*those: template.Template) -> bool:
+    return any(each.timed.any() for each in those)
 
 
 def _no_times() -> npt.NDArray[np.int64]:

@@ -28,8 +28,9 @@ class Template:
 
     __slots__ = (
         "_body", "_bucket_at", "_bucket_floors", "_bucket_samples", "_count_at", "_count_samples",
-        "_exemplar_points", "_firsts", "_start_at", "_start_samples", "_time_at", "_timed_at",
-        "_timed_samples", "_value_at", "_value_samples", "origin", "plan", "series", "timed",
+        "_exemplar_points", "_firsts", "_holes", "_start_at", "_start_samples", "_time_at",
+        "_timed_at", "_timed_samples", "_value_at", "_value_samples", "origin", "plan", "series",
+        "timed",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,7 @@ class Template:
         """
         self.plan, self.origin = planned, origin
         self._body = np.frombuffer(bytearray(body), np.uint8)
+        self._holes = _holes(self._body)
         self._firsts = firsts
         starts = planned.starts(firsts)
         leaders, lone = planned.leaders, planned.lone
@@ -122,7 +124,7 @@ class Template:
         *times* are those of the samples; points without one are of *time_ns*. The caller has
         excluded the points whose numbers do not pass `checks`.
         """
-        doubles, integers = _holes(self._body)
+        doubles, integers = self._holes
         doubles[self._value_at] = values[self._value_samples]
         if len(self._count_at):
             integers[self._count_at] = values[self._count_samples].astype(np.uint64)
@@ -214,8 +216,10 @@ class Template:
             counters = [w.kind is translate.Kind.SUM for w in planned.wrappings]
             chosen = np.flatnonzero(np.repeat(np.array(counters, np.bool_), planned.counts))
             pairs = zip(planned.leaders[chosen].tolist(), chosen.tolist(), strict=True)
-            of_buckets = planned.buckets[:, (2, 0)].tolist()
-            self._exemplar_points = dict([*pairs, *of_buckets])
+            buckets = planned.buckets
+            # Without a +Inf bucket the count stands in for it, and is no bucket for that.
+            named = buckets[buckets[:, 2] != planned.leaders[buckets[:, 0]]]
+            self._exemplar_points = dict([*pairs, *named[:, (2, 0)].tolist()])
         return self._exemplar_points
 
 

@@ -49,6 +49,7 @@ class Newest:
             self._turn_to(now, scraped)
         self._marked = scraped
         if not self._keys:
+            self._before = self._times
             return {}, 0
         told = times[self._samples]
         if len(set(self._keys)) == len(self._keys):
@@ -66,6 +67,10 @@ class Newest:
     def miss(self, scraped: int) -> None:
         """Note that all untimed series were marked stale at *scraped*, in milliseconds."""
         self._marked = scraped
+
+    def keep(self) -> None:
+        """Hold on to the last scrape, whatever becomes of what is sent next: a failure, an end."""
+        self._before = self._times
 
     def revert(self) -> None:
         """Forget the last scrape: nothing of it was sent."""

@@ -1,13 +1,14 @@
-"""Hostile expositions of both text formats: read strictly, leniently, and on the fast path."""
+"""Hostile expositions of all formats: read strictly, leniently, and on the fast path."""
 
 from __future__ import annotations
 
 from functools import cache
 from random import Random
 
-from agent.exposition import model, openmetrics, series, text
+from agent.exposition import delimited, model, openmetrics, series, text
 from common.wire import errors
 from tests.fakes import otlp_wire
+from tests.fuzz import scrapes
 
 _LIMITS = model.Limits(samples=50, labels=20, label_name_bytes=100, label_value_bytes=200)
 _PARSERS = {model.Format.TEXT: text.parse, model.Format.OPEN_METRICS: openmetrics.parse}
@@ -56,7 +57,12 @@ def _known(form: model.Format, *, drop_lines: bool) -> tuple[model.Exposition, s
 
 def check(random: Random) -> str:
     """Read one made-up body in every way; return what is wrong, in words."""
-    form = random.choice(list(_PARSERS))
+    form = random.choice(list(model.Format))
+    return _check_protobuf(random) if form is model.Format.PROTOBUF else _check_text(random, form)
+
+
+def _check_text(random: Random, form: model.Format) -> str:
+    """Read one body strictly and leniently, and both on the fast path of a sound one."""
     body = _draw(random, form)
     strict = _parsed(body, form, drop_lines=False)
     lenient = _parsed(body, form, drop_lines=True)
@@ -83,6 +89,42 @@ def check(random: Random) -> str:
         ):
             return f"{form}: {body!r}: the fast path reads something else"
     return ""
+
+
+def _check_protobuf(random: Random) -> str:
+    """Read one body, mostly a damaged one, alone and behind one that was sound."""
+    body = scrapes.protobuf(random.randrange(scrapes.BODIES))
+    known = scrapes.protobuf(random.randrange(scrapes.BODIES))
+    if random.random() < 0.1:
+        body = random.randbytes(random.randrange(60))
+    elif random.random() < 0.9:
+        body = otlp_wire.damaged(body, random)
+    classic = random.random() < 0.5
+    reader = delimited.Reader(_LIMITS, classic=classic)
+    reader.read(known)
+    alone, behind = (
+        _read_protobuf(read, body) for read in (delimited.Reader(_LIMITS, classic=classic), reader)
+    )
+    if alone != behind:
+        return f"{body!r} behind {known!r}: {behind}, alone {alone}"
+    if isinstance(alone, str) and not alone.startswith("family at byte "):
+        return f"{body!r}: no place in {alone}"
+    return ""
+
+
+def _read_protobuf(reader: delimited.Reader, body: bytes) -> str | list[str]:
+    try:
+        found = reader.read(body)
+    except (errors.Malformed, errors.TooLarge) as error:
+        return str(error)
+    columns = found.names, found.labels, found.values, found.times
+    if len(set(map(len, columns))) > 1:
+        return f"columns of {list(map(len, columns))} rows"
+    plain = found.values.tolist(), found.times.tolist()
+    return [
+        repr(each)
+        for each in (*columns[:2], *plain, found.families, found.exemplars, found.natives)
+    ]
 
 
 def _draw(random: Random, form: model.Format) -> bytes:

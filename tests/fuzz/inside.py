@@ -19,6 +19,7 @@ from tests.fuzz import (
     http2_cases,
     http2_wire as h2,
     json_bodies,
+    scrapes,
     templates,
 )
 from tests.fuzz.grpc_cases import Data
@@ -161,8 +162,14 @@ def proxy_header(random: Random, pool: Pool) -> str:  # noqa: ARG001 - all targe
 
 @target
 def expositions(random: Random, pool: Pool) -> str:  # noqa: ARG001 - all targets are called alike
-    """What targets expose, to the agent's parsers of text and their fast path."""
+    """What targets expose, to the agent's parsers and their fast paths."""
     return scraped.check(random)
+
+
+@target
+def histories(random: Random, pool: Pool) -> str:  # noqa: ARG001 - all targets are called alike
+    """What targets expose from scrape to scrape, to what the agent remembers of them."""
+    return scrapes.check(random)
 
 
 @target

@@ -1,8 +1,19 @@
 """Staleness: series that were there and are no more, and only those, are marked."""
 
+import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import metrics, model, report, staleness, template, text, translate
+from agent.exposition import (
+    metrics,
+    model,
+    openmetrics,
+    report,
+    staleness,
+    template,
+    text,
+    translate,
+)
+from tests.agent.exposition import expositions as columns
 
 ORIGIN = metrics.Origin.of(job="j", instance="i", scope=("agent", "1"), attributes={}, labels={})
 NOW = 1_700_000_000_000_000_000
@@ -88,3 +99,92 @@ def test_without_a_next_scrape_everything_goes_the_report_included() -> None:
 def test_without_a_last_scrape_everything_is_new_but_the_report() -> None:
     difference = staleness.between(None, written(b"a 1\n" + HISTOGRAM))
     assert (difference.added, difference.points) == (5, 0)
+
+
+def open_metrics(body: bytes) -> template.Template:
+    exposition = openmetrics.parse(body + b"# EOF\n", model.Limits())
+    translation = translate.translate(exposition, translate.Rules())
+    return template.Template.of(translation, ORIGIN, exposition.times, ())
+
+
+def native(schema: int) -> template.Template:
+    exposition = columns.exposition(
+        [(b"h", {b"n": b"1"})],
+        {b"h": model.Family(type=b"histogram")},
+        written=model.Format.PROTOBUF,
+        natives={0: columns.native(schema=schema, custom=(1.0,) if schema == -53 else ())},
+    )
+    translation = translate.translate(exposition, translate.Rules())
+    return template.Template.of(translation, ORIGIN, exposition.times, ())
+
+
+def test_samples_with_their_own_times_are_marked_where_they_are_tracked() -> None:
+    old, new = written(b"a 1 1700000000000\nb 1\n"), written(b"c 1 1700000000000\n")
+    difference = staleness.between(old, new, timed=True)
+    assert sorted(name for name, _, _ in marked(difference)) == ["a", "b"]
+    assert difference.added == 1
+    assert staleness.between(old, new).points == 1
+
+
+def test_a_series_is_another_in_another_scope_and_is_marked_in_its_own() -> None:
+    old = open_metrics(b'a{otel_scope_name="one"} 1\na 1\n')
+    new = open_metrics(b'a{otel_scope_name="two"} 1\na 1\n')
+    difference = staleness.between(old, new)
+    assert (difference.added, difference.points) == (1, 1)
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(
+        staleness.markers(difference, ORIGIN, NOW)
+    )
+    (scoped,) = request.resource_metrics[0].scope_metrics
+    assert scoped.scope.name == "one"
+
+
+def test_markers_of_one_scope_stand_together() -> None:
+    old = open_metrics(b'a{otel_scope_name="one"} 1\na 1\nb{otel_scope_name="one"} 1\nb 1\n')
+    difference = staleness.between(old, open_metrics(b""))
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(
+        staleness.markers(difference, ORIGIN, NOW)
+    )
+    told = [
+        (scoped.scope.name, [metric.name for metric in scoped.metrics])
+        for scoped in request.resource_metrics[0].scope_metrics
+    ]
+    assert sorted(told) == [("agent", ["a", "b"]), ("one", ["a", "b"])]
+
+
+def test_a_start_that_comes_or_goes_makes_no_other_series() -> None:
+    with_start = open_metrics(b"# TYPE a counter\na_total 1\na_created 1.6e9\n")
+    without = open_metrics(b"# TYPE a counter\na_total 1\n")
+    assert staleness.between(with_start, without) == staleness.NOTHING
+    assert staleness.between(without, with_start) == staleness.NOTHING
+    (name, kind, labels) = marked(staleness.between(with_start, open_metrics(b"")))[0]
+    assert (name, kind, labels) == ("a_total", "sum", {})
+
+
+@pytest.mark.parametrize(("schema", "kind"), [(0, "exponential_histogram"), (-53, "histogram")])
+def test_native_histograms_are_marked_as_what_they_are(schema: int, kind: str) -> None:
+    (told,) = marked(staleness.between(native(schema), written(b"")))
+    assert told == ("h", kind, {"n": "1"})
+
+
+def test_a_summary_keeps_its_quantiles_when_it_is_marked() -> None:
+    old = written(b'# TYPE s summary\ns{quantile="0.5"} 1\ns_sum 1\ns_count 1\n')
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(
+        staleness.markers(staleness.between(old, written(b"")), ORIGIN, NOW)
+    )
+    (point,) = request.resource_metrics[0].scope_metrics[0].metrics[0].summary.data_points
+    assert [value.quantile for value in point.quantile_values] == [0.5]
+
+
+def test_a_bucket_that_leaves_is_marked_beside_the_metrics_of_its_scope() -> None:
+    histogram = HISTOGRAM.replace(b"h_sum 3\n", b"")
+    old = open_metrics(b'b{otel_scope_name="one"} 1\na 1\n' + histogram)
+    new = open_metrics(histogram.replace(b'"1"', b'"2.5"'))
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(
+        staleness.markers(staleness.between(old, new), ORIGIN, NOW)
+    )
+    told = {
+        scoped.scope.name: [metric.name for metric in scoped.metrics]
+        for scoped in request.resource_metrics[0].scope_metrics
+    }
+    assert told == {"agent": ["a", "h_bucket"], "one": ["b"]}
+    assert len(request.resource_metrics[0].scope_metrics) == 2

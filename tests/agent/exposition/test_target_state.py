@@ -6,6 +6,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from agent.exposition import metrics, model, report, target_state, translate
 from agent.exposition.translate import Drop
 from common.wire import otlp
+from tests.fakes import metric_families as made
 
 ORIGIN = metrics.Origin.of(job="j", instance="i", scope=("agent", "1"), attributes={}, labels={})
 SECOND = 1_000_000_000
@@ -237,6 +238,179 @@ def owned(
                 if points:
                     metrics[metric.name] = metrics.get(metric.name, 0) + len(points)
     return {owner: metrics for owner, metrics in found.items() if metrics}
+
+
+def markers(outcome: target_state.Outcome) -> set[str]:
+    return {name for name, value in sent(outcome).items() if value is None}
+
+
+def resources(outcome: target_state.Outcome) -> list[dict[str, str]]:
+    """Return the attributes of each resource in the payload."""
+    request = metrics_service_pb2.ExportMetricsServiceRequest.FromString(outcome.payload)
+    return [
+        {a.key: a.value.string_value for a in frame.resource.attributes}
+        for frame in request.resource_metrics
+    ]
+
+
+def test_a_refused_scrape_marks_again_what_it_had_marked() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    assert markers(state.accept(b"b 2\n", NOW + SECOND, 0.1)) == {"a"}
+    state.refused()
+    again = state.accept(b"b 2\n", NOW + 2 * SECOND, 0.1)
+    assert again.known
+    assert markers(again) == {"a"}
+    assert markers(state.accept(b"b 2\n", NOW + 3 * SECOND, 0.1)) == set()
+
+
+def test_refused_again_and_again_it_marks_in_the_end_all_that_went_meanwhile() -> None:
+    state = new()
+    state.accept(b"a 1\nb 1\nc 1\n", NOW, 0.1)
+    for i, body in enumerate((b"b 1\nc 1\n", b"c 1\n", b"c 1\nd 1\n"), 1):
+        state.accept(body, NOW + i * SECOND, 0.1)
+        state.refused()
+    last = state.accept(b"c 1\n", NOW + 9 * SECOND, 0.1)
+    assert markers(last) == {"a", "b"}, "d has never been sent"
+    assert last.series_added == 0
+
+
+def test_a_series_that_is_back_by_then_is_not_marked() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    state.accept(b"b 2\n", NOW + SECOND, 0.1)
+    state.refused()
+    assert markers(state.accept(BODY, NOW + 2 * SECOND, 0.1)) == set()
+
+
+def test_a_refused_failure_is_marked_by_the_next_one() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    state.miss("x", NOW + SECOND, 0.1)
+    state.refused()
+    assert markers(state.miss("x", NOW + 2 * SECOND, 0.1)) == {"a", "b"}
+    assert markers(state.miss("x", NOW + 3 * SECOND, 0.1)) == set()
+
+
+def test_a_first_scrape_that_was_refused_leaves_nothing_to_mark() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    state.refused()
+    again = state.accept(b"c 1\n", NOW + SECOND, 0.1)
+    assert (markers(again), again.series_added) == (set(), 1)
+
+
+def test_a_target_that_is_gone_takes_what_was_refused_with_it() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    state.accept(b"b 2\nc 3\n", NOW + SECOND, 0.1)
+    state.refused()
+    assert {"a", "b"} <= markers(state.vanish(NOW + 2 * SECOND))
+
+
+def test_a_refused_sample_with_its_own_time_is_sent_the_next_time() -> None:
+    state = new()
+    timed = b"t 1 %d\n"
+    state.accept(timed % (NOW // 1_000_000), NOW, 0.1)
+    state.accept(timed % (NOW // 1_000_000 + 5), NOW + SECOND, 0.1)
+    state.refused()
+    again = state.accept(timed % (NOW // 1_000_000 + 5), NOW + 2 * SECOND, 0.1)
+    assert "t" in sent(again)
+    # The failure was refused, not the scrape before it.
+    state.miss("x", NOW + 3 * SECOND, 0.1)
+    state.refused()
+    later = state.accept(timed % (NOW // 1_000_000 + 5), NOW + 4 * SECOND, 0.1)
+    assert "t" not in sent(later)
+
+
+def test_refusal_meets_a_body_without_times_behind_one_with() -> None:
+    state = new()
+    state.accept(b"t 1 1700000000000\n", NOW, 0.1)
+    state.accept(b"t 1\n", NOW + SECOND, 0.1)
+    state.refused()
+    assert sent(state.accept(b"t 2 1700000000001\n", NOW + 2 * SECOND, 0.1))["t"] == 2
+
+
+def test_older_samples_are_left_out_and_counted_with_what_else_is_lost() -> None:
+    state = new()
+    state.accept(b"t 1 1700000000005\nb 1\n", NOW, 0.1)
+    older = state.accept(b"t 2 1700000000004\nb 1\n", NOW + SECOND, 0.1)
+    assert older.dropped == {Drop.OUT_OF_ORDER: 1}
+    assert older.known
+    assert "t" not in sent(older)
+    same = state.accept(b"t 2 1700000000005\nb 1\n", NOW + SECOND, 0.1)
+    assert (same.dropped, "t" in sent(same)) == ({}, False)
+
+
+INFO = b'target_info{host="%b"} 1\na 1\nb 2\n'
+
+
+def test_what_a_target_says_of_itself_goes_into_its_resource() -> None:
+    outcome = new().accept(INFO % b"one", NOW, 0.1)
+    (resource,) = resources(outcome)
+    assert resource == {"service.name": "j", "service.instance.id": "i", "host": "one"}
+    assert "target_info" not in sent(outcome)
+    assert (outcome.samples, outcome.kept) == (3, 3)
+
+
+def test_a_resource_that_changes_marks_only_what_went_under_the_former_one() -> None:
+    state = new()
+    state.accept(INFO % b"one", NOW, 0.1)
+    same_series = state.accept(INFO % b"two", NOW + SECOND, 0.1)
+    assert [told["host"] for told in resources(same_series)] == ["two"]
+    assert (same_series.stale, same_series.series_added) == (0, 0)
+    less = state.accept(b'target_info{host="three"} 1\nb 2\n', NOW + 2 * SECOND, 0.1)
+    assert [told["host"] for told in resources(less)] == ["three", "two"]
+    assert markers(less) == {"a"}
+
+
+def test_a_failure_speaks_of_the_target_as_it_was_known_last() -> None:
+    state = new()
+    before = state.miss("x", NOW, 0.1)
+    assert "host" not in resources(before)[0]
+    state.accept(INFO % b"one", NOW + SECOND, 0.1)
+    failed = state.miss("x", NOW + 2 * SECOND, 0.1)
+    assert [told["host"] for told in resources(failed)] == ["one", "one"]
+    assert markers(failed) == {"a", "b"}
+    again = state.miss("x", NOW + 3 * SECOND, 0.1)
+    assert [told["host"] for told in resources(again)] == ["one"]
+    gone = state.vanish(NOW + 4 * SECOND)
+    assert [told["host"] for told in resources(gone)] == ["one"]
+
+
+def test_a_target_that_says_no_more_of_itself_has_its_plain_resource() -> None:
+    state = new()
+    state.accept(INFO % b"one", NOW, 0.1)
+    plain = state.accept(BODY, NOW + SECOND, 0.1)
+    assert [told.get("host") for told in resources(plain)] == [None]
+    assert plain.stale == 0
+
+
+def test_a_target_may_change_its_format_and_keep_its_series() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    opened = state.accept(b"a 3\nb 4\n# EOF\n", NOW + SECOND, 0.1, model.Format.OPEN_METRICS)
+    assert (opened.stale, opened.series_added, opened.known) == (0, 0, False)
+    gauges = [
+        made.family(name, made.GAUGE, made.metric(gauge=made.make("Gauge", value=5)))
+        for name in ("a", "b")
+    ]
+    body = made.body(gauges)
+    for known in (False, True):
+        binary = state.accept(body, NOW + 2 * SECOND, 0.1, model.Format.PROTOBUF)
+        assert (binary.stale, binary.series_added, binary.known) == (0, 0, known)
+        assert sent(binary)["b"] == 5
+    assert state.accept(BODY, NOW + 3 * SECOND, 0.1).stale == 0
+
+
+def test_further_series_of_the_report_tell_what_a_scrape_may_cost() -> None:
+    terms = target_state.Terms(extra=report.Terms(timeout=9.5, sample_limit=100))
+    state = target_state.TargetState(ORIGIN, terms)
+    found = sent(state.accept(BODY, NOW, 0.1))
+    assert (found["scrape_timeout_seconds"], found["scrape_sample_limit"]) == (9.5, 100)
+    assert found["scrape_body_size_bytes"] == len(BODY)
+    missed = sent(state.miss("x", NOW + SECOND, 0.1, body_bytes=report.TOO_LARGE))
+    assert missed["scrape_body_size_bytes"] == -1
 
 
 def test_new_series_are_told_by_the_last_scrape_that_said_anything() -> None:

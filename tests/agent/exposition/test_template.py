@@ -1,11 +1,25 @@
 """The template: poked bytes mean what the obvious translation means."""
 
+import dataclasses
+
 import numpy as np
 from hypothesis import example, given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import checks, metrics, model, report, series, template, text, translate
+from agent.exposition import (
+    checks,
+    metrics,
+    model,
+    openmetrics,
+    report,
+    series,
+    template,
+    text,
+    translate,
+)
 from bench.references import exposition as reference
+from tests.agent.exposition import expositions as columns, rendering
+from tests.fakes import scrape_histories as histories
 
 NOW = 1_700_000_000_123_456_789
 RESOURCE = {"service.name": "shop", "service.instance.id": "10.0.0.1:80", "url.scheme": "http"}
@@ -192,3 +206,79 @@ def test_whatever_is_exposed_template_and_reference_agree(body: bytes) -> None:
     written = template.Template.of(translation, ORIGIN, exposition.times, ())
     found = poked(exposition, written)
     assert same(found, expected(exposition))
+
+
+def opened(body: bytes) -> tuple[model.Exposition, translate.Translation, template.Template]:
+    """Return a body in OpenMetrics, what it means, and the template without what makes no sense."""
+    exposition = openmetrics.parse(body, model.Limits())
+    translation = translate.translate(exposition, translate.Rules(labels=ORIGIN.labels))
+    checked = checks.Checks.of(translation, exposition.times)
+    readings = series.Readings(values=exposition.values, times=exposition.times)
+    faults = checked.find(readings, NOW // 1_000_000)
+    number, metrics_left = 0, []
+    for metric in translation.metrics:
+        numbered = enumerate(metric.points, number)
+        kept = tuple(point for i, point in numbered if i not in faults)
+        number += len(metric.points)
+        if kept:
+            metrics_left.append(dataclasses.replace(metric, points=kept))
+    left = dataclasses.replace(translation, metrics=tuple(metrics_left))
+    origin = ORIGIN.with_info(translation.info)
+    written = template.Template.of(translation, origin, exposition.times, faults)
+    return exposition, left, written
+
+
+@settings(max_examples=300)
+@given(columns.open_metrics())
+def test_scopes_starts_and_times_are_as_if_written_point_by_point(body: bytes) -> None:
+    exposition, translation, written = opened(body)
+    plain = dataclasses.replace(exposition, exemplars={})
+    found = written.poke(np.concatenate((exposition.values, REPORT)), exposition.times, NOW)
+    owed = rendering.request(translation, plain, ORIGIN, REPORT.tolist(), NOW)
+    assert histories.points(found) == histories.points(owed)
+    assert written.points == len(histories.points(found))
+
+
+@settings(max_examples=150)
+@given(columns.open_metrics())
+def test_samples_that_may_have_exemplars_are_those_of_the_translation(body: bytes) -> None:
+    _, translation, written = opened(body)
+    assert written.exemplar_points() == translation.exemplar_points()
+
+
+@settings(max_examples=150)
+@given(columns.open_metrics())
+def test_a_blank_request_has_only_zeros_whatever_was_poked(body: bytes) -> None:
+    exposition, _, written = opened(body)
+    before = written.blank()
+    written.poke(np.concatenate((exposition.values, REPORT)), exposition.times, NOW)
+    assert written.blank() == before
+    again = opened(body)[2]
+    assert again.blank() == before
+    assert again.tracked().keys() == written.tracked().keys()
+    assert len(written.timed_keys()) == int(written.timed.sum())
+
+
+def test_starts_are_milliseconds_and_none_is_behind_its_point() -> None:
+    body = b"# TYPE a counter\na_total %d\na_created %b\n# EOF\n"
+    for seconds, nanoseconds in (
+        (b"1600000000.2509", 1_600_000_000_250_000_000),
+        (b"1.8e9", 0),
+        (b"NaN", 0),
+        (b"-5", 0),
+    ):
+        exposition, _, written = opened(body % (1, seconds))
+        found = Request.FromString(
+            written.poke(np.concatenate((exposition.values, REPORT)), exposition.times, NOW)
+        )
+        (point,) = found.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points
+        assert point.start_time_unix_nano == nanoseconds
+        assert point.as_double == 1
+
+
+def test_memory_held_grows_with_the_points() -> None:
+    one, many = (
+        opened(b"".join(b'a{n="%d"} 1\n' % i for i in range(count)) + b"# EOF\n")[2]
+        for count in (1, 101)
+    )
+    assert 40 < (many.held_bytes - one.held_bytes) / 100 < 150
