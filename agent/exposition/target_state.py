@@ -150,15 +150,13 @@ class TargetState:
 
         *body_bytes* is `report.TOO_LARGE` if that was the reason.
         """
-        self._newest.keep()
         # Series go on as whose they were: what target_info said holds until it says otherwise.
         origin = self._origin if self._live is None else self._live.origin
         empty = self._empty
         if empty is None or empty.origin is not origin:
             empty = self._empty = self._template_of_nothing(origin)
         difference, marked = self._turn_to(empty, None, time_ns)
-        if difference.points:
-            self._newest.miss(time_ns // template.MILLISECOND)
+        self._newest.miss(time_ns // template.MILLISECOND if difference.points else None)
         told = report.Report(
             up=False, duration=duration, samples=0, kept=0, series_added=0, body_bytes=body_bytes
         )
@@ -175,7 +173,6 @@ class TargetState:
 
         Not for our own shutdown: the next agent will go on with the same series.
         """
-        self._newest.keep()
         live = self._live
         difference = staleness.between(live, None, timed=self._terms.track_timestamps)
         self._live = self._before = self._shape = self._empty = None

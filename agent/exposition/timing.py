@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 import numpy as np
@@ -13,9 +15,24 @@ _NEVER: Final = -1
 _SPARE: Final = 1000  # series that are remembered besides as many as there are
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _State:
+    # What was sent so far, as *written*; made anew when it changes, so that it can be taken back.
+    written: template.Template | None = None
+    marked: int = _NEVER  # when the untimed series of the template were last sent, or marked stale
+    left: Mapping[template.Key, int] = field(default_factory=dict)
+    """How far those came that are gone, or have no timestamps any more."""
+    keys: tuple[template.Key, ...] = ()  # of the points with timestamps
+    unique: bool = True  # no series has several of them
+    points: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    samples: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    times: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """How far each of the points came."""
+
+
 @final
 class Newest:
-    """How far each series with timestamps has come, for one target.
+    """How far each series with timestamps has come, for one target; all times in milliseconds.
 
     As in Prometheus, what is older than the last sample of its series is dropped, and what is as
     old is taken for the same sample again: a target may show one for many scrapes. That sample may
@@ -23,87 +40,89 @@ class Newest:
     while. One sample that slips through costs a whole request: Prometheus 2 refuses all of it.
     """
 
-    __slots__ = (
-        "_before", "_crossed", "_keys", "_left", "_marked", "_samples", "_template", "_times",
-    )  # fmt: skip
+    __slots__ = ("_before", "_state")
 
     def __init__(self) -> None:
-        self._template: template.Template | None = None
-        self._marked = _NEVER  # when the untimed series of the template were last sent or marked
-        self._left: dict[template.Key, int] = {}  # how far those came that are no more, or untimed
-        self._crossed: list[int] = []  # of the keys: those that had no timestamps a scrape before
-        self._keys: list[template.Key] = []
-        self._samples: npt.NDArray[np.int32] = np.empty(0, np.int32)
-        self._times: npt.NDArray[np.int64] = np.empty(0, np.int64)
-        self._before = self._times
+        self._state = self._before = _State()
 
     def sift(
         self, now: template.Template, times: npt.NDArray[np.int64], scraped: int
     ) -> tuple[dict[int, None], int]:
         """Return the points of *now* that are not sent, and how many of them are older.
 
-        *times* are those of its samples, and *scraped* that of the scrape, in milliseconds. Call it
-        once a scrape.
+        *times* are those of its samples, *scraped* is that of the scrape. Call it once a scrape.
         """
-        if now is not self._template:
-            self._turn_to(now, scraped)
-        self._marked = scraped
-        if not self._keys:
-            self._before = self._times
+        self._before = state = self._state
+        crossed: list[int] = []
+        if now is not state.written:
+            state, crossed = _turned(state, now, scraped)
+        if not state.keys:
+            self._state = replace(state, marked=scraped)
             return {}, 0
-        told = times[self._samples]
-        if len(set(self._keys)) == len(self._keys):
-            last = self._times
-            reached = np.maximum(told, last)
-        else:
-            last, reached = self._one_by_one(told)
-        if self._crossed:  # they were marked stale at this scrape, as untimed ones that are gone
-            reached[self._crossed] = np.maximum(reached[self._crossed], scraped)
-            self._crossed = []
-        self._before, self._times = self._times, reached
-        points = np.flatnonzero(now.timed)[told <= last]
+        told = times[state.samples]
+        last = state.times
+        reached = np.maximum(told, last)
+        if not state.unique:
+            last, reached = _one_by_one(state, told)
+        if crossed:  # they were marked stale at this scrape, as untimed series that are gone
+            reached[crossed] = np.maximum(reached[crossed], scraped)
+        self._state = replace(state, marked=scraped, times=reached)
+        points = state.points[told <= last]
         return dict.fromkeys(points.tolist()), int(np.count_nonzero(told < last))
 
-    def miss(self, scraped: int) -> None:
-        """Note that all untimed series were marked stale at *scraped*, in milliseconds."""
-        self._marked = scraped
-
-    def keep(self) -> None:
-        """Hold on to the last scrape, whatever becomes of what is sent next: a failure, an end."""
-        self._before = self._times
+    def miss(self, scraped: int | None) -> None:
+        """Note a scrape that failed; untimed series were marked stale at *scraped*, if any were."""
+        self._before = self._state
+        if scraped is not None:
+            self._state = replace(self._state, marked=scraped)
 
     def revert(self) -> None:
         """Forget the last scrape: nothing of it was sent."""
-        self._times = self._before
+        self._state = self._before
 
-    def _turn_to(self, now: template.Template, scraped: int) -> None:
-        known = dict(zip(self._keys, self._times.tolist(), strict=True))
-        keys = now.timed_keys()
-        former, self._template = self._template, now
-        if keys or known or self._left:  # most targets have no timestamps at all
-            untimed = former.tracked() if former is not None else {}
-            now_untimed = now.tracked() if untimed else {}
-            self._left |= {key: time for key, time in known.items() if time != _NEVER}
-            self._left |= dict.fromkeys(untimed.keys() - now_untimed.keys(), scraped)
-            before = {key: self._marked for key in keys if key in untimed and key not in known}
-            self._crossed = [i for i, key in enumerate(keys) if key in before]
-            known = {key: self._left.pop(key, _NEVER) for key in dict.fromkeys(keys)} | before
-            excess = len(self._left) - len(keys) - _SPARE
-            for key in list(self._left)[: max(0, excess)]:
-                del self._left[key]
-        self._keys = keys
-        self._samples = now.plan.leaders[now.timed]
-        self._times = np.array([known[key] for key in keys], np.int64)
 
-    def _one_by_one(
-        self, told: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        # One series may have several samples in a text, each with a time.
-        newest = dict.fromkeys(self._keys, _NEVER)
-        for key, time in zip(self._keys, self._times.tolist(), strict=True):
-            newest[key] = max(newest[key], time)
-        last = np.empty(len(told), np.int64)
-        for i, (key, time) in enumerate(zip(self._keys, told.tolist(), strict=True)):
-            last[i] = newest[key]
-            newest[key] = max(newest[key], time)
-        return last, np.array([newest[key] for key in self._keys], np.int64)
+def _turned(state: _State, now: template.Template, scraped: int) -> tuple[_State, list[int]]:
+    # The state for another template, and those of its keys that had no timestamps a scrape before.
+    keys = tuple(now.timed_keys())
+    if not (keys or state.keys or state.left):  # most targets have no timestamps at all
+        return replace(state, written=now), []
+    known = dict(zip(state.keys, state.times.tolist(), strict=True))
+    untimed = state.written.tracked() if state.written is not None else {}
+    still = now.tracked() if untimed else {}
+    left = {**state.left, **{key: time for key, time in known.items() if time != _NEVER}}
+    for key in untimed.keys() - still.keys() - set(keys):
+        left[key] = max(left.get(key, _NEVER), scraped)  # they are marked now
+    before = {key for key in keys if key in untimed and key not in known}
+    reached = {
+        key: max(left.pop(key, _NEVER), state.marked if key in before else _NEVER)
+        for key in dict.fromkeys(keys)
+    }
+    excess = len(left) - len(keys) - _SPARE
+    for key in list(left)[: max(0, excess)]:
+        del left[key]
+    points = np.flatnonzero(now.timed)
+    turned = replace(
+        state,
+        written=now,
+        left=left,
+        keys=keys,
+        unique=len(reached) == len(keys),
+        points=points,
+        samples=now.plan.leaders[points],
+        times=np.array([reached[key] for key in keys], np.int64),
+    )
+    return turned, [i for i, key in enumerate(keys) if key in before]
+
+
+def _one_by_one(
+    state: _State, told: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    # One series may have several samples in a text, each with a time.
+    newest = dict.fromkeys(state.keys, _NEVER)
+    for key, time in zip(state.keys, state.times.tolist(), strict=True):
+        newest[key] = max(newest[key], time)
+    last = np.empty(len(told), np.int64)
+    for i, (key, time) in enumerate(zip(state.keys, told.tolist(), strict=True)):
+        last[i] = newest[key]
+        newest[key] = max(newest[key], time)
+    return last, np.array([newest[key] for key in state.keys], np.int64)

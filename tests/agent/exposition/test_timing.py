@@ -18,6 +18,7 @@ def times(*milliseconds: int) -> np.ndarray:
     return np.array(milliseconds, np.int64)
 
 
+SCRAPED = 0  # before every sample, so that it decides nothing
 ONE = written(b"a 1 5\n")
 TWO = written(b"a 1 5\nb 1 5\n")
 OTHER = written(b"untimed 1\na 1 5\n")
@@ -27,78 +28,80 @@ TWICE = written(b"a 1 5\na 2 6\nb 1 5\n")
 
 def test_what_is_newer_is_sent_what_is_as_old_is_not_and_what_is_older_is_counted() -> None:
     newest = timing.Newest()
-    assert newest.sift(ONE, times(5)) == ({}, 0)
-    assert newest.sift(ONE, times(6)) == ({}, 0)
-    assert newest.sift(ONE, times(6)) == ({0: None}, 0)
-    assert newest.sift(ONE, times(4)) == ({0: None}, 1)
-    assert newest.sift(ONE, times(5)) == ({0: None}, 1), "an older one does not turn back the clock"
-    assert newest.sift(ONE, times(7)) == ({}, 0)
+    assert newest.sift(ONE, times(5), SCRAPED) == ({}, 0)
+    assert newest.sift(ONE, times(6), SCRAPED) == ({}, 0)
+    assert newest.sift(ONE, times(6), SCRAPED) == ({0: None}, 0)
+    assert newest.sift(ONE, times(4), SCRAPED) == ({0: None}, 1)
+    assert newest.sift(ONE, times(5), SCRAPED) == ({0: None}, 1), (
+        "an older one does not turn back the clock"
+    )
+    assert newest.sift(ONE, times(7), SCRAPED) == ({}, 0)
 
 
 def test_each_series_has_its_own_time() -> None:
     newest = timing.Newest()
-    newest.sift(TWO, times(5, 9))
-    assert newest.sift(TWO, times(6, 8)) == ({1: None}, 1)
-    assert newest.sift(TWO, times(6, 10)) == ({0: None}, 0)
+    newest.sift(TWO, times(5, 9), SCRAPED)
+    assert newest.sift(TWO, times(6, 8), SCRAPED) == ({1: None}, 1)
+    assert newest.sift(TWO, times(6, 10), SCRAPED) == ({0: None}, 0)
 
 
 def test_a_series_is_known_again_when_the_text_has_others_beside_it() -> None:
     newest = timing.Newest()
-    newest.sift(ONE, times(5))
+    newest.sift(ONE, times(5), SCRAPED)
     point = list(OTHER.timed).index(True)
-    assert newest.sift(OTHER, times(model.UNTIMED, 5)) == ({point: None}, 0)
-    assert newest.sift(TWO, times(4, 4)) == ({0: None}, 1)
-    assert newest.sift(ONE, times(6)) == ({}, 0)
+    assert newest.sift(OTHER, times(model.UNTIMED, 5), SCRAPED) == ({point: None}, 0)
+    assert newest.sift(TWO, times(4, 4), SCRAPED) == ({0: None}, 1)
+    assert newest.sift(ONE, times(6), SCRAPED) == ({}, 0)
 
 
 def test_several_samples_of_one_series_go_forward_within_one_body() -> None:
     newest = timing.Newest()
-    assert newest.sift(TWICE, times(5, 6, 1)) == ({}, 0)
-    assert newest.sift(TWICE, times(5, 6, 2)) == ({0: None, 1: None}, 1)
-    assert newest.sift(TWICE, times(8, 7, 3)) == ({1: None}, 1)
+    assert newest.sift(TWICE, times(5, 6, 1), SCRAPED) == ({}, 0)
+    assert newest.sift(TWICE, times(5, 6, 2), SCRAPED) == ({0: None, 1: None}, 1)
+    assert newest.sift(TWICE, times(8, 7, 3), SCRAPED) == ({1: None}, 1)
     # Whichever of them was the last to be looked at, the newest counts.
-    assert newest.sift(TWO, times(7, 3)) == ({0: None, 1: None}, 1)
-    assert newest.sift(TWICE, times(9, 9, 4)) == ({1: None}, 0)
+    assert newest.sift(TWO, times(7, 3), SCRAPED) == ({0: None, 1: None}, 1)
+    assert newest.sift(TWICE, times(9, 9, 4), SCRAPED) == ({1: None}, 0)
 
 
 def test_what_was_not_sent_is_sent_the_next_time() -> None:
     newest = timing.Newest()
-    newest.sift(ONE, times(5))
-    newest.sift(ONE, times(6))
+    newest.sift(ONE, times(5), SCRAPED)
+    newest.sift(ONE, times(6), SCRAPED)
     newest.revert()
-    assert newest.sift(ONE, times(5)) == ({0: None}, 0)
-    assert newest.sift(ONE, times(6)) == ({}, 0)
+    assert newest.sift(ONE, times(5), SCRAPED) == ({0: None}, 0)
+    assert newest.sift(ONE, times(6), SCRAPED) == ({}, 0)
 
 
 def test_the_first_scrape_can_be_taken_back() -> None:
     newest = timing.Newest()
-    newest.sift(ONE, times(5))
+    newest.sift(ONE, times(5), SCRAPED)
     newest.revert()
-    assert newest.sift(ONE, times(5)) == ({}, 0)
+    assert newest.sift(ONE, times(5), SCRAPED) == ({}, 0)
 
 
 def test_a_scrape_of_other_series_can_be_taken_back() -> None:
     newest = timing.Newest()
-    newest.sift(ONE, times(5))
-    newest.sift(TWO, times(6, 6))
+    newest.sift(ONE, times(5), SCRAPED)
+    newest.sift(TWO, times(6, 6), SCRAPED)
     newest.revert()
-    assert newest.sift(TWO, times(5, 6)) == ({0: None}, 0)
+    assert newest.sift(TWO, times(5, 6), SCRAPED) == ({0: None}, 0)
 
 
 def test_a_scrape_without_times_can_be_taken_back() -> None:
     newest = timing.Newest()
-    newest.sift(ONE, times(5))
-    newest.sift(UNTIMED, times(model.UNTIMED))
+    newest.sift(ONE, times(5), SCRAPED)
+    newest.sift(UNTIMED, times(model.UNTIMED), SCRAPED)
     newest.revert()
-    assert newest.sift(TWO, times(5, 5)) == ({}, 0)
+    assert newest.sift(TWO, times(5, 5), SCRAPED) == ({0: None}, 0)
 
 
 def test_what_was_kept_is_not_taken_back() -> None:
     newest = timing.Newest()
-    newest.sift(ONE, times(5))
-    newest.keep()
+    newest.sift(ONE, times(5), SCRAPED)
+    newest.miss(None)
     newest.revert()
-    assert newest.sift(ONE, times(5)) == ({0: None}, 0)
+    assert newest.sift(ONE, times(5), SCRAPED) == ({0: None}, 0)
 
 
 SHAPES = {(b"a",): ONE, (b"a", b"b"): TWO, (b"a", b"a", b"b"): TWICE, (): UNTIMED}
@@ -116,7 +119,7 @@ SCRAPES = st.sampled_from(list(SHAPES)).flatmap(
 def test_any_history_is_sifted_as_a_table_of_all_series_would(scrapes) -> None:
     newest, table = timing.Newest(), {}
     for names, stamps, refused in scrapes:
-        before = dict.fromkeys(names, -1) | {n: t for n, t in table.items() if n in names}
+        before = dict.fromkeys(names, -1) | table
         after, left_out, older = dict(before), set(), 0
         for i, (name, stamp) in enumerate(zip(names, stamps, strict=True)):
             if stamp <= after[name]:
@@ -124,7 +127,7 @@ def test_any_history_is_sifted_as_a_table_of_all_series_would(scrapes) -> None:
                 older += stamp < after[name]
             after[name] = max(after[name], stamp)
         told = times(*stamps) if names else times(model.UNTIMED)
-        found, count = newest.sift(SHAPES[names], told)
+        found, count = newest.sift(SHAPES[names], told, SCRAPED)
         assert (set(found), set(found.values()) <= {None}, count) == (left_out, True, older)
         table = before if refused else after
         if refused:
