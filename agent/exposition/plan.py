@@ -84,8 +84,6 @@ def assemble(
         if not runs or runs[-1].scope != wrapping.scope:
             runs.append(_Run(wrapping.scope))
         runs[-1].add(i, wrapping, sum(map(len, pieces)))
-    if not runs:
-        return origin.before_scopes(0), np.zeros(len(wrappings), np.int64)
     parts: list[Piece] = []
     at = 0
     firsts = np.zeros(len(wrappings), np.int64)

@@ -56,8 +56,8 @@ def test_metrics_without_points_are_left_out_and_scopes_without_metrics() -> Non
 
 
 def test_what_is_of_another_owner_has_a_resource_of_its_own() -> None:
-    pushed = translate.OWN._replace(job=b"push")
-    library = LIBRARY._replace(job=b"push")
+    pushed = translate.OWN._replace(whose=((b"job", b"push"),))
+    library = LIBRARY._replace(whose=((b"job", b"push"),))
     wrappings = [wrapping("a"), wrapping("b", pushed), wrapping("c", library), wrapping("d")]
     body, firsts = plan.assemble(ORIGIN, wrappings, [[chunk(n)] for n in range(4)])
     told = [
