@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import final
 
-from agent import targets
+from agent import pod_watch, targets
 from agent.discovery import following as discovery, policy, roster
 from agent.exposition import model
 from agent.runtime import (
     apiserver,
     cluster,
     cluster_terms,
-    following as node_pods,
     kubelet,
+    kubelet_points,
+    node_pods,
     source,
 )
 from agent.scraping import credentials, loop as scraping
@@ -75,12 +76,14 @@ async def collecting(
     known = roster.Roster(
         targets.static(document), document.scraping.max_targets, policy.policy(document)
     )
+    chosen = kubelet_points.choice(document.inputs.runtime)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         loop = await enter(scraping.scraping(terms, offer))
         merging = apiserver.Merging(loop.update)
         found = await enter(discovery.discovering(known, access, merging.discovered))
-        pods = await enter(node_pods.pods(document, access))
+        pods, told_of_pods = node_pods.Known(), kubelet_points.needs_pods(chosen)
+        await enter(pod_watch.watching(access, found, pods if told_of_pods else None))
         asked = await enter(
             kubelet.collecting(document, access, pods, offer, clocks=clocks, version=version)
         )

@@ -18,8 +18,9 @@ def rules(document: config.Agent, lease_namespace: str = cluster_terms.HOME) -> 
     if document.kubernetes.source == "none":
         return ()
     runtime = document.inputs.runtime
-    return (
+    found = (
         *discovery.rules(policy.policy(document)),
         *kubelet_permissions.rules(runtime),
         *cluster_permissions.rules(runtime, lease_namespace),
     )
+    return tuple(dict.fromkeys(found))  # inputs share the watch of pods

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar, assert_never
 
 from agent import targets
@@ -11,7 +11,6 @@ from agent.discovery import roster, services as serving, workloads
 from common.kube import client, credentials, informer, objects, reflector
 from common.service.telemetry import Reading
 
-PODS: Final = "/api/v1/pods"
 SERVICES: Final = "/api/v1/services"
 SLICES: Final = "/apis/discovery.k8s.io/v1/endpointslices"
 # A slice has up to 100 endpoints, and a page is decoded whole before it is shrunk.
@@ -44,11 +43,13 @@ class Discovery:
     @property
     def status(self) -> str:
         """How it is doing, in words; targets that are known are scraped in any case."""
-        if not self._informers:
-            return f"not used; {len(self.chosen)} static targets"
+        troubles = dict(self.troubles)
+        if not self.roster.rules.follows_pods or "pods" not in self._informers:
+            words = [f"{kind} {trouble}" for kind, trouble in troubles.items()]
+            return "; ".join(("not used", *words, f"{len(self.chosen)} static targets"))
         pods, found = len(self.roster.pods), len(self.chosen)
-        words = [f"{kind} {trouble}" for kind, trouble in self.troubles.items() if kind != "pods"]
-        pods_words = self.troubles.get("pods") or self._informers["pods"].status
+        pods_words = troubles.pop("pods", "") or self._informers["pods"].status
+        words = [f"{kind} {trouble}" for kind, trouble in troubles.items()]
         return "; ".join((pods_words, *words, f"{pods} pods, {found} targets"))
 
     @property
@@ -158,38 +159,32 @@ async def discovering(
 ) -> AsyncIterator[Discovery]:
     """Call *on_targets* with all targets by URL, at once and whenever they change.
 
+    Services and EndpointSlices are followed here; of pods it is told, see `agent.pod_watch`.
     Without *access*, or where the rules of *known* follow nothing, there are only its fixed
     targets. Entering does not wait for the API server. Everything is shrunk as it is decoded, so
     that no more is kept than what decides about targets of this node.
     """
     discovery, rules = Discovery(known, on_targets), known.rules
-    if access is None or not rules.follows_pods:
+    if access is None or not rules.follows_services:
         yield discovery
         return
-    async with client.connecting(access) as asking, AsyncExitStack() as stack:
-        pods = informer.informing(
+    async with (
+        client.connecting(access) as asking,
+        informer.informing(
             asking,
-            PODS,
-            objects.decoder(objects.Pod, workloads.seen),
-            discovery.pods_changed,
-            field_selector=f"spec.nodeName={rules.node}",
-        )
-        discovery.follow("pods", await stack.enter_async_context(pods))
-        if rules.follows_services:
-            found = informer.informing(
-                asking,
-                SERVICES,
-                objects.decoder(objects.Service, serving.shrink_service),
-                discovery.services_changed,
-            )
-            discovery.follow("services", await stack.enter_async_context(found))
-            slices = informer.informing(
-                asking,
-                SLICES,
-                objects.decoder(objects.EndpointSlice, serving.shrinking(rules.node)),
-                discovery.slices_changed,
-                label_selector=serving.SERVICE_LABEL,
-                pace=SLICES_PACE,
-            )
-            discovery.follow("endpointslices", await stack.enter_async_context(slices))
+            SERVICES,
+            objects.decoder(objects.Service, serving.shrink_service),
+            discovery.services_changed,
+        ) as services,
+        informer.informing(
+            asking,
+            SLICES,
+            objects.decoder(objects.EndpointSlice, serving.shrinking(rules.node)),
+            discovery.slices_changed,
+            label_selector=serving.SERVICE_LABEL,
+            pace=SLICES_PACE,
+        ) as slices,
+    ):
+        discovery.follow("services", services)
+        discovery.follow("endpointslices", slices)
         yield discovery

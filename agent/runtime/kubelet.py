@@ -32,8 +32,6 @@ _KEY: Final = "inputs.runtime.kubelet.tls"
 
 Offer: TypeAlias = Callable[[otlp.Encoded, int], bool]
 """Takes a request and its points, or says no; the loss is booked by whoever says no."""
-Pods: TypeAlias = Callable[[], node_pods.Known]
-"""Returns what is known of this node's pods by now."""
 
 
 @final
@@ -51,7 +49,7 @@ class Clocks:
 async def collecting(
     document: agent.Agent,
     access: credentials.Access | None,
-    pods: Pods,
+    pods: node_pods.Known,
     offer: Offer,
     *,
     clocks: Clocks,
@@ -60,7 +58,8 @@ async def collecting(
     """Hand to *offer* what the kubelet tells at every tick, and say how that goes.
 
     Entering does not wait for the kubelet. What the document does not ask for is not collected; if
-    that is everything, the source stays off. *access* proves us to the kubelet, too. Raises
+    that is everything, the source stays off. *access* proves us to the kubelet, too. *pods* is what
+    is known of this node's pods; it changes in place. Raises
     :class:`~common.service.settings.SettingsError` for certificates that cannot be used.
     """
     given = document.inputs.runtime
@@ -117,7 +116,7 @@ class _Collector:
     api: kube.Client | None
     node: str
     chosen: Choice
-    pods: Pods
+    pods: node_pods.Known
     offer: Offer
     clocks: Clocks
     scope: tuple[str, str]
@@ -146,7 +145,7 @@ class _Collector:
             if self.api is not None:
                 await self._measure(self.api)
             subjects = kubelet_points.subjects(
-                told, self.pods(), self.chosen, self.capacity, node=self.node, now=at
+                told, self.pods, self.chosen, self.capacity, node=self.node, now=at
             )
             body, points = writing.request(subjects, scope=self.scope, time_ns=at)
             took = self.clocks.stopwatch() - began

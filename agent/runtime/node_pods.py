@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, assert_never, final
 
 import msgspec
 
-from common.kube import objects, quantity
+from common.kube import objects, quantity, reflector
 
 # Under this hash the kubelet knows the static pod that a pod of the API server mirrors;
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-hash
@@ -125,6 +125,18 @@ class Known:
         self._by_uid, self._by_hash = {}, {}
         for pod in pods:
             self.put(pod)
+
+    def changed(self, change: reflector.Change[Facts]) -> None:
+        """Note what happened to pods."""
+        match change:
+            case reflector.Replaced(items=items):
+                self.replace(items)
+            case reflector.Added(item=item) | reflector.Modified(item=item):
+                self.put(item)
+            case reflector.Deleted(item=item):
+                self.remove(item)
+            case _ as never:
+                assert_never(never)
 
 
 def facts(pod: Pod) -> Facts:

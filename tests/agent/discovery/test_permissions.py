@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from agent import permissions
+from agent import permissions, pod_watch
 from agent.discovery import following, policy, roster
 from common.config import agent as config
 from common.kube import credentials
@@ -40,7 +40,10 @@ async def asked_for(rules: policy.Policy, watches: int) -> set[tuple[str, str, s
 
     async with kubernetes.serving(answer) as fake:
         known, access = roster.Roster((), 10, rules), credentials.anonymous(fake.url)
-        async with following.discovering(known, access, lambda _: None):
+        async with (
+            following.discovering(known, access, lambda _: None) as found,
+            pod_watch.watching(access, found),
+        ):
             if watches:
                 async with asyncio.timeout(600):
                     await ready.wait()

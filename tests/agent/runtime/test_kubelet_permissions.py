@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.runtime import following, kubelet, kubelet_permissions
+from agent import pod_watch
+from agent.discovery import following as discovery, policy, roster
+from agent.runtime import kubelet, kubelet_permissions, kubelet_points, node_pods
 from agent.runtime.kubelet import Clocks
 from common.config import agent as config, runtime_metrics
 from common.kube import credentials
@@ -19,7 +21,8 @@ EPOCH = 1_795_514_400 * 10**9
 
 def document(endpoint: str, **runtime: Any) -> config.Agent:
     given = {"enabled": True, "kubelet": {"endpoint": endpoint}} | runtime
-    return msgspec.convert({"node": "worker-1", "inputs": {"runtime": given}}, config.Agent)
+    inputs = {"prometheus": {"enabled": False}, "runtime": given}
+    return msgspec.convert({"node": "worker-1", "inputs": inputs}, config.Agent)
 
 
 def with_token(server: str) -> credentials.Access:
@@ -68,7 +71,12 @@ async def test_every_right_that_is_listed_is_used_and_no_other(
     async with fakes.serving() as fake, kubernetes.serving() as api:
         chosen, access = document(fake.url, **runtime), with_token(api.url)
         api.script(page(), Answer(hang=True))
-        async with following.pods(chosen, access) as pods:
+        known, pods = roster.Roster((), 10, policy.policy(chosen)), node_pods.Known()
+        needed = kubelet_points.needs_pods(kubelet_points.choice(chosen.inputs.runtime))
+        async with (
+            discovery.discovering(known, access, lambda _: None) as found,
+            pod_watch.watching(access, found, pods if needed else None),
+        ):
             await asyncio.sleep(1)
             async with kubelet.collecting(
                 chosen, access, pods, lambda _, __: True, clocks=clocks, version="1"

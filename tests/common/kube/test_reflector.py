@@ -296,3 +296,16 @@ def test_watches_do_not_all_end_together(random: float, seconds: int) -> None:
     step = state.next_step()
     assert isinstance(step, reflector.Watch)
     assert seconds <= step.timeout <= seconds * 1.5
+
+
+@given(items=st.lists(st.integers(), min_size=1).map(tuple))
+def test_a_change_of_items_is_the_same_change_of_what_is_made_of_them(items) -> None:
+    kinds: list[Callable[[int], reflector.Change[int]]] = [
+        reflector.Added,
+        reflector.Modified,
+        reflector.Deleted,
+    ]
+    for kind in kinds:
+        assert reflector.converted(kind(items[0]), str) == kind(str(items[0]))
+    expected = reflector.Replaced(tuple(map(str, items)))
+    assert reflector.converted(reflector.Replaced(items), str) == expected
