@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from agent.discovery import annotations as asked
-from common.config import agent as config
+from common.config import agent as config, input_names
 
-INPUT: Final = "prometheus"  # kyma.input.name of what annotated workloads and static targets expose
 STATIC: Final = "configuration"  # the subject of targets that no pod stands behind
 
 
@@ -156,7 +155,10 @@ def static(document: config.Agent) -> tuple[Target, ...]:
                 job=job,
                 instance=instance,
                 subject=STATIC,
-                attributes=(*sorted(given.attributes.items()), ("kyma.input.name", INPUT)),
+                attributes=(
+                    *sorted(given.attributes.items()),
+                    (input_names.ATTRIBUTE, input_names.PROMETHEUS),
+                ),
                 interval=interval,
                 timeout=min(given.timeout or defaults.timeout, interval),
                 kind="static",

@@ -8,8 +8,8 @@ from agent.discovery.policy import Policy, Scope
 from agent.discovery.wishes import decided
 from agent.discovery.workloads import PROXY, Workload
 from agent.targets import Decision, Step, Target, host_port
+from common.config import input_names
 
-INPUT: Final = "istio"
 JOB: Final = "istio-proxy"
 PORT: Final = "http-envoy-prom"  # by name, as Istio's injection declares it: 15090
 PATH: Final = "/stats/prometheus"
@@ -44,7 +44,7 @@ def decide(pod: Workload, rules: Policy, scope: Scope) -> Decision | None:
         job=JOB,
         instance=instance,
         subject=pod.subject,
-        attributes=pod.attributes(PROXY, INPUT),
+        attributes=pod.attributes(PROXY, input_names.ISTIO),
         interval=scope.interval,
         timeout=min(scope.timeout, scope.interval),
         kind="sidecar",

@@ -7,7 +7,8 @@ from typing import Final, cast, final
 
 from agent.discovery import annotations as asked, workloads
 from agent.discovery.policy import Policy, Scope
-from agent.targets import INPUT, Decision, Kind, Skipped, Step, Target, host_port
+from agent.targets import Decision, Kind, Skipped, Step, Target, host_port
+from common.config import input_names
 
 MIN_INTERVAL: Final = 0.1  # seconds
 MAX_INTERVAL: Final = 86_400.0  # seconds
@@ -218,5 +219,5 @@ def podless(node: str, namespace: str, service: str) -> tuple[tuple[str, str], .
         ("service.name", service),
         ("k8s.namespace.name", namespace),
         ("k8s.node.name", node),
-        ("kyma.input.name", INPUT),
+        (input_names.ATTRIBUTE, input_names.PROMETHEUS),
     )

@@ -7,10 +7,9 @@ from typing import Final, final
 from urllib.parse import urlsplit
 
 from agent import targets
-from common.config import agent as config
+from common.config import agent as config, input_names
 from common.kube import credentials
 
-INPUT: Final = "apiserver"  # kyma.input.name
 JOB: Final = "apiserver"
 PROFILE: Final = "apiserver"  # of credentials
 
@@ -28,7 +27,7 @@ def apiserver_target(access: credentials.Access, document: config.Agent) -> targ
         instance=instance,
         # No pod stands behind it that we know of, so that its job is the name of the service.
         subject=targets.STATIC,
-        attributes=(("kyma.input.name", INPUT),),
+        attributes=((input_names.ATTRIBUTE, input_names.APISERVER),),
         interval=interval,
         timeout=min(scraping.timeout, interval),
         hint="the leader asks the API server for /metrics; a ClusterRole must allow to get it",

@@ -10,12 +10,10 @@ from agent.runtime import cluster_kinds, writing
 from agent.runtime.cluster_facts import Facts
 from agent.runtime.cluster_kinds import Kind
 from agent.runtime.writing import Metric, Point
-from common.config import shared
+from common.config import input_names, shared
 from common.kube import reflector
 from common.wire import otlp, otlp_attributes
 
-INPUT: Final = "runtime"  # kyma.input.name
-SCOPE: Final = "io.kyma-project.telemetry/runtime"
 MAX_KNOWN: Final = 4096  # sets of points whose bytes are remembered, of some 500 bytes each
 
 Told: TypeAlias = tuple[bytes, tuple[Point, ...]]
@@ -23,7 +21,7 @@ Told: TypeAlias = tuple[bytes, tuple[Point, ...]]
 
 _one = otlp_attributes.attribute
 _shared = lru_cache(maxsize=16384)(otlp_attributes.attribute)
-_INPUT: Final = _one("kyma.input.name", INPUT)
+_INPUT: Final = _one(input_names.ATTRIBUTE, input_names.RUNTIME)
 
 
 @final
@@ -103,7 +101,7 @@ def pieces(
         if found is None:
             if len(known) >= MAX_KNOWN:
                 known.clear()
-            written = writing.scoped(points, scope=(SCOPE, version), time_ns=time_ns)
+            written = writing.scoped(points, scope=(writing.SCOPE, version), time_ns=time_ns)
             found = known[id(points)] = (points, written)
         # A request is its frames, one after the other, so that it can be cut between any two.
         frame = writing.frame(attributes, found[1])

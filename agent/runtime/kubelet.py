@@ -25,7 +25,6 @@ from common.wire import errors, otlp
 log = logging.getLogger("headgate.agent.runtime")
 
 SUMMARY: Final = "/stats/summary"
-SCOPE: Final = "io.kyma-project.telemetry/runtime"
 PORT: Final = 10250
 CAPACITY_EVERY: Final = 60.0  # seconds; a node grows by a restart of its kubelet
 _KEY: Final = "inputs.runtime.kubelet.tls"
@@ -95,7 +94,7 @@ async def collecting(
             pods=pods,
             offer=offer,
             clocks=clocks,
-            scope=(SCOPE, version),
+            scope=(writing.SCOPE, version),
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         task = tasks.create_task(collector.follow(), name="kubelet")

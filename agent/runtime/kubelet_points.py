@@ -10,9 +10,8 @@ from typing import Final, NamedTuple, TypeAlias, final
 from agent.runtime import node_pods, summary
 from agent.runtime.kubelet_metrics import METRICS
 from agent.runtime.writing import Point, Subject
-from common.config import agent_inputs, runtime_metrics
+from common.config import agent_inputs, input_names, runtime_metrics
 
-INPUT: Final = "runtime"  # what kyma.input.name says
 NODE_SHARES: Final = frozenset(name for name in METRICS if name.endswith(".node.utilization"))
 """What needs the node's capacity."""
 LOCAL: Final = frozenset({"configMap", "downwardAPI", "emptyDir", "secret"})
@@ -107,7 +106,7 @@ class _Round(NamedTuple):
 
 
 def _of_node(node: summary.Node, of: _Round) -> Iterable[Subject]:
-    identity = {"k8s.node.name": of.node, "kyma.input.name": INPUT}
+    identity = {"k8s.node.name": of.node, input_names.ATTRIBUTE: input_names.RUNTIME}
     start = summary.started(node.start_time, of.now)
     yield identity, _points(_node_readings(node, start, of.now), of.metrics, start)
     for system in node.system_containers or ():
@@ -133,7 +132,7 @@ def _of_pod(pod: summary.Pod, facts: node_pods.Facts, of: _Round) -> Iterable[Su
         "k8s.pod.ip": facts.ip,
         "k8s.namespace.name": pod.reference.namespace,
         "k8s.node.name": of.node,
-        "kyma.input.name": INPUT,
+        input_names.ATTRIBUTE: input_names.RUNTIME,
     }
     start = summary.started(pod.start_time, of.now)
     readings = _pod_readings(pod, facts.total, start, of)

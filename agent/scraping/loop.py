@@ -16,6 +16,7 @@ from agent.scraping import credentials, fetch, hints, leaving, schedule
 from agent.scraping.response import Cause, Failed, Fetched
 from agent.scraping.room import Room
 from agent.scraping.state import Counts, Health, State
+from common.config import input_names
 from common.wire import otlp
 
 log = logging.getLogger("headgate.agent.scraping")
@@ -294,22 +295,15 @@ def _terms(target: targets.Target, common: Terms) -> target_state.Terms:
     )
 
 
-# What is scraped of one input has one scope, as in Kyma's telemetry module.
-_SCOPES: Final = {
-    "prometheus": "io.kyma-project.telemetry/prometheus",
-    "istio": "io.kyma-project.telemetry/istio",
-    "apiserver": "io.kyma-project.telemetry/runtime",
-}
-
-
 def _origin(target: targets.Target, version: str) -> metrics.Origin:
     """Say whose points they are. The job of discovered pods is ours, not a service's name."""
     parts = urlsplit(target.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    source = dict(target.attributes).get(input_names.ATTRIBUTE, input_names.PROMETHEUS)
     return metrics.Origin.of(
         job=target.job if target.subject == targets.STATIC else "",
         instance=target.instance,
-        scope=(_SCOPES[dict(target.attributes).get("kyma.input.name", targets.INPUT)], version),
+        scope=(input_names.SCOPES[source], version),
         attributes={
             "server.address": parts.hostname or "",
             "server.port": str(port),
