@@ -9,7 +9,7 @@ from typing import Final, TypeVar, assert_never
 from agent import targets
 from agent.discovery import roster, services as serving, workloads
 from common.kube import client, credentials, informer, objects, reflector
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, labelled, single
 
 SERVICES: Final = "/api/v1/services"
 SLICES: Final = "/apis/discovery.k8s.io/v1/endpointslices"
@@ -106,10 +106,10 @@ class Discovery:
             ("slices", "EndpointSlices with endpoints on this node.", len(known.slices)),
             ("skipped", "Pods, Services or ports that ask for it in vain.", skipped),
         ):
-            yield Reading("gauge", f"headgate_agent_discovery_{name}", words, (({}, value),))
+            yield single("gauge", f"headgate_agent_discovery_{name}", words, value)
         words = f"Services that ask and were not kept: there were {serving.MAX_SERVICES} already."
         name = "headgate_agent_discovery_refused_total"
-        yield Reading("counter", name, words, (({}, float(known.refused)),))
+        yield single("counter", name, words, known.refused)
         if not self._informers:
             return
         counts = {kind: informed.counts for kind, informed in self._informers.items()}
@@ -120,11 +120,10 @@ class Discovery:
             ("restarts", "Lists begun anew: the version had expired."),
             ("errors", "Requests to the API server that failed."),
         ):
-            samples = tuple(({"kind": k}, float(getattr(c, name))) for k, c in counts.items())
-            yield Reading("counter", f"headgate_agent_discovery_{name}_total", words, samples)
-        healthy = tuple(({"kind": k}, float(i.healthy)) for k, i in self._informers.items())
-        words = "1 while the API server answers."
-        yield Reading("gauge", "headgate_agent_discovery_healthy", words, healthy)
+            full, values = f"headgate_agent_discovery_{name}_total", _values(counts, name)
+            yield labelled("counter", full, words, "kind", values)
+        healthy, words = _values(self._informers, "healthy"), "1 while the API server answers."
+        yield labelled("gauge", "headgate_agent_discovery_healthy", words, "kind", healthy)
 
 
 def _matters(
@@ -142,6 +141,10 @@ def _matters(
             return remove(item)
         case _ as never:
             assert_never(never)
+
+
+def _values(by_kind: Mapping[str, object], name: str) -> Mapping[str, float]:
+    return {kind: getattr(found, name) for kind, found in by_kind.items()}
 
 
 def _in_words(kind: str, status: str) -> str:
