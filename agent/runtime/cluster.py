@@ -15,13 +15,13 @@ from agent.runtime import cluster_kinds, cluster_names, cluster_state
 from agent.runtime.cluster_metrics import Shrinker
 from agent.runtime.cluster_terms import Terms
 from agent.scraping import schedule
+from agent.scraping.ticks import Ticks
 from common.kube import client, credentials, informer, lease
-from common.service.telemetry import Reading
+from common.service.telemetry import Kind, Reading, labelled, single
 from common.wire import otlp
 
 log = logging.getLogger("headgate.agent.runtime")
 
-SECOND: Final = 1_000_000_000  # nanoseconds
 FIRST: Final = 30.0  # seconds that the first report of a term waits for complete lists, at most
 # Bytes of one request. Writing that much takes some 10 ms, in which nothing else happens.
 PIECE: Final = 256 << 10
@@ -146,10 +146,9 @@ class Cluster:
         ):
             yield _one("counter", f"{name}_total", words, value)
         known = {} if self._state is None else self._state.objects
-        samples = tuple(({"kind": kind}, float(count)) for kind, count in known.items())
-        if samples:
+        if known:
             name, words = "headgate_agent_cluster_objects", "Objects that are known, by kind."
-            yield Reading("gauge", name, words, samples)
+            yield labelled("gauge", name, words, "kind", known)
 
     async def term(self, asking: client.Client) -> None:
         """Do what a leader does, until cancelled."""
@@ -177,19 +176,13 @@ class Cluster:
                 self._on_target(None)
 
     async def _report_for_ever(self, state: cluster_state.State) -> None:
-        wall, first = self.terms.wall, True
-        tick = self._grid.after(wall())
+        ticks = Ticks(self._grid, self.terms.wall)
+        await ticks.wait()
+        await self._complete()
         while True:
-            # Timers may fire early; but a clock that was set back is not waited for.
-            longest = self._grid.interval + schedule.MILLISECOND
-            while schedule.MILLISECOND < (left := tick - wall()) <= longest:  # noqa: ASYNC110 - it waits for time itself
-                await asyncio.sleep(left / SECOND)
-            if first:
-                await self._complete()
-                first = False
-            await self._report(state, self._grid.timestamp(tick, wall()))
-            tick, missed = self._grid.following(tick, wall())
-            self.counts.late += missed
+            await self._report(state, ticks.timestamp())
+            self.counts.late += ticks.advance()
+            await ticks.wait()
 
     async def _complete(self) -> None:
         """Wait for complete lists, though not for ever: one kind may be forbidden."""
@@ -227,12 +220,8 @@ class Cluster:
         return self._past_errors + sum(one.counts.errors for one in self._informers.values())
 
 
-def _one(kind: str, name: str, words: str, value: float) -> Reading:
-    full = f"headgate_agent_cluster_{name}"
-    samples: tuple[tuple[Mapping[str, str], float], ...] = (({}, float(value)),)
-    if kind == "counter":
-        return Reading("counter", full, words, samples)
-    return Reading("gauge", full, words, samples)
+def _one(kind: Kind, name: str, words: str, value: float) -> Reading:
+    return single(kind, f"headgate_agent_cluster_{name}", words, value)
 
 
 def _nobody(_: targets.Target | None) -> None:

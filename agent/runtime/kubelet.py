@@ -17,6 +17,7 @@ from agent.runtime.kubelet_points import Capacity, Choice
 from agent.runtime.source import Health, Source
 from agent.scraping import schedule
 from agent.scraping.response import Cause
+from agent.scraping.ticks import Ticks
 from common.config import agent, shared
 from common.kube import client as kube, credentials, quantity
 from common.service.settings import Problem, SettingsError
@@ -124,18 +125,13 @@ class _Collector:
 
     async def follow(self) -> None:
         """Ask at every tick, for ever."""
-        source, wall = self.source, self.clocks.wall
-        place = (("k8s.node.name", self.node),)
-        grid = schedule.grid(source.url, place, source.interval)
-        source.next_time = grid.after(wall())
+        source, place = self.source, (("k8s.node.name", self.node),)
+        ticks = Ticks(schedule.grid(source.url, place, source.interval), self.clocks.wall)
         while True:
-            # As scrapes wait: timers may fire early, and a clock set back is not waited for.
-            longest = grid.interval + schedule.MILLISECOND
-            while schedule.MILLISECOND < (left := source.next_time - wall()) <= longest:  # noqa: ASYNC110 - it waits for time itself
-                await asyncio.sleep(left / 1e9)
-            await self._once(grid.timestamp(source.next_time, wall()))
-            source.next_time, missed = grid.following(source.next_time, wall())
-            source.late += missed
+            source.next_time = ticks.next
+            await ticks.wait()
+            await self._once(ticks.timestamp())
+            source.late += ticks.advance()
 
     async def _once(self, at: int) -> None:
         began = self.clocks.stopwatch()

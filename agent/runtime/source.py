@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import assert_never, final
 
 from agent.scraping.response import Cause
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, labelled
 
 
 class Health(StrEnum):
@@ -87,9 +87,8 @@ def readings(source: Source) -> Iterable[Reading]:
     """Return the own metrics of *source*; none if it is off."""
     if source.health is Health.OFF:
         return
-    where = {"source": source.name}
     outcomes = tuple(
-        ({**where, "outcome": str(outcome)}, float(count))
+        ({"source": source.name, "outcome": str(outcome)}, float(count))
         for outcome, count in source.asked.items()
     )
     words = "Times a source of the runtime input was asked, by outcome: up, or why it failed."
@@ -101,7 +100,7 @@ def readings(source: Source) -> Iterable[Reading]:
         ("lost_total", "Answers dropped whole: the queue was full.", source.lost),
     ):
         full = f"headgate_agent_runtime_{name}"
-        yield Reading("counter", full, words, ((where, float(value)),))
+        yield labelled("counter", full, words, "source", {source.name: value})
     words = "1 while a source of the runtime input answers."
     up = float(source.health is Health.UP)
-    yield Reading("gauge", "headgate_agent_runtime_up", words, ((where, up),))
+    yield labelled("gauge", "headgate_agent_runtime_up", words, "source", {source.name: up})

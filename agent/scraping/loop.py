@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import final
 from urllib.parse import urlsplit
 
 from agent import targets
@@ -16,12 +16,12 @@ from agent.scraping import credentials, fetch, hints, leaving, schedule
 from agent.scraping.response import Cause, Failed, Fetched
 from agent.scraping.room import Room
 from agent.scraping.state import Counts, Health, State
+from agent.scraping.ticks import SECOND, Ticks
 from common.config import input_names
 from common.wire import otlp
 
 log = logging.getLogger("headgate.agent.scraping")
 
-SECOND: Final = 1_000_000_000  # nanoseconds
 Offer = Callable[[otlp.Encoded, int], bool]
 """Takes a request and its points, or says no; the loss is booked by whoever says no."""
 
@@ -191,9 +191,10 @@ class Loop:
         )
         client = fetch.Client(request, profile, self.room)
         grid = schedule.grid(target.url, target.attributes, target.interval)
-        state.next_scrape = grid.after(terms.wall())
+        ticks = Ticks(grid, terms.wall)
+        state.next_scrape = ticks.next
         task = self._tasks.create_task(
-            self._follow(state, memory, client, grid), name=f"scrape {target.url}"
+            self._follow(state, memory, client, ticks), name=f"scrape {target.url}"
         )
         self._runs[target.url] = _Run(
             state=state, memory=memory, client=client, grid=grid, task=task
@@ -204,22 +205,17 @@ class Loop:
         state: State,
         memory: target_state.TargetState,
         client: fetch.Client,
-        grid: schedule.Grid,
+        ticks: Ticks,
     ) -> None:
-        wall = self._terms.wall
         while True:
-            tick = state.next_scrape
-            # Timers may fire early, by less than a millisecond, and the scrape before this one may
-            # have been quicker than that; but a clock that was set back is not waited for.
-            longest = grid.interval + schedule.MILLISECOND
-            while schedule.MILLISECOND < (left := tick - wall()) <= longest:  # noqa: ASYNC110 - it waits for time itself
-                await asyncio.sleep(left / SECOND)
+            await ticks.wait()
             async with self._places:
-                began, at = self._terms.stopwatch(), grid.timestamp(tick, wall())
+                began, at = self._terms.stopwatch(), ticks.timestamp()
                 answer = await client.fetch()
                 took = self._terms.stopwatch() - began
             self._take(state, memory, answer, at, took)
-            state.next_scrape, missed = grid.following(tick, wall())
+            missed = ticks.advance()
+            state.next_scrape = ticks.next
             state.late += missed
             self.counts.late += missed
 
