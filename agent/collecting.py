@@ -24,6 +24,7 @@ from agent.runtime import (
 )
 from agent.scraping import credentials, loop as scraping
 from common.config import agent
+from common.exporters.outcomes import Offer
 from common.kube import credentials as kube
 from common.service import clock
 
@@ -52,7 +53,7 @@ class Collected:
 async def collecting(
     document: agent.Agent,
     access: kube.Access | None,
-    offer: scraping.Offer,
+    offer: Offer,
     *,
     host: str,
     monotonic: Callable[[], float],

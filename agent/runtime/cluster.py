@@ -16,9 +16,9 @@ from agent.runtime.cluster_metrics import Shrinker
 from agent.runtime.cluster_terms import Terms
 from agent.scraping import schedule
 from agent.scraping.ticks import Ticks
+from common.exporters.outcomes import Offer
 from common.kube import client, credentials, informer, lease
 from common.service.telemetry import Kind, Reading, labelled, single
-from common.wire import otlp
 
 log = logging.getLogger("headgate.agent.runtime")
 
@@ -26,8 +26,6 @@ FIRST: Final = 30.0  # seconds that the first report of a term waits for complet
 # Bytes of one request. Writing that much takes some 10 ms, in which nothing else happens.
 PIECE: Final = 256 << 10
 
-Offer = Callable[[otlp.Encoded, int], bool]
-"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
 OnTarget = Callable[[targets.Target | None], None]
 """Told the API server as a target when we begin to lead, ``None`` when we do no longer."""
 

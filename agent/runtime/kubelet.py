@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import msgspec
 
@@ -19,9 +19,10 @@ from agent.scraping import schedule
 from agent.scraping.response import Cause
 from agent.scraping.ticks import Ticks
 from common.config import agent, shared
+from common.exporters.outcomes import Offer
 from common.kube import client as kube, credentials, quantity
 from common.service.settings import Problem, SettingsError
-from common.wire import errors, otlp
+from common.wire import errors
 
 log = logging.getLogger("headgate.agent.runtime")
 
@@ -29,9 +30,6 @@ SUMMARY: Final = "/stats/summary"
 PORT: Final = 10250
 CAPACITY_EVERY: Final = 60.0  # seconds; a node grows by a restart of its kubelet
 _KEY: Final = "inputs.runtime.kubelet.tls"
-
-Offer: TypeAlias = Callable[[otlp.Encoded, int], bool]
-"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
 
 
 @final

@@ -18,12 +18,9 @@ from agent.scraping.room import Room
 from agent.scraping.state import Counts, Health, State
 from agent.scraping.ticks import SECOND, Ticks
 from common.config import input_names
-from common.wire import otlp
+from common.exporters.outcomes import Offer
 
 log = logging.getLogger("headgate.agent.scraping")
-
-Offer = Callable[[otlp.Encoded, int], bool]
-"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
 
 
 @final
