@@ -23,6 +23,7 @@ from agent.runtime import (
     source,
 )
 from agent.scraping import credentials, loop as scraping
+from agent.scraping.terms import Terms
 from common.config import agent
 from common.exporters.outcomes import Offer
 from common.kube import credentials as kube
@@ -97,7 +98,7 @@ def _terms(
     access: kube.Access | None,
     version: str,
     monotonic: Callable[[], float],
-) -> scraping.Terms:
+) -> Terms:
     chosen = document.scraping
     profiles: dict[str, credentials.Profile] = {**credentials.profiles(document, monotonic)}
     if access is not None:
@@ -108,7 +109,7 @@ def _terms(
             tls=lambda: tls,
             authorization=access.authorization,
         )
-    return scraping.Terms(
+    return Terms(
         max_body_bytes=chosen.max_body_bytes,
         max_concurrency=chosen.max_concurrency,
         max_fetching_bytes=chosen.max_fetching_bytes,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from agent import urls
 from agent.discovery.policy import Policy, Scope
 from agent.discovery.wishes import decided
 from agent.discovery.workloads import PROXY, Workload
-from agent.targets import Decision, Step, Target, host_port
+from agent.targets import Decision, Step, Target
 from common.config import input_names
 
 JOB: Final = "istio-proxy"
@@ -38,7 +39,7 @@ def decide(pod: Workload, rules: Policy, scope: Scope) -> Decision | None:
             "inject the sidecar again, with Istio's own template",
         )
         return decided(pod.subject, pod.uid, steps, wrong=(wrong,), kind="sidecar")
-    instance = host_port(pod.address, number)
+    instance = urls.host_port(pod.address, number)
     target = Target(
         url=f"http://{instance}{PATH}",
         job=JOB,

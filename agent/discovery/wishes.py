@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast, final
 
+from agent import urls
 from agent.discovery import annotations as asked, workloads
 from agent.discovery.policy import Policy, Scope
-from agent.targets import Decision, Kind, Skipped, Step, Target, host_port
+from agent.targets import Decision, Kind, Skipped, Step, Target
 from common.config import input_names
 
 MIN_INTERVAL: Final = 0.1  # seconds
@@ -157,7 +158,7 @@ def target(
     labels: tuple[tuple[str, str], ...] = (),
 ) -> Target:
     """Make the target that *wish* asks for at *port* of *host*."""
-    instance = host_port(host, port.number)
+    instance = urls.host_port(host, port.number)
     return Target(
         url=f"{reached.scheme}://{instance}{wish.where}",
         job=job,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, final
 from urllib.parse import urlsplit
 
-from agent import targets
+from agent import targets, urls
 from common.config import agent as config, input_names
 from common.kube import credentials
 
@@ -19,8 +19,7 @@ def apiserver_target(access: credentials.Access, document: config.Agent) -> targ
     scraping = document.scraping
     interval = document.inputs.runtime.interval or scraping.interval
     parts = urlsplit(access.server)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    instance = targets.host_port(parts.hostname or "", port)
+    instance = urls.host_port(parts.hostname or "", urls.port(parts))
     return targets.Target(
         url=f"{access.server}/metrics",
         job=JOB,

@@ -4,54 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import final
-from urllib.parse import urlsplit
 
 from agent import targets
-from agent.exposition import metrics, model, report, target_state, translate
+from agent.exposition import report, target_state
 from agent.scraping import credentials, fetch, hints, leaving, schedule
 from agent.scraping.response import Cause, Failed, Fetched
 from agent.scraping.room import Room
 from agent.scraping.state import Counts, Health, State
+from agent.scraping.terms import Terms, fresh_memory, request
 from agent.scraping.ticks import SECOND, Ticks
-from common.config import input_names
 from common.exporters.outcomes import Offer
 
 log = logging.getLogger("headgate.agent.scraping")
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What all targets of a process have in common; sizes in bytes."""
-
-    max_body_bytes: int
-    max_concurrency: int
-    max_fetching_bytes: int
-    max_redirects: int
-    max_leaving: int
-    """Targets that are gone and wait to be marked stale, at most."""
-    limits: model.Limits
-    version: str
-    credentials: Mapping[str, credentials.Profile]
-    """By the names that targets know them by; "" is for those that name none."""
-    compression: bool = False
-    native_histograms: bool = False
-    fallback: bool = True
-    """Whether an answer without a usable type is read as text."""
-    classic_histograms: bool = False
-    """Whether classic buckets of native histograms are sent, too."""
-    track_timestamps: bool = False
-    """Whether series with timestamps of their own are marked stale, too."""
-    extra_metrics: bool = False
-    """Whether a scrape tells of its limits, too."""
-    wall: Callable[[], int]
-    """The wall clock, in Unix nanoseconds."""
-    stopwatch: Callable[[], float]
-    """Seconds, only ever forward; uvloop's own clock counts whole milliseconds."""
 
 
 @dataclass(slots=True)
@@ -130,9 +97,7 @@ class Loop:
             back.state.target = target
             self._start(back.state, back.memory)
         else:
-            origin = _origin(target, self._terms.version)
-            memory = target_state.TargetState(origin, _terms(target, self._terms))
-            self._start(State(target), memory)
+            self._start(State(target), fresh_memory(target, self._terms))
         log.info("target added", extra={"url": target.url, "subject": target.subject})
 
     def _remove(self, url: str) -> None:
@@ -176,17 +141,7 @@ class Loop:
     def _start(self, state: State, memory: target_state.TargetState) -> None:
         target, terms = state.target, self._terms
         profile = terms.credentials[target.credentials]
-        request = fetch.Request(
-            url=target.url,
-            timeout=target.timeout,
-            max_bytes=terms.max_body_bytes,
-            user_agent=f"headgate-agent/{terms.version}",
-            max_redirects=terms.max_redirects,
-            compression=terms.compression,
-            protobuf=terms.native_histograms,
-            fallback=terms.fallback,
-        )
-        client = fetch.Client(request, profile, self.room)
+        client = fetch.Client(request(target, terms), profile, self.room)
         grid = schedule.grid(target.url, target.attributes, target.interval)
         ticks = Ticks(grid, terms.wall)
         state.next_scrape = ticks.next
@@ -267,44 +222,6 @@ def _say(state: State, before: Health) -> None:
 
 def _with(words: str, hint: str) -> str:
     return f"{words}: {hint}" if hint else words
-
-
-def _terms(target: targets.Target, common: Terms) -> target_state.Terms:
-    """Say what holds for all scrapes of *target*."""
-    choice = target.choice
-    extra = report.Terms(timeout=target.timeout, sample_limit=common.limits.samples)
-    return target_state.Terms(
-        limits=common.limits,
-        rules=translate.Rules(
-            honor_labels=target.honor_labels,
-            prefixes=tuple(prefix.encode() for prefix in choice.prefixes),
-            without=tuple((name.encode(), value.encode()) for name, value in choice.without),
-            classic=common.classic_histograms,
-        ),
-        drop_lines=target.drop_lines,
-        honor_timestamps=target.honor_timestamps,
-        track_timestamps=common.track_timestamps,
-        extra=extra if common.extra_metrics else None,
-    )
-
-
-def _origin(target: targets.Target, version: str) -> metrics.Origin:
-    """Say whose points they are. The job of discovered pods is ours, not a service's name."""
-    parts = urlsplit(target.url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    source = dict(target.attributes).get(input_names.ATTRIBUTE, input_names.PROMETHEUS)
-    return metrics.Origin.of(
-        job=target.job if target.subject == targets.STATIC else "",
-        instance=target.instance,
-        scope=(input_names.SCOPES[source], version),
-        attributes={
-            "server.address": parts.hostname or "",
-            "server.port": str(port),
-            "url.scheme": parts.scheme,
-            **dict(target.attributes),
-        },
-        labels=dict(target.labels),
-    )
 
 
 @asynccontextmanager
