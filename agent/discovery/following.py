@@ -15,11 +15,6 @@ SERVICES: Final = "/api/v1/services"
 SLICES: Final = "/apis/discovery.k8s.io/v1/endpointslices"
 # A slice has up to 100 endpoints, and a page is decoded whole before it is shrunk.
 SLICES_PACE: Final = reflector.Pace(page_items=100)
-_RIGHTS: Final = {
-    "pods": "list and watch pods",
-    "services": "list and watch services",
-    "endpointslices": "list and watch endpointslices of discovery.k8s.io",
-}
 OnTargets = Callable[[Mapping[str, targets.Target]], None]
 
 Item = TypeVar("Item")
@@ -55,11 +50,7 @@ class Discovery:
     @property
     def troubles(self) -> Mapping[str, str]:
         """What is not, or no longer, told by the API server, in words by kind."""
-        return {
-            kind: _in_words(kind, informed.status)
-            for kind, informed in self._informers.items()
-            if not (informed.healthy and informed.synced)
-        }
+        return informer.troubles(self._informers)
 
     def follow(self, kind: str, informed: informer.Informer) -> None:
         """Take words and figures about *kind* from *informed* from now on."""
@@ -145,13 +136,6 @@ def _matters(
 
 def _values(by_kind: Mapping[str, object], name: str) -> Mapping[str, float]:
     return {kind: getattr(found, name) for kind, found in by_kind.items()}
-
-
-def _in_words(kind: str, status: str) -> str:
-    """Add to a refusal which right is missing."""
-    if not status.startswith("refused: 403"):
-        return status
-    return f"{status}; let the agent's service account {_RIGHTS[kind]}"
 
 
 @asynccontextmanager

@@ -86,11 +86,7 @@ class Cluster:
     @property
     def troubles(self) -> Mapping[str, str]:
         """Why kinds of objects are unknown, or old, by kind."""
-        return {
-            kind: one.status
-            for kind, one in self._informers.items()
-            if not (one.healthy and one.synced)
-        }
+        return informer.troubles(self._informers)
 
     @property
     def status(self) -> str:

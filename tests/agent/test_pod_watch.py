@@ -97,7 +97,7 @@ async def test_whoever_needs_pods_that_are_forbidden_is_told_so() -> None:
     refusal = kubernetes.refusal(403, "Forbidden", "cannot list resource")
     async with watching(IDLE, node_pods.Known(), *[refusal] * 100) as (found, _):
         assert found.status.startswith("not used; pods refused: 403 Forbidden")
-        assert "let the agent's service account list and watch pods" in found.status
+        assert "let our service account list and watch pods" in found.status
 
 
 @pytest.mark.parametrize(

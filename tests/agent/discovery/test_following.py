@@ -281,7 +281,7 @@ async def test_a_right_that_is_missing_is_named_and_pods_go_on() -> None:
         trouble = found.troubles["endpointslices"]
         assert trouble.startswith("refused: 403 Forbidden: cannot list resource, retrying")
         assert trouble.endswith(
-            "; let the agent's service account list and watch endpointslices of discovery.k8s.io"
+            "; let our service account list and watch endpointslices of discovery.k8s.io"
         )
         assert list(found.troubles) == ["endpointslices"]
         assert found.status.startswith("synced; endpointslices refused: 403 ")
