@@ -30,7 +30,7 @@ log = logging.getLogger("headgate.agent")
 
 AUDIT: Final = 1.0  # seconds between two looks whether the account balances
 EXPORTER: Final = "otlp_grpc/gateway"  # what an OpenTelemetry Collector would call the push
-PAGES: Final = ("/targets", "/api/v1/targets", "/debug/ledger")
+PAGES: Final = ("/targets", "/api/v1/targets", "/debug/ledger", "/debug/runtime")
 
 
 async def serve(
@@ -201,6 +201,7 @@ def _pages(
         "/targets": all_targets,
         "/api/v1/targets": as_prometheus,
         "/debug/ledger": lambda _: audited.page(),
+        "/debug/runtime": lambda _: collected.runtime_page(),
     }
 
 

@@ -49,6 +49,10 @@ class Collected:
             found["cluster"] = self.cluster.status
         return found
 
+    def runtime_page(self) -> dict[str, object]:
+        """Return ``/debug/runtime``: how the halves of the runtime input are doing."""
+        return {"kubelet": self.kubelet.page(), "cluster": self.cluster.page()}
+
 
 @asynccontextmanager
 async def collecting(

@@ -30,8 +30,7 @@ class State:
 
     def __init__(self, kinds: Iterable[Kind], namespaces: shared.Namespaces) -> None:
         self._kinds = {kind.resource: kind for kind in kinds}
-        self._include = frozenset(namespaces.include)
-        self._exclude = frozenset(namespaces.exclude)
+        self._namespaces = namespaces
         self._known: dict[str, dict[str, Facts]] = {}
 
     @property
@@ -48,9 +47,11 @@ class State:
         """Note what happened to objects of *kind*."""
         match change:
             case reflector.Replaced(items=items):
-                self._known[kind] = {item.key: item for item in items if self._chosen(item)}
+                self._known[kind] = {
+                    item.key: item for item in items if self._namespaces.take(item.namespace)
+                }
             case reflector.Added(item=item) | reflector.Modified(item=item):
-                if self._chosen(item):
+                if self._namespaces.take(item.namespace):
                     self._known[kind][item.key] = item
             case reflector.Deleted(item=item):
                 self._known[kind].pop(item.key, None)
@@ -77,12 +78,6 @@ class State:
                     if part.points:
                         inner = _attributes(cluster_kinds.CONTAINER_KEYS, part.values, own=1)
                         yield attributes + inner, part.points
-
-    def _chosen(self, facts: Facts) -> bool:
-        namespace = facts.namespace
-        if not namespace or namespace in self._include:
-            return True
-        return not self._include and namespace not in self._exclude
 
 
 def pieces(

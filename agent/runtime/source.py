@@ -62,6 +62,24 @@ class Source:
             case _ as never:
                 assert_never(never)
 
+    def page(self) -> dict[str, object]:
+        """Return all that is known about it, as plain values."""
+        return {
+            "status": self.status,
+            "url": self.url,
+            "health": str(self.health),
+            "interval_seconds": self.interval,
+            "next_time_unix_nano": self.next_time,
+            "last_time_unix_nano": self.last_time,
+            "last_success_unix_nano": self.last_success,
+            "duration_seconds": self.duration,
+            "points": self.points,
+            "bytes": self.bytes,
+            "late": self.late,
+            "lost": self.lost,
+            "asked": {str(outcome): count for outcome, count in self.asked.items() if count},
+        }
+
     def succeeded(self, at: int, took: float, points: int, size: int) -> bool:
         """Take in an answer; say whether that is a change."""
         before = (self.health, self.error)

@@ -67,6 +67,9 @@ async def test_each_input_that_is_on_says_how_it_is_doing() -> None:
             monotonic=asyncio.get_running_loop().time,
         ) as collected:
             assert collected.status().keys() == {"discovery", "kubelet", "cluster"}
+            page = collected.runtime_page()
+    assert page["kubelet"]["url"] == "https://n:10250/stats/summary"
+    assert page["cluster"]["lease"].endswith("/headgate-agent-cluster")
 
 
 async def test_all_inputs_share_one_watch_of_the_nodes_pods() -> None:

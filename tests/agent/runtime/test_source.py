@@ -18,6 +18,17 @@ def test_only_changes_are_changes() -> None:
     assert (found.health, found.error, found.last_success) == (Health.UP, "", 60)
 
 
+def test_the_page_has_what_is_known_and_the_outcomes_that_happened() -> None:
+    found = Source("kubelet", url="https://n:10250/stats/summary", health=Health.PENDING)
+    found.succeeded(10, 0.5, 7, 100)
+    found.failed(30, 0.25, Cause.REFUSED, "connection refused")
+    page = found.page()
+    assert page["status"] == "https://n:10250/stats/summary fails: connection refused"
+    assert (page["last_time_unix_nano"], page["last_success_unix_nano"]) == (30, 10)
+    assert page["asked"] == {"up": 1, "refused": 1}
+    assert (page["health"], page["duration_seconds"], page["points"]) == ("failing", 0.25, 0)
+
+
 def test_every_outcome_is_counted() -> None:
     found = Source("kubelet", health=Health.PENDING)
     found.succeeded(10, 0.5, 7, 100)
