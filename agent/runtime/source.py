@@ -31,6 +31,8 @@ class Source:
     health: Health = Health.OFF
     error: str = ""
     """Why it could not be asked, in words; "" when it could."""
+    cause: Cause | None = None
+    """The class of the error."""
     missing: str = ""
     """What cannot be told although the source answers, and why; "" when nothing is missing."""
     next_time: int = 0
@@ -82,23 +84,26 @@ class Source:
 
     def succeeded(self, at: int, took: float, points: int, size: int) -> bool:
         """Take in an answer; say whether that is a change."""
-        before = (self.health, self.error)
+        before = self.health
         self.last_time = self.last_success = at
         self.duration, self.points, self.bytes = took, points, size
-        self.health, self.error = Health.UP, ""
+        self.health, self.error, self.cause = Health.UP, "", None
         self.asked["up"] += 1
         self.total_points += points
         self.total_seconds += took
-        return before != (self.health, self.error)
+        return before is not self.health
 
     def failed(self, at: int, took: float, cause: Cause, words: str) -> bool:
-        """Take in a failure; say whether that, or the reason for it, is a change."""
-        before = (self.health, self.error)
+        """Take in a failure; say whether that, or the class of the error, is a change.
+
+        Words may differ at every attempt, as where an answer breaks off; that is no news.
+        """
+        before = (self.health, self.cause)
         self.last_time, self.duration, self.points, self.bytes = at, took, 0, 0
-        self.health, self.error = Health.FAILING, words
+        self.health, self.error, self.cause = Health.FAILING, words, cause
         self.asked[cause] += 1
         self.total_seconds += took
-        return before != (self.health, self.error)
+        return before != (self.health, self.cause)
 
 
 def readings(source: Source) -> Iterable[Reading]:

@@ -10,7 +10,7 @@ def test_only_changes_are_changes() -> None:
     assert found.succeeded(10, 0.5, 7, 100)
     assert not found.succeeded(20, 0.5, 8, 100)
     assert found.failed(30, 0.1, Cause.REFUSED, "connection refused")
-    assert not found.failed(40, 0.1, Cause.REFUSED, "connection refused")
+    assert not found.failed(40, 0.1, Cause.REFUSED, "connection refused, in other words")
     assert found.failed(50, 0.1, Cause.TIMEOUT, "timed out")
     assert (found.health, found.error) == (Health.FAILING, "timed out")
     assert (found.last_time, found.last_success, found.points) == (50, 20, 0)
