@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar, assert_never
+from typing import Final, TypeVar
 
 from agent import targets
 from agent.discovery import roster, services as serving, workloads
@@ -78,7 +78,7 @@ class Discovery:
         put: Callable[[Item], bool],
         remove: Callable[[Item], bool],
     ) -> None:
-        if _matters(change, replace, put, remove):
+        if reflector.applied(change, replace, put, remove):
             self._select()
 
     def _select(self) -> None:
@@ -115,23 +115,6 @@ class Discovery:
             yield labelled("counter", full, words, "kind", values)
         healthy, words = _values(self._informers, "healthy"), "1 while the API server answers."
         yield labelled("gauge", "headgate_agent_discovery_healthy", words, "kind", healthy)
-
-
-def _matters(
-    change: reflector.Change[Item],
-    replace: Callable[[Iterable[Item]], bool],
-    put: Callable[[Item], bool],
-    remove: Callable[[Item], bool],
-) -> bool:
-    match change:
-        case reflector.Replaced(items=items):
-            return replace(items)
-        case reflector.Added(item=item) | reflector.Modified(item=item):
-            return put(item)
-        case reflector.Deleted(item=item):
-            return remove(item)
-        case _ as never:
-            assert_never(never)
 
 
 def _values(by_kind: Mapping[str, object], name: str) -> Mapping[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, assert_never, final
+from typing import Final, NamedTuple, final
 
 import msgspec
 
@@ -128,15 +128,7 @@ class Known:
 
     def changed(self, change: reflector.Change[Facts]) -> None:
         """Note what happened to pods."""
-        match change:
-            case reflector.Replaced(items=items):
-                self.replace(items)
-            case reflector.Added(item=item) | reflector.Modified(item=item):
-                self.put(item)
-            case reflector.Deleted(item=item):
-                self.remove(item)
-            case _ as never:
-                assert_never(never)
+        reflector.applied(change, self.replace, self.put, self.remove)
 
 
 def facts(pod: Pod) -> Facts:
