@@ -37,6 +37,7 @@ PAGES: Final = (
     "/api/v1/scrape_pools",
     "/debug/explain",
     "/debug/ledger",
+    "/debug/runtime",
 )
 
 
@@ -230,6 +231,7 @@ def _pages(
         "/api/v1/scrape_pools": lambda _: prometheus.pools_page(loop.states),
         "/debug/explain": explain,
         "/debug/ledger": lambda _: audited.page(),
+        "/debug/runtime": lambda _: collected.runtime_page(),
     }
 
 

@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import final
 
-from agent import targets
+from agent import pod_watch, targets
 from agent.discovery import following as discovery, policy, roster
 from agent.exposition import model
 from agent.runtime import (
     apiserver,
     cluster,
     cluster_terms,
-    following as node_pods,
     kubelet,
+    kubelet_points,
+    node_pods,
     source,
 )
 from agent.scraping import credentials, loop as scraping
+from agent.scraping.terms import Terms
 from common.config import agent
+from common.exporters.outcomes import Offer
 from common.kube import credentials as kube
 from common.service import clock
 
@@ -46,12 +49,16 @@ class Collected:
             found["cluster"] = self.cluster.status
         return found
 
+    def runtime_page(self) -> dict[str, object]:
+        """Return ``/debug/runtime``: how the halves of the runtime input are doing."""
+        return {"kubelet": self.kubelet.page(), "cluster": self.cluster.page()}
+
 
 @asynccontextmanager
 async def collecting(
     document: agent.Agent,
     access: kube.Access | None,
-    offer: scraping.Offer,
+    offer: Offer,
     *,
     host: str,
     monotonic: Callable[[], float],
@@ -75,12 +82,14 @@ async def collecting(
     known = roster.Roster(
         targets.static(document), document.scraping.max_targets, policy.policy(document)
     )
+    chosen = kubelet_points.choice(document.inputs.runtime)
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         loop = await enter(scraping.scraping(terms, offer))
         merging = apiserver.Merging(loop.update)
         found = await enter(discovery.discovering(known, access, merging.discovered))
-        pods = await enter(node_pods.pods(document, access))
+        pods, told_of_pods = node_pods.Known(), kubelet_points.needs_pods(chosen)
+        await enter(pod_watch.watching(access, found, pods if told_of_pods else None))
         asked = await enter(
             kubelet.collecting(document, access, pods, offer, clocks=clocks, version=version)
         )
@@ -93,7 +102,7 @@ def _terms(
     access: kube.Access | None,
     version: str,
     monotonic: Callable[[], float],
-) -> scraping.Terms:
+) -> Terms:
     chosen = document.scraping
     profiles: dict[str, credentials.Profile] = {**credentials.profiles(document, monotonic)}
     if access is not None:
@@ -104,7 +113,7 @@ def _terms(
             tls=lambda: tls,
             authorization=access.authorization,
         )
-    return scraping.Terms(
+    return Terms(
         max_body_bytes=chosen.max_body_bytes,
         max_concurrency=chosen.max_concurrency,
         max_fetching_bytes=chosen.max_fetching_bytes,

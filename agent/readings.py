@@ -9,7 +9,7 @@ from agent.scraping.state import Health
 from common.exporters.destination import Destination
 from common.service import audit, otelcol
 from common.service.ledger import Ledger
-from common.service.telemetry import Reading
+from common.service.telemetry import Kind, Label, Reading, labelled, single
 
 
 def of_scraping(loop: Loop) -> Iterable[Reading]:
@@ -117,19 +117,11 @@ def of_delivery(
     yield from otelcol.readings((ledger,))
 
 
-def _one(kind: str, name: str, words: str, value: float) -> Reading:
-    return _reading(kind, name, words, (({}, float(value)),))
+def _one(kind: Kind, name: str, words: str, value: float) -> Reading:
+    return single(kind, f"headgate_agent_{name}", words, value)
 
 
-def _labelled(kind: str, name: str, words: str, label: str, values: Mapping[str, float]) -> Reading:
-    samples = tuple(({label: str(key)}, float(value)) for key, value in values.items())
-    return _reading(kind, name, words, samples)
-
-
-def _reading(
-    kind: str, name: str, words: str, samples: tuple[tuple[Mapping[str, str], float], ...]
+def _labelled(
+    kind: Kind, name: str, words: str, label: str, values: Mapping[Label, float]
 ) -> Reading:
-    full = f"headgate_agent_{name}"
-    if kind == "counter":
-        return Reading("counter", full, words, samples)
-    return Reading("gauge", full, words, samples)
+    return labelled(kind, f"headgate_agent_{name}", words, label, values)

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from agent.discovery import annotations as asked
-from common.config import agent as config
+from agent import urls
+from common.config import agent as config, input_names
 
-INPUT: Final = "prometheus"  # kyma.input.name of what annotated workloads and static targets expose
 STATIC: Final = "configuration"  # the subject of targets that no pod stands behind
 
 
@@ -64,7 +63,7 @@ class Target:
     honor_labels: bool = False
     honor_timestamps: bool = True
     credentials: str = ""
-    """How it is asked: the name of one of the profiles in `scraping.loop.Terms`, "" for none."""
+    """How it is asked: the name of one of the profiles in `scraping.terms.Terms`, "" for none."""
 
     @property
     def series(self) -> tuple[object, ...]:
@@ -134,31 +133,29 @@ class Decision:
     """"namespace/name" of the Service whose annotations were read, or ""."""
 
 
-def host_port(host: str, port: int) -> str:
-    """Write both as in a URL: IPv6 addresses get brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def static(document: config.Agent) -> tuple[Target, ...]:
     """Return the targets that the configuration itself names."""
     defaults = document.scraping
     found = []
     for number, given in enumerate(document.static_targets):
         parts = urlsplit(given.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         # As DNS and the Host header have it: ASCII. The configuration has checked that it can be.
-        instance = host_port((parts.hostname or "").encode("idna").decode(), port)
+        host = (parts.hostname or "").encode("idna").decode()
+        instance = urls.host_port(host, urls.port(parts))
         job = given.job or instance
         interval = given.interval or defaults.interval
         query = f"?{parts.query}" if parts.query else ""
         found.append(
             Target(
                 url=f"{parts.scheme}://{instance}"
-                + asked.request_target(f"{parts.path or '/metrics'}{query}", {}),
+                + urls.request_target(f"{parts.path or '/metrics'}{query}"),
                 job=job,
                 instance=instance,
                 subject=STATIC,
-                attributes=(*sorted(given.attributes.items()), ("kyma.input.name", INPUT)),
+                attributes=(
+                    *sorted(given.attributes.items()),
+                    (input_names.ATTRIBUTE, input_names.PROMETHEUS),
+                ),
                 interval=interval,
                 timeout=min(given.timeout or defaults.timeout, interval),
                 kind="static",

@@ -15,24 +15,12 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from common.config import runtime_metrics
+from common.config import input_names, runtime_metrics
 from common.config.gateway import Input, Inputs, IstioInput, PrometheusInput, RuntimeInput
 from common.config.shared import Names, Namespaces
 from common.service.ledger import FilterRule
 from common.wire import otlp
 
-DIAGNOSTIC: Final = frozenset({
-    "up",
-    "scrape_duration_seconds",
-    "scrape_samples_scraped",
-    "scrape_samples_post_metric_relabeling",
-    "scrape_series_added",
-    # What an agent tells besides where scraping.extra_metrics says so.
-    "scrape_timeout_seconds",
-    "scrape_sample_limit",
-    "scrape_body_size_bytes",
-})  # fmt: skip
-"""What scrapes tell about themselves."""
 ENVOY: Final = "envoy_"
 MEMO_BYTES: Final = 1 << 20  # of names with their verdicts, per input of a pipeline
 ENTRY_BYTES: Final = 160  # of one name in the memo, apart from its characters
@@ -133,12 +121,12 @@ def selections(inputs: Inputs) -> Mapping[str, Selection]:
     """
     runtime = inputs.runtime
     return {
-        "otlp": Selection(inputs.otlp),
-        "prometheus": Selection(inputs.prometheus),
-        "istio": Selection(inputs.istio),
-        "runtime": Selection(runtime),
+        input_names.OTLP: Selection(inputs.otlp),
+        input_names.PROMETHEUS: Selection(inputs.prometheus),
+        input_names.ISTIO: Selection(inputs.istio),
+        input_names.RUNTIME: Selection(runtime),
         # The API server is scraped, so its metrics come with diagnostics; nobody can ask for them.
-        "apiserver": Selection(
+        input_names.APISERVER: Selection(
             PrometheusInput(
                 enabled=runtime.enabled and runtime.resources.apiserver,
                 namespaces=runtime.namespaces,
@@ -168,7 +156,7 @@ def _rules(chosen: Input) -> Iterable[Rule]:
     if isinstance(chosen, RuntimeInput):
         yield _runtime(chosen)
     if isinstance(chosen, PrometheusInput) and not chosen.diagnostic_metrics:
-        yield lambda name: FilterRule.DIAGNOSTIC if name in DIAGNOSTIC else None
+        yield lambda name: FilterRule.DIAGNOSTIC if name in input_names.DIAGNOSTIC else None
     if isinstance(chosen, IstioInput) and not chosen.envoy_metrics:
         yield lambda name: FilterRule.ENVOY if name.startswith(ENVOY) else None
     if chosen.metrics.include or chosen.metrics.exclude:

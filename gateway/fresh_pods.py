@@ -11,7 +11,7 @@ from typing import Final
 from common.config import gateway
 from common.enrichment import association, pods
 from common.kube import reflector
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, labelled, single
 from gateway.holding import Holding, Parcel
 from gateway.kubernetes import Knowledge
 
@@ -82,19 +82,13 @@ class Doorstep:
             ("memo_bytes", "Bytes of identities waited for in vain.", holding.vain.size),
             ("memo_limit_bytes", "The most bytes of such identities.", holding.vain.max_bytes),
         ):
-            yield Reading("gauge", f"{NAME}_{name}", words, (({}, float(value)),))
-        yield Reading(
-            "counter",
-            f"{NAME}_released_points_total",
-            "Data points that waited and went on, by what ended the wait.",
-            tuple(({"why": why}, float(points)) for why, points in holding.released.items()),
-        )
-        yield Reading(
-            "counter",
-            f"{NAME}_memo_evictions_total",
-            "Identities waited for in vain that were forgotten for lack of room.",
-            (({}, float(holding.vain.evictions)),),
-        )
+            yield single("gauge", f"{NAME}_{name}", words, value)
+        words = "Data points that waited and went on, by what ended the wait."
+        name = f"{NAME}_released_points_total"
+        yield labelled("counter", name, words, "why", holding.released)
+        words = "Identities waited for in vain that were forgotten for lack of room."
+        name = f"{NAME}_memo_evictions_total"
+        yield single("counter", name, words, holding.vain.evictions)
 
     def open(self) -> None:
         """Let data wait from now on."""

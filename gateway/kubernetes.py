@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeAlias, TypeVar, final
 from common.config import gateway
 from common.enrichment import attributes, pods
 from common.kube import access, client, informer, objects, reflector
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, single
 
 log = logging.getLogger("headgate.gateway.kubernetes")
 
@@ -21,7 +21,6 @@ PATIENCE: Final = 5.0  # seconds a start waits for the first list, so that the f
 GLANCE: Final = 0.05  # seconds between looks whether the API server has failed us meanwhile
 
 Item = TypeVar("Item")
-Samples: TypeAlias = tuple[tuple[Mapping[str, str], float], ...]
 
 
 class Informed(Protocol):
@@ -75,8 +74,8 @@ class Knowledge:
             return
         yield from readings(self.informer)
         words = "Pods known, those deleted a moment ago included."
-        known: Samples = (({}, float(len(self.index))),)
-        yield Reading("gauge", "headgate_gateway_kubernetes_pods", words, known, "max")
+        name = "headgate_gateway_kubernetes_pods"
+        yield single("gauge", name, words, len(self.index), "max")
 
 
 def readings(informed: Informed) -> Iterable[Reading]:
@@ -92,13 +91,13 @@ def readings(informed: Informed) -> Iterable[Reading]:
         ("errors", "Requests to the API server that failed.", counts.errors),
     ):
         full = f"headgate_gateway_kubernetes_{name}_total"
-        yield Reading("counter", full, words, (({}, float(value)),))
+        yield single("counter", full, words, value)
     for name, words, value in (
         ("synced", "1 once a complete list of pods arrived.", int(informed.synced)),
         ("healthy", "1 while the API server answers.", int(informed.healthy)),
     ):
         full = f"headgate_gateway_kubernetes_{name}"
-        yield Reading("gauge", full, words, (({}, float(value)),), "min")
+        yield single("gauge", full, words, value, "min")
 
 
 @asynccontextmanager

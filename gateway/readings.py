@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from common.enrichment.enricher import Enricher
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, labelled, single
 from common.wire.layout import Recogniser
 from common.wire.memo import Memo
 from gateway.intake import Intake
@@ -21,8 +21,9 @@ def of_intake(intake: Intake, trust: Trust, draining: int) -> Iterable[Reading]:
         ("full_refusals", "Requests refused: a required one had no room.", intake.turned_away),
         ("token_mismatches", "Bearer tokens shown that are none of ours.", trust.mismatches),
     ):
-        yield _one("counter", f"headgate_gateway_{name}_total", words, value)
-    yield _labelled(
+        yield single("counter", f"headgate_gateway_{name}_total", words, value)
+    yield labelled(
+        "counter",
         "headgate_gateway_points_rejected_total",
         "Data points that nobody could be given, by reason; the sender was told.",
         "reason",
@@ -33,18 +34,20 @@ def of_intake(intake: Intake, trust: Trust, draining: int) -> Iterable[Reading]:
         ("routes_generation", "Changes of routes.", generation),
         ("destinations_draining", "Former destinations that are being emptied.", draining),
     ):
-        yield Reading("gauge", f"headgate_gateway_{name}", words, (({}, float(value)),), "max")
+        yield single("gauge", f"headgate_gateway_{name}", words, value, "max")
 
 
 def of_enricher(enricher: Enricher) -> Iterable[Reading]:
     """Return how resources found their pods, and how the memo does."""
-    yield _labelled(
+    yield labelled(
+        "counter",
         "headgate_gateway_enrichment_hits_total",
         "Resources whose pod was found, by association.",
         "by",
         enricher.hits,
     )
-    yield _labelled(
+    yield labelled(
+        "counter",
         "headgate_gateway_enrichment_misses_total",
         "Resources whose pod was not found, by cause.",
         "cause",
@@ -69,7 +72,7 @@ def of_recogniser(recogniser: Recogniser) -> Iterable[Reading]:
             recogniser.shapes.lessons + recogniser.metrics.lessons,
         ),
     ):
-        yield _one("counter", f"headgate_gateway_{name}_total", words, value)
+        yield single("counter", f"headgate_gateway_{name}_total", words, value)
     yield from _memo("layout", "shapes", *recogniser.memos)
 
 
@@ -80,7 +83,7 @@ def _memo(name: str, things: str, *memos: Memo[Any, Any]) -> Iterable[Reading]:
         ("evictions", f"Remembered {things} forgotten for lack of room."),
     ):
         value = sum([getattr(memo, fate) for memo in memos])
-        yield _one("counter", f"headgate_gateway_{name}_memo_{fate}_total", words, value)
+        yield single("counter", f"headgate_gateway_{name}_memo_{fate}_total", words, value)
     for fate, words, value in (
         ("bytes", f"Bytes of remembered {things}.", sum([memo.size for memo in memos])),
         (
@@ -89,16 +92,4 @@ def _memo(name: str, things: str, *memos: Memo[Any, Any]) -> Iterable[Reading]:
             sum([memo.max_bytes for memo in memos]),
         ),
     ):
-        yield _one("gauge", f"headgate_gateway_{name}_memo_{fate}", words, value)
-
-
-def _one(kind: str, name: str, words: str, value: float) -> Reading:
-    samples: tuple[tuple[Mapping[str, str], float], ...] = (({}, float(value)),)
-    if kind == "counter":
-        return Reading("counter", name, words, samples)
-    return Reading("gauge", name, words, samples)
-
-
-def _labelled(name: str, words: str, label: str, counts: Mapping[str, int]) -> Reading:
-    samples = tuple(({label: key}, float(value)) for key, value in counts.items())
-    return Reading("counter", name, words, samples)
+        yield single("gauge", f"headgate_gateway_{name}_memo_{fate}", words, value)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from common.service import files
 from common.service.settings import Problem, SettingsError
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, single
 from gateway import settings
 
 log = logging.getLogger("headgate.gateway.reload")
@@ -101,10 +101,6 @@ class Reload:
                 ({"outcome": "refused"}, float(self.failures)),
             ),
         )
-        yield Reading(
-            "gauge",
-            "headgate_gateway_configuration_problems",
-            "What is wrong with the configuration file as it is now.",
-            (({}, float(len(self.problems))),),
-            "max",
-        )
+        name = "headgate_gateway_configuration_problems"
+        words = "What is wrong with the configuration file as it is now."
+        yield single("gauge", name, words, len(self.problems), "max")

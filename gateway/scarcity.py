@@ -10,7 +10,7 @@ from typing import Final
 
 from common.service import memory
 from common.service.memory import Memory
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, single
 from gateway.receivers.admission import Admission
 
 log = logging.getLogger("headgate.gateway.memory")
@@ -68,18 +68,18 @@ class Scarcity:
     def readings(self) -> Iterable[Reading]:
         """Return what was found last."""
         limit = inf if self.last.limit is None else self.last.limit
-        yield Reading(
+        yield single(
             "gauge",
             "headgate_gateway_memory_used_bytes",
             "Bytes of memory in use, as the cgroup counts it without file cache; of the process "
             "alone where nothing is limited.",
-            (({}, float(self.last.used)),),
+            self.last.used,
             "max",
         )
-        yield Reading(
+        yield single(
             "gauge",
             "headgate_gateway_memory_limit_bytes",
             "Bytes of memory that the cgroup allows; infinite where nothing is limited.",
-            (({}, float(limit)),),
+            limit,
             "max",
         )

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal, cast, final
-from urllib.parse import quote, urlencode
 
+from agent import urls
 from common.kube import objects
 
 PREFIX: Final = "prometheus.io/"
@@ -21,8 +21,6 @@ MAX_URL_BYTES: Final = 2048  # path and query; servers commonly refuse more than
 MAX_NOTES_BYTES: Final = 4096  # of all annotations of one object that begin with our prefix
 Scheme = Literal["http", "https"]
 
-_SAFE = "/%:@!$&'()*+,;=~"  # of a path, besides letters, digits, "_", "." and "-" (RFC 3986, 3.3)
-_SAFE_QUERY = _SAFE + "?"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", re.ASCII)
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|s|m|h))+|\d{1,9}(?:\.\d{1,9})?", re.ASCII)
@@ -180,16 +178,12 @@ def request_target(path: str | None, notes: Mapping[str, str]) -> str:
 
     ``param_<name>`` among *notes* become query parameters behind those that the path itself brings.
     """
-    before, _, after = (path or "/metrics").partition("?")
-    before = before if before.startswith("/") else f"/{before}"
     parameters = sorted(
         (key.removeprefix("param_"), value)
         for key, value in notes.items()
         if key.startswith("param_") and len(key) > len("param_")
     )
-    query = "&".join(filter(None, (quote(after, safe=_SAFE_QUERY), urlencode(parameters))))
-    target = quote(before, safe=_SAFE)
-    return f"{target}?{query}" if query else target
+    return urls.request_target(path, parameters)
 
 
 def seconds(text: str) -> float | None:

@@ -10,7 +10,8 @@ from agent.discovery import annotations as asked, wishes
 from agent.discovery.policy import Policy, Scope
 from agent.discovery.services import Endpoint, Service, Slice
 from agent.discovery.workloads import PROXY, Workload
-from agent.targets import INPUT, Decision, Step, Target
+from agent.targets import Decision, Step, Target
+from common.config import input_names
 
 SERVICE_JOB: Final = "app-services"  # service.name of pods is left to enrichment
 
@@ -90,7 +91,7 @@ def _decide(service: Service, name: str, group: _Group, rules: Policy, scope: Sc
                 subject=subject,
                 host=host,
                 port=port,
-                attributes=pod.attributes(port.container, INPUT)
+                attributes=pod.attributes(port.container, input_names.PROMETHEUS)
                 if pod
                 else wishes.podless(rules.node, service.namespace, service.name),
                 hint=pod.hint(port.number, f" of Service {service.key}") if pod else "",

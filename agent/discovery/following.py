@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final, TypeVar, assert_never
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 
 from agent import targets
 from agent.discovery import roster, services as serving, workloads
 from common.kube import client, credentials, informer, objects, reflector
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, labelled, single
 
-PODS: Final = "/api/v1/pods"
 SERVICES: Final = "/api/v1/services"
 SLICES: Final = "/apis/discovery.k8s.io/v1/endpointslices"
 # A slice has up to 100 endpoints, and a page is decoded whole before it is shrunk.
 SLICES_PACE: Final = reflector.Pace(page_items=100)
-_RIGHTS: Final = {
-    "pods": "list and watch pods",
-    "services": "list and watch services",
-    "endpointslices": "list and watch endpointslices of discovery.k8s.io",
-}
 OnTargets = Callable[[Mapping[str, targets.Target]], None]
 
 Item = TypeVar("Item")
@@ -44,21 +38,19 @@ class Discovery:
     @property
     def status(self) -> str:
         """How it is doing, in words; targets that are known are scraped in any case."""
-        if not self._informers:
-            return f"not used; {len(self.chosen)} static targets"
+        troubles = dict(self.troubles)
+        if not self.roster.rules.follows_pods or "pods" not in self._informers:
+            words = [f"{kind} {trouble}" for kind, trouble in troubles.items()]
+            return "; ".join(("not used", *words, f"{len(self.chosen)} static targets"))
         pods, found = len(self.roster.pods), len(self.chosen)
-        words = [f"{kind} {trouble}" for kind, trouble in self.troubles.items() if kind != "pods"]
-        pods_words = self.troubles.get("pods") or self._informers["pods"].status
+        pods_words = troubles.pop("pods", "") or self._informers["pods"].status
+        words = [f"{kind} {trouble}" for kind, trouble in troubles.items()]
         return "; ".join((pods_words, *words, f"{pods} pods, {found} targets"))
 
     @property
     def troubles(self) -> Mapping[str, str]:
         """What is not, or no longer, told by the API server, in words by kind."""
-        return {
-            kind: _in_words(kind, informed.status)
-            for kind, informed in self._informers.items()
-            if not (informed.healthy and informed.synced)
-        }
+        return informer.troubles(self._informers)
 
     def follow(self, kind: str, informed: informer.Informer) -> None:
         """Take words and figures about *kind* from *informed* from now on."""
@@ -86,7 +78,7 @@ class Discovery:
         put: Callable[[Item], bool],
         remove: Callable[[Item], bool],
     ) -> None:
-        if _matters(change, replace, put, remove):
+        if reflector.applied(change, replace, put, remove):
             self._select()
 
     def _select(self) -> None:
@@ -105,10 +97,10 @@ class Discovery:
             ("slices", "EndpointSlices with endpoints on this node.", len(known.slices)),
             ("skipped", "Pods, Services or ports that ask for it in vain.", skipped),
         ):
-            yield Reading("gauge", f"headgate_agent_discovery_{name}", words, (({}, value),))
+            yield single("gauge", f"headgate_agent_discovery_{name}", words, value)
         words = f"Services that ask and were not kept: there were {serving.MAX_SERVICES} already."
         name = "headgate_agent_discovery_refused_total"
-        yield Reading("counter", name, words, (({}, float(known.refused)),))
+        yield single("counter", name, words, known.refused)
         if not self._informers:
             return
         counts = {kind: informed.counts for kind, informed in self._informers.items()}
@@ -119,35 +111,14 @@ class Discovery:
             ("restarts", "Lists begun anew: the version had expired."),
             ("errors", "Requests to the API server that failed."),
         ):
-            samples = tuple(({"kind": k}, float(getattr(c, name))) for k, c in counts.items())
-            yield Reading("counter", f"headgate_agent_discovery_{name}_total", words, samples)
-        healthy = tuple(({"kind": k}, float(i.healthy)) for k, i in self._informers.items())
-        words = "1 while the API server answers."
-        yield Reading("gauge", "headgate_agent_discovery_healthy", words, healthy)
+            full, values = f"headgate_agent_discovery_{name}_total", _values(counts, name)
+            yield labelled("counter", full, words, "kind", values)
+        healthy, words = _values(self._informers, "healthy"), "1 while the API server answers."
+        yield labelled("gauge", "headgate_agent_discovery_healthy", words, "kind", healthy)
 
 
-def _matters(
-    change: reflector.Change[Item],
-    replace: Callable[[Iterable[Item]], bool],
-    put: Callable[[Item], bool],
-    remove: Callable[[Item], bool],
-) -> bool:
-    match change:
-        case reflector.Replaced(items=items):
-            return replace(items)
-        case reflector.Added(item=item) | reflector.Modified(item=item):
-            return put(item)
-        case reflector.Deleted(item=item):
-            return remove(item)
-        case _ as never:
-            assert_never(never)
-
-
-def _in_words(kind: str, status: str) -> str:
-    """Add to a refusal which right is missing."""
-    if not status.startswith("refused: 403"):
-        return status
-    return f"{status}; let the agent's service account {_RIGHTS[kind]}"
+def _values(by_kind: Mapping[str, object], name: str) -> Mapping[str, float]:
+    return {kind: getattr(found, name) for kind, found in by_kind.items()}
 
 
 @asynccontextmanager
@@ -158,38 +129,32 @@ async def discovering(
 ) -> AsyncIterator[Discovery]:
     """Call *on_targets* with all targets by URL, at once and whenever they change.
 
+    Services and EndpointSlices are followed here; of pods it is told, see `agent.pod_watch`.
     Without *access*, or where the rules of *known* follow nothing, there are only its fixed
     targets. Entering does not wait for the API server. Everything is shrunk as it is decoded, so
     that no more is kept than what decides about targets of this node.
     """
     discovery, rules = Discovery(known, on_targets), known.rules
-    if access is None or not rules.follows_pods:
+    if access is None or not rules.follows_services:
         yield discovery
         return
-    async with client.connecting(access) as asking, AsyncExitStack() as stack:
-        pods = informer.informing(
+    async with (
+        client.connecting(access) as asking,
+        informer.informing(
             asking,
-            PODS,
-            objects.decoder(objects.Pod, workloads.seen),
-            discovery.pods_changed,
-            field_selector=f"spec.nodeName={rules.node}",
-        )
-        discovery.follow("pods", await stack.enter_async_context(pods))
-        if rules.follows_services:
-            found = informer.informing(
-                asking,
-                SERVICES,
-                objects.decoder(objects.Service, serving.shrink_service),
-                discovery.services_changed,
-            )
-            discovery.follow("services", await stack.enter_async_context(found))
-            slices = informer.informing(
-                asking,
-                SLICES,
-                objects.decoder(objects.EndpointSlice, serving.shrinking(rules.node)),
-                discovery.slices_changed,
-                label_selector=serving.SERVICE_LABEL,
-                pace=SLICES_PACE,
-            )
-            discovery.follow("endpointslices", await stack.enter_async_context(slices))
+            SERVICES,
+            objects.decoder(objects.Service, serving.shrink_service),
+            discovery.services_changed,
+        ) as services,
+        informer.informing(
+            asking,
+            SLICES,
+            objects.decoder(objects.EndpointSlice, serving.shrinking(rules.node)),
+            discovery.slices_changed,
+            label_selector=serving.SERVICE_LABEL,
+            pace=SLICES_PACE,
+        ) as slices,
+    ):
+        discovery.follow("services", services)
+        discovery.follow("endpointslices", slices)
         yield discovery

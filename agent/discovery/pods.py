@@ -6,7 +6,8 @@ from typing import Final
 
 from agent.discovery import annotations as asked, wishes, workloads
 from agent.discovery.policy import Policy, Scope
-from agent.targets import INPUT, Decision, Step, Target
+from agent.targets import Decision, Step, Target
+from common.config import input_names
 
 POD_JOB: Final = "app-pods"  # job of discovered pods; their service.name is left to enrichment
 
@@ -51,7 +52,7 @@ def decide(pod: workloads.Workload, rules: Policy, scope: Scope) -> Decision:
             subject=pod.subject,
             host=pod.address,
             port=port,
-            attributes=pod.attributes(port.container, INPUT),
+            attributes=pod.attributes(port.container, input_names.PROMETHEUS),
             hint=pod.hint(port.number),
         )
         steps.append(wishes.scraped(target, port))

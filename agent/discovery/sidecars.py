@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from agent import urls
 from agent.discovery.policy import Policy, Scope
 from agent.discovery.wishes import decided
 from agent.discovery.workloads import PROXY, Workload
-from agent.targets import Decision, Step, Target, host_port
+from agent.targets import Decision, Step, Target
+from common.config import input_names
 
-INPUT: Final = "istio"
 JOB: Final = "istio-proxy"
 PORT: Final = "http-envoy-prom"  # by name, as Istio's injection declares it: 15090
 PATH: Final = "/stats/prometheus"
@@ -38,13 +39,13 @@ def decide(pod: Workload, rules: Policy, scope: Scope) -> Decision | None:
             "inject the sidecar again, with Istio's own template",
         )
         return decided(pod.subject, pod.uid, steps, wrong=(wrong,), kind="sidecar")
-    instance = host_port(pod.address, number)
+    instance = urls.host_port(pod.address, number)
     target = Target(
         url=f"http://{instance}{PATH}",
         job=JOB,
         instance=instance,
         subject=pod.subject,
-        attributes=pod.attributes(PROXY, INPUT),
+        attributes=pod.attributes(PROXY, input_names.ISTIO),
         interval=scope.interval,
         timeout=min(scope.timeout, scope.interval),
         kind="sidecar",

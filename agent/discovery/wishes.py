@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast, final
 
+from agent import urls
 from agent.discovery import annotations as asked, workloads
 from agent.discovery.policy import Policy, Scope
-from agent.targets import INPUT, Decision, Kind, Skipped, Step, Target, host_port
+from agent.targets import Decision, Kind, Skipped, Step, Target
+from common.config import input_names
 
 MIN_INTERVAL: Final = 0.1  # seconds
 MAX_INTERVAL: Final = 86_400.0  # seconds
@@ -156,7 +158,7 @@ def target(
     labels: tuple[tuple[str, str], ...] = (),
 ) -> Target:
     """Make the target that *wish* asks for at *port* of *host*."""
-    instance = host_port(host, port.number)
+    instance = urls.host_port(host, port.number)
     return Target(
         url=f"{reached.scheme}://{instance}{wish.where}",
         job=job,
@@ -224,5 +226,5 @@ def podless(node: str, namespace: str, service: str) -> tuple[tuple[str, str], .
         ("service.name", service),
         ("k8s.namespace.name", namespace),
         ("k8s.node.name", node),
-        ("kyma.input.name", INPUT),
+        (input_names.ATTRIBUTE, input_names.PROMETHEUS),
     )

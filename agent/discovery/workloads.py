@@ -7,6 +7,7 @@ from typing import Final, final
 
 from agent.discovery import annotations as asked
 from agent.targets import Step
+from common.config import input_names
 from common.kube import objects
 
 PROXY: Final = "istio-proxy"  # the container of Istio's sidecar
@@ -60,7 +61,7 @@ class Workload:
     def attributes(self, container: str, name: str) -> tuple[tuple[str, str], ...]:
         """Return who it is: enough for a gateway to find the pod without the sender's address.
 
-        *name* is the input, kyma.input.name.
+        *name* is that of the input.
         """
         known = (
             ("k8s.pod.uid", self.uid),
@@ -69,7 +70,7 @@ class Workload:
             ("k8s.namespace.name", self.namespace),
             ("k8s.node.name", self.node),
             ("k8s.container.name", container),
-            ("kyma.input.name", name),
+            (input_names.ATTRIBUTE, name),
         )
         return tuple((key, value) for key, value in known if value)
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from common.config import input_names
+
 Series: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
-SERIES: Final[Series] = (
-    (b"up", b"1 if the last scrape succeeded, 0 if not"),
-    (b"scrape_duration_seconds", b"How long the last scrape took"),
-    (b"scrape_samples_scraped", b"Samples that the target exposed"),
-    (b"scrape_samples_post_metric_relabeling", b"Samples that remained after relabelling"),
-    (b"scrape_series_added", b"Series that the scrape before did not have"),
-)
+
+def _encoded(named: Mapping[str, str]) -> Series:
+    return tuple((name.encode(), words.encode()) for name, words in named.items())
+
+
+SERIES: Final = _encoded(input_names.SCRAPE)
 """Name and description of each, in the order of `Report.values`."""
 
-EXTRA: Final[Series] = (
-    (b"scrape_timeout_seconds", b"How long a scrape may take"),
-    (b"scrape_sample_limit", b"Samples that a scrape may bring, 0 for any number"),
-    (b"scrape_body_size_bytes", b"Bytes of the body, -1 if there were too many"),
-)
+EXTRA: Final = _encoded(input_names.SCRAPE_EXTRA)
 """Further ones by choice, behind the others."""
 
 TOO_LARGE: Final = -1

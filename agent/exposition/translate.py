@@ -132,28 +132,6 @@ class Translation:
     filtered: int = 0
     """Samples that the rules of the target leave out."""
 
-    @property
-    def incomplete(self) -> int:
-        """Return the number of histograms and summaries without a count."""
-        return self.dropped.get(Drop.NO_COUNT, 0)
-
-    def exemplar_points(self) -> dict[int, int]:
-        """Return the samples that may have exemplars, each with the number of its point.
-
-        These are counters and the buckets of histograms. Points count from 0 across all metrics.
-        """
-        found: dict[int, int] = {}
-        number = 0
-        for metric in self.metrics:
-            if metric.kind in (Kind.SUM, Kind.HISTOGRAM):
-                for nth, point in enumerate(metric.points, number):
-                    if isinstance(point, Number):
-                        found[point.sample] = nth
-                    elif isinstance(point, Distribution):
-                        found.update((sample, nth) for _, sample in point.steps)
-            number += len(metric.points)
-        return found
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Final, final
 from urllib.parse import urlsplit
 
-from agent import targets
-from common.config import agent as config
+from agent import targets, urls
+from common.config import agent as config, input_names
 from common.kube import credentials
 
-INPUT: Final = "apiserver"  # kyma.input.name
 JOB: Final = "apiserver"
 PROFILE: Final = "apiserver"  # of credentials
 
@@ -20,15 +19,14 @@ def apiserver_target(access: credentials.Access, document: config.Agent) -> targ
     scraping = document.scraping
     interval = document.inputs.runtime.interval or scraping.interval
     parts = urlsplit(access.server)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    instance = targets.host_port(parts.hostname or "", port)
+    instance = urls.host_port(parts.hostname or "", urls.port(parts))
     return targets.Target(
         url=f"{access.server}/metrics",
         job=JOB,
         instance=instance,
         # No pod stands behind it that we know of, so that its job is the name of the service.
         subject=targets.STATIC,
-        attributes=(("kyma.input.name", INPUT),),
+        attributes=((input_names.ATTRIBUTE, input_names.APISERVER),),
         interval=interval,
         timeout=min(scraping.timeout, interval),
         hint="the leader asks the API server for /metrics; a ClusterRole must allow to get it",

@@ -15,19 +15,17 @@ from agent.runtime import cluster_kinds, cluster_names, cluster_state
 from agent.runtime.cluster_metrics import Shrinker
 from agent.runtime.cluster_terms import Terms
 from agent.scraping import schedule
+from agent.scraping.ticks import Ticks
+from common.exporters.outcomes import Offer
 from common.kube import client, credentials, informer, lease
-from common.service.telemetry import Reading
-from common.wire import otlp
+from common.service.telemetry import Kind, Reading, labelled, single
 
 log = logging.getLogger("headgate.agent.runtime")
 
-SECOND: Final = 1_000_000_000  # nanoseconds
 FIRST: Final = 30.0  # seconds that the first report of a term waits for complete lists, at most
 # Bytes of one request. Writing that much takes some 10 ms, in which nothing else happens.
 PIECE: Final = 256 << 10
 
-Offer = Callable[[otlp.Encoded, int], bool]
-"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
 OnTarget = Callable[[targets.Target | None], None]
 """Told the API server as a target when we begin to lead, ``None`` when we do no longer."""
 
@@ -88,11 +86,7 @@ class Cluster:
     @property
     def troubles(self) -> Mapping[str, str]:
         """Why kinds of objects are unknown, or old, by kind."""
-        return {
-            kind: one.status
-            for kind, one in self._informers.items()
-            if not (one.healthy and one.synced)
-        }
+        return informer.troubles(self._informers)
 
     @property
     def status(self) -> str:
@@ -146,10 +140,9 @@ class Cluster:
         ):
             yield _one("counter", f"{name}_total", words, value)
         known = {} if self._state is None else self._state.objects
-        samples = tuple(({"kind": kind}, float(count)) for kind, count in known.items())
-        if samples:
+        if known:
             name, words = "headgate_agent_cluster_objects", "Objects that are known, by kind."
-            yield Reading("gauge", name, words, samples)
+            yield labelled("gauge", name, words, "kind", known)
 
     async def term(self, asking: client.Client) -> None:
         """Do what a leader does, until cancelled."""
@@ -177,19 +170,13 @@ class Cluster:
                 self._on_target(None)
 
     async def _report_for_ever(self, state: cluster_state.State) -> None:
-        wall, first = self.terms.wall, True
-        tick = self._grid.after(wall())
+        ticks = Ticks(self._grid, self.terms.wall)
+        await ticks.wait()
+        await self._complete()
         while True:
-            # Timers may fire early; but a clock that was set back is not waited for.
-            longest = self._grid.interval + schedule.MILLISECOND
-            while schedule.MILLISECOND < (left := tick - wall()) <= longest:  # noqa: ASYNC110 - it waits for time itself
-                await asyncio.sleep(left / SECOND)
-            if first:
-                await self._complete()
-                first = False
-            await self._report(state, self._grid.timestamp(tick, wall()))
-            tick, missed = self._grid.following(tick, wall())
-            self.counts.late += missed
+            await self._report(state, ticks.timestamp())
+            self.counts.late += ticks.advance()
+            await ticks.wait()
 
     async def _complete(self) -> None:
         """Wait for complete lists, though not for ever: one kind may be forbidden."""
@@ -227,12 +214,8 @@ class Cluster:
         return self._past_errors + sum(one.counts.errors for one in self._informers.values())
 
 
-def _one(kind: str, name: str, words: str, value: float) -> Reading:
-    full = f"headgate_agent_cluster_{name}"
-    samples: tuple[tuple[Mapping[str, str], float], ...] = (({}, float(value)),)
-    if kind == "counter":
-        return Reading("counter", full, words, samples)
-    return Reading("gauge", full, words, samples)
+def _one(kind: Kind, name: str, words: str, value: float) -> Reading:
+    return single(kind, f"headgate_agent_cluster_{name}", words, value)
 
 
 def _nobody(_: targets.Target | None) -> None:

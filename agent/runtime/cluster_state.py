@@ -10,12 +10,10 @@ from agent.runtime import cluster_kinds, writing
 from agent.runtime.cluster_facts import Facts
 from agent.runtime.cluster_kinds import Kind
 from agent.runtime.writing import Metric, Point
-from common.config import shared
+from common.config import input_names, shared
 from common.kube import reflector
 from common.wire import otlp, otlp_attributes
 
-INPUT: Final = "runtime"  # kyma.input.name
-SCOPE: Final = "io.kyma-project.telemetry/runtime"
 MAX_KNOWN: Final = 4096  # sets of points whose bytes are remembered, of some 500 bytes each
 
 Told: TypeAlias = tuple[bytes, tuple[Point, ...]]
@@ -23,7 +21,7 @@ Told: TypeAlias = tuple[bytes, tuple[Point, ...]]
 
 _one = otlp_attributes.attribute
 _shared = lru_cache(maxsize=16384)(otlp_attributes.attribute)
-_INPUT: Final = _one("kyma.input.name", INPUT)
+_INPUT: Final = _one(input_names.ATTRIBUTE, input_names.RUNTIME)
 
 
 @final
@@ -32,8 +30,7 @@ class State:
 
     def __init__(self, kinds: Iterable[Kind], namespaces: shared.Namespaces) -> None:
         self._kinds = {kind.resource: kind for kind in kinds}
-        self._include = frozenset(namespaces.include)
-        self._exclude = frozenset(namespaces.exclude)
+        self._namespaces = namespaces
         self._known: dict[str, dict[str, Facts]] = {}
 
     @property
@@ -50,9 +47,11 @@ class State:
         """Note what happened to objects of *kind*."""
         match change:
             case reflector.Replaced(items=items):
-                self._known[kind] = {item.key: item for item in items if self._chosen(item)}
+                self._known[kind] = {
+                    item.key: item for item in items if self._namespaces.take(item.namespace)
+                }
             case reflector.Added(item=item) | reflector.Modified(item=item):
-                if self._chosen(item):
+                if self._namespaces.take(item.namespace):
                     self._known[kind][item.key] = item
             case reflector.Deleted(item=item):
                 self._known[kind].pop(item.key, None)
@@ -80,12 +79,6 @@ class State:
                         inner = _attributes(cluster_kinds.CONTAINER_KEYS, part.values, own=1)
                         yield attributes + inner, part.points
 
-    def _chosen(self, facts: Facts) -> bool:
-        namespace = facts.namespace
-        if not namespace or namespace in self._include:
-            return True
-        return not self._include and namespace not in self._exclude
-
 
 def pieces(
     told: Iterable[Told], *, version: str, time_ns: int, max_bytes: int
@@ -103,7 +96,7 @@ def pieces(
         if found is None:
             if len(known) >= MAX_KNOWN:
                 known.clear()
-            written = writing.scoped(points, scope=(SCOPE, version), time_ns=time_ns)
+            written = writing.scoped(points, scope=(writing.SCOPE, version), time_ns=time_ns)
             found = known[id(points)] = (points, written)
         # A request is its frames, one after the other, so that it can be cut between any two.
         frame = writing.frame(attributes, found[1])

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import msgspec
 
@@ -17,23 +17,19 @@ from agent.runtime.kubelet_points import Capacity, Choice
 from agent.runtime.source import Health, Source
 from agent.scraping import schedule
 from agent.scraping.response import Cause
+from agent.scraping.ticks import Ticks
 from common.config import agent, shared
+from common.exporters.outcomes import Offer
 from common.kube import client as kube, credentials, quantity
 from common.service.settings import Problem, SettingsError
-from common.wire import errors, otlp
+from common.wire import errors
 
 log = logging.getLogger("headgate.agent.runtime")
 
 SUMMARY: Final = "/stats/summary"
-SCOPE: Final = "io.kyma-project.telemetry/runtime"
 PORT: Final = 10250
 CAPACITY_EVERY: Final = 60.0  # seconds; a node grows by a restart of its kubelet
 _KEY: Final = "inputs.runtime.kubelet.tls"
-
-Offer: TypeAlias = Callable[[otlp.Encoded, int], bool]
-"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
-Pods: TypeAlias = Callable[[], node_pods.Known]
-"""Returns what is known of this node's pods by now."""
 
 
 @final
@@ -51,7 +47,7 @@ class Clocks:
 async def collecting(
     document: agent.Agent,
     access: credentials.Access | None,
-    pods: Pods,
+    pods: node_pods.Known,
     offer: Offer,
     *,
     clocks: Clocks,
@@ -60,7 +56,8 @@ async def collecting(
     """Hand to *offer* what the kubelet tells at every tick, and say how that goes.
 
     Entering does not wait for the kubelet. What the document does not ask for is not collected; if
-    that is everything, the source stays off. *access* proves us to the kubelet, too. Raises
+    that is everything, the source stays off. *access* proves us to the kubelet, too. *pods* is what
+    is known of this node's pods; it changes in place. Raises
     :class:`~common.service.settings.SettingsError` for certificates that cannot be used.
     """
     given = document.inputs.runtime
@@ -96,7 +93,7 @@ async def collecting(
             pods=pods,
             offer=offer,
             clocks=clocks,
-            scope=(SCOPE, version),
+            scope=(writing.SCOPE, version),
         )
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         task = tasks.create_task(collector.follow(), name="kubelet")
@@ -117,7 +114,7 @@ class _Collector:
     api: kube.Client | None
     node: str
     chosen: Choice
-    pods: Pods
+    pods: node_pods.Known
     offer: Offer
     clocks: Clocks
     scope: tuple[str, str]
@@ -126,18 +123,13 @@ class _Collector:
 
     async def follow(self) -> None:
         """Ask at every tick, for ever."""
-        source, wall = self.source, self.clocks.wall
-        place = (("k8s.node.name", self.node),)
-        grid = schedule.grid(source.url, place, source.interval)
-        source.next_time = grid.after(wall())
+        source, place = self.source, (("k8s.node.name", self.node),)
+        ticks = Ticks(schedule.grid(source.url, place, source.interval), self.clocks.wall)
         while True:
-            # As scrapes wait: timers may fire early, and a clock set back is not waited for.
-            longest = grid.interval + schedule.MILLISECOND
-            while schedule.MILLISECOND < (left := source.next_time - wall()) <= longest:  # noqa: ASYNC110 - it waits for time itself
-                await asyncio.sleep(left / 1e9)
-            await self._once(grid.timestamp(source.next_time, wall()))
-            source.next_time, missed = grid.following(source.next_time, wall())
-            source.late += missed
+            source.next_time = ticks.next
+            await ticks.wait()
+            await self._once(ticks.timestamp())
+            source.late += ticks.advance()
 
     async def _once(self, at: int) -> None:
         began = self.clocks.stopwatch()
@@ -146,7 +138,7 @@ class _Collector:
             if self.api is not None:
                 await self._measure(self.api)
             subjects = kubelet_points.subjects(
-                told, self.pods(), self.chosen, self.capacity, node=self.node, now=at
+                told, self.pods, self.chosen, self.capacity, node=self.node, now=at
             )
             body, points = writing.request(subjects, scope=self.scope, time_ns=at)
             took = self.clocks.stopwatch() - began

@@ -10,9 +10,8 @@ from typing import Final, NamedTuple, TypeAlias, final
 from agent.runtime import node_pods, summary
 from agent.runtime.kubelet_metrics import METRICS
 from agent.runtime.writing import Point, Subject
-from common.config import agent_inputs, runtime_metrics
+from common.config import agent_inputs, input_names, runtime_metrics, shared
 
-INPUT: Final = "runtime"  # what kyma.input.name says
 NODE_SHARES: Final = frozenset(name for name in METRICS if name.endswith(".node.utilization"))
 """What needs the node's capacity."""
 LOCAL: Final = frozenset({"configMap", "downwardAPI", "emptyDir", "secret"})
@@ -26,18 +25,16 @@ Attributes: TypeAlias = tuple[tuple[str, str], ...]
 Found: TypeAlias = Iterator[tuple[str, summary.Number, Attributes]]
 
 
+ALL_NAMESPACES: Final = shared.Namespaces()
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """What is told: metrics by name, and of which namespaces; nodes have none."""
 
     metrics: frozenset[str]
-    include: frozenset[str] = frozenset()
-    exclude: frozenset[str] = frozenset()
-
-    def takes(self, namespace: str) -> bool:
-        """Say whether pods of *namespace* are told about."""
-        return (not self.include or namespace in self.include) and namespace not in self.exclude
+    namespaces: shared.Namespaces = ALL_NAMESPACES
 
 
 class Capacity(NamedTuple):
@@ -60,8 +57,7 @@ def choice(given: agent_inputs.RuntimeInput) -> Choice:
     } | set(given.additional_metrics)
     return Choice(
         metrics=runtime_metrics.OF_KUBELET.intersection(metrics) if given.enabled else frozenset(),
-        include=frozenset(given.namespaces.include),
-        exclude=frozenset(given.namespaces.exclude),
+        namespaces=given.namespaces,
     )
 
 
@@ -92,7 +88,7 @@ def subjects(
     round_ = _Round(name, chosen.metrics, capacity, now)
     found = list(_of_node(told.node, round_))
     for pod in told.pods or ():
-        if chosen.takes(pod.reference.namespace):
+        if chosen.namespaces.take(pod.reference.namespace):
             found += _of_pod(pod, known.get(pod.reference.uid), round_)
     return [subject for subject in found if subject[1]]
 
@@ -107,7 +103,7 @@ class _Round(NamedTuple):
 
 
 def _of_node(node: summary.Node, of: _Round) -> Iterable[Subject]:
-    identity = {"k8s.node.name": of.node, "kyma.input.name": INPUT}
+    identity = {"k8s.node.name": of.node, input_names.ATTRIBUTE: input_names.RUNTIME}
     start = summary.started(node.start_time, of.now)
     yield identity, _points(_node_readings(node, start, of.now), of.metrics, start)
     for system in node.system_containers or ():
@@ -133,7 +129,7 @@ def _of_pod(pod: summary.Pod, facts: node_pods.Facts, of: _Round) -> Iterable[Su
         "k8s.pod.ip": facts.ip,
         "k8s.namespace.name": pod.reference.namespace,
         "k8s.node.name": of.node,
-        "kyma.input.name": INPUT,
+        input_names.ATTRIBUTE: input_names.RUNTIME,
     }
     start = summary.started(pod.start_time, of.now)
     readings = _pod_readings(pod, facts.total, start, of)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, final
 
 import msgspec
 
-from common.kube import objects, quantity
+from common.kube import objects, quantity, reflector
 
 # Under this hash the kubelet knows the static pod that a pod of the API server mirrors;
 # https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-hash
@@ -125,6 +125,10 @@ class Known:
         self._by_uid, self._by_hash = {}, {}
         for pod in pods:
             self.put(pod)
+
+    def changed(self, change: reflector.Change[Facts]) -> None:
+        """Note what happened to pods."""
+        reflector.applied(change, self.replace, self.put, self.remove)
 
 
 def facts(pod: Pod) -> Facts:

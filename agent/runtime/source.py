@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import assert_never, final
 
 from agent.scraping.response import Cause
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, labelled
 
 
 class Health(StrEnum):
@@ -31,6 +31,8 @@ class Source:
     health: Health = Health.OFF
     error: str = ""
     """Why it could not be asked, in words; "" when it could."""
+    cause: Cause | None = None
+    """The class of the error."""
     missing: str = ""
     """What cannot be told although the source answers, and why; "" when nothing is missing."""
     next_time: int = 0
@@ -62,34 +64,54 @@ class Source:
             case _ as never:
                 assert_never(never)
 
+    def page(self) -> dict[str, object]:
+        """Return all that is known about it, as plain values."""
+        return {
+            "status": self.status,
+            "url": self.url,
+            "health": str(self.health),
+            "interval_seconds": self.interval,
+            "next_time_unix_nano": self.next_time,
+            "last_time_unix_nano": self.last_time,
+            "last_success_unix_nano": self.last_success,
+            "duration_seconds": self.duration,
+            "points": self.points,
+            "bytes": self.bytes,
+            "late": self.late,
+            "lost": self.lost,
+            "asked": {str(outcome): count for outcome, count in self.asked.items() if count},
+        }
+
     def succeeded(self, at: int, took: float, points: int, size: int) -> bool:
         """Take in an answer; say whether that is a change."""
-        before = (self.health, self.error)
+        before = self.health
         self.last_time = self.last_success = at
         self.duration, self.points, self.bytes = took, points, size
-        self.health, self.error = Health.UP, ""
+        self.health, self.error, self.cause = Health.UP, "", None
         self.asked["up"] += 1
         self.total_points += points
         self.total_seconds += took
-        return before != (self.health, self.error)
+        return before is not self.health
 
     def failed(self, at: int, took: float, cause: Cause, words: str) -> bool:
-        """Take in a failure; say whether that, or the reason for it, is a change."""
-        before = (self.health, self.error)
+        """Take in a failure; say whether that, or the class of the error, is a change.
+
+        Words may differ at every attempt, as where an answer breaks off; that is no news.
+        """
+        before = (self.health, self.cause)
         self.last_time, self.duration, self.points, self.bytes = at, took, 0, 0
-        self.health, self.error = Health.FAILING, words
+        self.health, self.error, self.cause = Health.FAILING, words, cause
         self.asked[cause] += 1
         self.total_seconds += took
-        return before != (self.health, self.error)
+        return before != (self.health, self.cause)
 
 
 def readings(source: Source) -> Iterable[Reading]:
     """Return the own metrics of *source*; none if it is off."""
     if source.health is Health.OFF:
         return
-    where = {"source": source.name}
     outcomes = tuple(
-        ({**where, "outcome": str(outcome)}, float(count))
+        ({"source": source.name, "outcome": str(outcome)}, float(count))
         for outcome, count in source.asked.items()
     )
     words = "Times a source of the runtime input was asked, by outcome: up, or why it failed."
@@ -101,7 +123,7 @@ def readings(source: Source) -> Iterable[Reading]:
         ("lost_total", "Answers dropped whole: the queue was full.", source.lost),
     ):
         full = f"headgate_agent_runtime_{name}"
-        yield Reading("counter", full, words, ((where, float(value)),))
+        yield labelled("counter", full, words, "source", {source.name: value})
     words = "1 while a source of the runtime input answers."
     up = float(source.health is Health.UP)
-    yield Reading("gauge", "headgate_agent_runtime_up", words, ((where, up),))
+    yield labelled("gauge", "headgate_agent_runtime_up", words, "source", {source.name: up})

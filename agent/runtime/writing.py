@@ -11,9 +11,13 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from common.config import input_names
 from common.wire import otlp, otlp_attributes, protobuf
+
+SCOPE: Final = input_names.SCOPES[input_names.RUNTIME]
+"""The scope of all that is written here, but for its version."""
 
 _GAUGE = protobuf.tag(5, protobuf.BYTES)
 _SUM = protobuf.tag(7, protobuf.BYTES)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Final, final
 
 from typing_extensions import override
 
@@ -41,26 +42,25 @@ class Ready:
 _PLAIN: Final = Ready()
 
 
-class Profile(Protocol):
+class Profile(ABC):
     """How one kind of targets is asked."""
 
-    @property
-    def where(self) -> str:
-        """The key of the settings that a person would change, "" for the defaults."""
-        ...
+    def __init__(self, where: str, server_name: str) -> None:
+        """Keep the key of the settings that a person would change, and the name to verify.
 
-    @property
-    def server_name(self) -> str:
-        """The name to verify, "" for that of the URL."""
-        ...
+        They are "" for the defaults, and for the name that is in the URL.
+        """
+        self.where: Final = where
+        self.server_name: Final = server_name
+        self._secrets: tuple[str, ...] = ()
 
+    @abstractmethod
     def ready(self, *, secure: bool) -> Ready | Failed:
         """Return what a scrape uses now, https if *secure*; or why there can be none."""
-        ...
 
     def blot(self, words: str) -> str:
         """Return *words* without our secrets, or the beginnings of them: some servers echo them."""
-        ...
+        return _blotted(words, self._secrets)
 
 
 @final
@@ -79,32 +79,17 @@ class Asked(Profile):
         authorization: Callable[[], str],
     ) -> None:
         """Keep them; nobody is asked yet."""
-        self._where, self._server_name = where, server_name
+        super().__init__(where, server_name)
         self._tls, self._authorization = tls, authorization
-        self._secrets: tuple[str, ...] = ()
-
-    @property
-    @override
-    def where(self) -> str:
-        return self._where
-
-    @property
-    @override
-    def server_name(self) -> str:
-        return self._server_name
 
     @override
     def ready(self, *, secure: bool) -> Ready | Failed:
         try:
             found = Ready(self._tls() if secure else None, self._authorization())
         except OSError as error:
-            return Failed(cause=Cause.CREDENTIALS, why=f"{self._where}: {error}")
+            return Failed(cause=Cause.CREDENTIALS, why=f"{self.where}: {error}")
         self._secrets = _secrets(found.authorization)
         return found
-
-    @override
-    def blot(self, words: str) -> str:
-        return _blotted(words, self._secrets)
 
 
 @final
@@ -122,8 +107,8 @@ class Credentials(Profile):
         folder: str = "",
     ) -> None:
         """Take what the settings say; nothing is read yet. *folder* is named where files lack."""
-        self.trust = trust
-        self._where, self._server_name, self._folder = where, server_name, folder
+        super().__init__(where, server_name)
+        self.trust, self._folder = trust, folder
         self._authorization = ""
         self._file: token.TokenFile | None = None
         if auth.basic is not None:
@@ -135,16 +120,6 @@ class Credentials(Profile):
         self._token_file = auth.bearer_token_file
         self._token = ""
         self._secrets = _secrets(self._authorization)
-
-    @property
-    @override
-    def where(self) -> str:
-        return self._where
-
-    @property
-    @override
-    def server_name(self) -> str:
-        return self._server_name
 
     @property
     def token_reloads(self) -> int:
@@ -167,10 +142,6 @@ class Credentials(Profile):
         if isinstance(context, str):
             return Failed(cause=Cause.CREDENTIALS, why=self._unusable(context))
         return Ready(context, self._authorization)
-
-    @override
-    def blot(self, words: str) -> str:
-        return _blotted(words, self._secrets)
 
     def _read(self, file: token.TokenFile) -> str:
         """Take the token as it is now; return what is wrong with it, or ""."""

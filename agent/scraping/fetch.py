@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import final
 from urllib.parse import urlsplit
 
+from agent import urls
 from agent.scraping import connection, negotiation, redirects, response
 from agent.scraping.credentials import Profile, Ready
 from agent.scraping.response import Cause, Failed, Fetched, Outcome
@@ -68,7 +69,7 @@ class Client:
     def __init__(self, request: Request, credentials: Profile, room: Room) -> None:
         parts = urlsplit(request.url)
         self._secure = parts.scheme == "https"
-        self._address = (parts.hostname or "", parts.port or (443 if self._secure else 80))
+        self._address = (parts.hostname or "", urls.port(parts))
         self._request, self._credentials, self._room = request, credentials, room
         self._ready = Ready()
         self._bytes = request.encode()

@@ -4,56 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final, final
-from urllib.parse import urlsplit
 
 from agent import targets
-from agent.exposition import metrics, model, report, target_state, translate
+from agent.exposition import report, target_state
 from agent.scraping import credentials, fetch, hints, leaving, schedule
 from agent.scraping.response import Cause, Failed, Fetched
 from agent.scraping.room import Room
 from agent.scraping.state import Counts, Health, State
-from common.wire import otlp
+from agent.scraping.terms import Terms, fresh_memory, request
+from agent.scraping.ticks import SECOND, Ticks
+from common.exporters.outcomes import Offer
 
 log = logging.getLogger("headgate.agent.scraping")
-
-SECOND: Final = 1_000_000_000  # nanoseconds
-Offer = Callable[[otlp.Encoded, int], bool]
-"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What all targets of a process have in common; sizes in bytes."""
-
-    max_body_bytes: int
-    max_concurrency: int
-    max_fetching_bytes: int
-    max_redirects: int
-    max_leaving: int
-    """Targets that are gone and wait to be marked stale, at most."""
-    limits: model.Limits
-    version: str
-    credentials: Mapping[str, credentials.Profile]
-    """By the names that targets know them by; "" is for those that name none."""
-    compression: bool = False
-    native_histograms: bool = False
-    fallback: bool = True
-    """Whether an answer without a usable type is read as text."""
-    classic_histograms: bool = False
-    """Whether classic buckets of native histograms are sent, too."""
-    track_timestamps: bool = False
-    """Whether series with timestamps of their own are marked stale, too."""
-    extra_metrics: bool = False
-    """Whether a scrape tells of its limits, too."""
-    wall: Callable[[], int]
-    """The wall clock, in Unix nanoseconds."""
-    stopwatch: Callable[[], float]
-    """Seconds, only ever forward; uvloop's own clock counts whole milliseconds."""
 
 
 @dataclass(slots=True)
@@ -132,9 +97,7 @@ class Loop:
             back.state.target = target
             self._start(back.state, back.memory)
         else:
-            origin = _origin(target, self._terms.version)
-            memory = target_state.TargetState(origin, _terms(target, self._terms))
-            self._start(State(target), memory)
+            self._start(State(target), fresh_memory(target, self._terms))
         log.info("target added", extra={"url": target.url, "subject": target.subject})
 
     def _remove(self, url: str) -> None:
@@ -178,21 +141,12 @@ class Loop:
     def _start(self, state: State, memory: target_state.TargetState) -> None:
         target, terms = state.target, self._terms
         profile = terms.credentials[target.credentials]
-        request = fetch.Request(
-            url=target.url,
-            timeout=target.timeout,
-            max_bytes=terms.max_body_bytes,
-            user_agent=f"headgate-agent/{terms.version}",
-            max_redirects=terms.max_redirects,
-            compression=terms.compression,
-            protobuf=terms.native_histograms,
-            fallback=terms.fallback,
-        )
-        client = fetch.Client(request, profile, self.room)
+        client = fetch.Client(request(target, terms), profile, self.room)
         grid = schedule.grid(target.url, target.attributes, target.interval)
-        state.next_scrape = grid.after(terms.wall())
+        ticks = Ticks(grid, terms.wall)
+        state.next_scrape = ticks.next
         task = self._tasks.create_task(
-            self._follow(state, memory, client, grid), name=f"scrape {target.url}"
+            self._follow(state, memory, client, ticks), name=f"scrape {target.url}"
         )
         self._runs[target.url] = _Run(
             state=state, memory=memory, client=client, grid=grid, task=task
@@ -203,22 +157,17 @@ class Loop:
         state: State,
         memory: target_state.TargetState,
         client: fetch.Client,
-        grid: schedule.Grid,
+        ticks: Ticks,
     ) -> None:
-        wall = self._terms.wall
         while True:
-            tick = state.next_scrape
-            # Timers may fire early, by less than a millisecond, and the scrape before this one may
-            # have been quicker than that; but a clock that was set back is not waited for.
-            longest = grid.interval + schedule.MILLISECOND
-            while schedule.MILLISECOND < (left := tick - wall()) <= longest:  # noqa: ASYNC110 - it waits for time itself
-                await asyncio.sleep(left / SECOND)
+            await ticks.wait()
             async with self._places:
-                began, at = self._terms.stopwatch(), grid.timestamp(tick, wall())
+                began, at = self._terms.stopwatch(), ticks.timestamp()
                 answer = await client.fetch()
                 took = self._terms.stopwatch() - began
             self._take(state, memory, answer, at, took)
-            state.next_scrape, missed = grid.following(tick, wall())
+            missed = ticks.advance()
+            state.next_scrape = ticks.next
             state.late += missed
             self.counts.late += missed
 
@@ -273,51 +222,6 @@ def _say(state: State, before: Health) -> None:
 
 def _with(words: str, hint: str) -> str:
     return f"{words}: {hint}" if hint else words
-
-
-def _terms(target: targets.Target, common: Terms) -> target_state.Terms:
-    """Say what holds for all scrapes of *target*."""
-    choice = target.choice
-    extra = report.Terms(timeout=target.timeout, sample_limit=common.limits.samples)
-    return target_state.Terms(
-        limits=common.limits,
-        rules=translate.Rules(
-            honor_labels=target.honor_labels,
-            prefixes=tuple(prefix.encode() for prefix in choice.prefixes),
-            without=tuple((name.encode(), value.encode()) for name, value in choice.without),
-            classic=common.classic_histograms,
-        ),
-        drop_lines=target.drop_lines,
-        honor_timestamps=target.honor_timestamps,
-        track_timestamps=common.track_timestamps,
-        extra=extra if common.extra_metrics else None,
-    )
-
-
-# What is scraped of one input has one scope, as in Kyma's telemetry module.
-_SCOPES: Final = {
-    "prometheus": "io.kyma-project.telemetry/prometheus",
-    "istio": "io.kyma-project.telemetry/istio",
-    "apiserver": "io.kyma-project.telemetry/runtime",
-}
-
-
-def _origin(target: targets.Target, version: str) -> metrics.Origin:
-    """Say whose points they are. The job of discovered pods is ours, not a service's name."""
-    parts = urlsplit(target.url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return metrics.Origin.of(
-        job=target.job if target.subject == targets.STATIC else "",
-        instance=target.instance,
-        scope=(_SCOPES[dict(target.attributes).get("kyma.input.name", targets.INPUT)], version),
-        attributes={
-            "server.address": parts.hostname or "",
-            "server.port": str(port),
-            "url.scheme": parts.scheme,
-            **dict(target.attributes),
-        },
-        labels=dict(target.labels),
-    )
 
 
 @asynccontextmanager

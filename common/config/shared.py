@@ -73,6 +73,12 @@ class Names(Section, frozen=True):
 class Namespaces(Names, frozen=True):
     """Either the namespaces to take or those to leave; data without a namespace always passes."""
 
+    def take(self, namespace: str) -> bool:
+        """Say whether data of *namespace* is taken."""
+        if not namespace or namespace in self.include:
+            return True
+        return not self.include and namespace not in self.exclude
+
     def problems(self) -> Iterable[tuple[str, str]]:
         """Refuse both lists at once: that would be ambiguous."""
         if self.include and self.exclude:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
+from common.config import input_names
 from common.enrichment import association, attributes, pods
 from common.wire import memo, otlp
 
-INPUT: Final = "kyma.input.name"
 ENTRY_BYTES: Final = 600  # measured: objects of one memo entry, apart from the bytes of resources
 Key = tuple[bytes, str | None, bool]
 
@@ -96,7 +96,7 @@ class Enricher:
         enriched = Enriched(
             resource=completed,
             namespace=namespace,
-            source=(said.get(INPUT) if trusted else None) or "otlp",
+            source=(said.get(input_names.ATTRIBUTE) if trusted else None) or input_names.OTLP,
             hit=(pod and association.hit(known, index)) or association.cause(known, index),
             missing=association.missing(known, index) if pod is None else None,
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, final
 
 from common.config import outputs
 from common.service.ledger import DropReason
 from common.wire import otlp, remote_write_v2, temporality
+
+Offer: TypeAlias = Callable[[otlp.Encoded, int], bool]
+"""Takes a request and its points, or says no; the loss is booked by whoever says no."""
 
 
 @final

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, assert_never
+from typing import Final, Generic, TypeVar, assert_never
 
 import msgspec
 
@@ -17,6 +17,7 @@ from common.kube import client as kube, objects, reflector
 
 log = logging.getLogger("headgate.kube")
 
+FORBIDDEN: Final = 403
 Item = TypeVar("Item")
 OnChange = Callable[[reflector.Change[Item]], None]
 
@@ -41,12 +42,13 @@ class _Progress:
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     due: float = 0.0  # on the loop's clock: when it tries again
     trouble: str = ""
+    forbidden: bool = False  # whether the trouble is that a right is missing
 
-    def failed(self, trouble: str) -> None:
+    def failed(self, trouble: str, *, forbidden: bool = False) -> None:
         self.counts.errors += 1
         if not self.trouble:
             log.warning("API server trouble: %s", trouble, extra={"path": self.path})
-        self.trouble = trouble
+        self.trouble, self.forbidden = trouble, forbidden
 
     def answered(self) -> None:
         if self.trouble:
@@ -82,10 +84,12 @@ class Informer:
         """How it is doing, in words for people."""
         if self.healthy:
             return "synced" if self.synced else "listing"
-        seconds = max(0, math.ceil(self._progress.due - asyncio.get_running_loop().time()))
+        progress = self._progress
+        seconds = max(0, math.ceil(progress.due - asyncio.get_running_loop().time()))
         when = f"retrying in {seconds} s" if seconds else "retrying now"
         known = ", what was known is kept" if self.synced else ""
-        return f"{self._progress.trouble}, {when}{known}"
+        remedy = f"; let our service account {_right(progress.path)}" if progress.forbidden else ""
+        return f"{progress.trouble}, {when}{known}{remedy}"
 
     async def wait_synced(self, within: float) -> bool:
         """Wait up to *within* seconds for the first complete list; say whether it arrived."""
@@ -95,6 +99,18 @@ class Informer:
         except TimeoutError:
             return False
         return True
+
+
+def troubles(informers: Mapping[str, Informer]) -> dict[str, str]:
+    """Return what is not, or no longer, told by the API server: why, in words, by kind."""
+    return {kind: one.status for kind, one in informers.items() if not (one.healthy and one.synced)}
+
+
+def _right(path: str) -> str:
+    """Name the right that the collection at *path* needs."""
+    _, root, *rest = path.split("/")
+    group = f" of {rest[0]}" if root == "apis" else ""
+    return f"list and watch {rest[-1]}{group}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +179,7 @@ async def _follow(
                     assert_never(never)
         except kube.Refused as error:
             state.failed(status=error.status, at_least=error.retry_after)
-            progress.failed(f"refused: {error}")
+            progress.failed(f"refused: {error}", forbidden=error.status == FORBIDDEN)
         except kube.TooLong as error:
             if state.mode == "watching":  # resuming would meet the same event again, a list may not
                 state.start_over()

@@ -7,13 +7,15 @@ in chunks", "410 Gone responses" and "Watch bookmarks".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Final, Generic, Literal, TypeAlias, TypeVar, assert_never
 
 from common.kube import objects
 
 Item = TypeVar("Item")
+Other = TypeVar("Other")
+Result = TypeVar("Result")
 
 GONE: Final = 410
 HEALTHY_AFTER: Final = 5.0  # seconds: a watch that lived this long did not fail, however it ended
@@ -75,6 +77,39 @@ class Deleted(Generic[Item]):
 
 
 Change: TypeAlias = Replaced[Item] | Added[Item] | Modified[Item] | Deleted[Item]
+
+
+def converted(change: Change[Item], convert: Callable[[Item], Other]) -> Change[Other]:
+    """Return the same change of what *convert* makes of each item."""
+    match change:
+        case Replaced(items=items):
+            return Replaced(tuple(map(convert, items)))
+        case Added(item=item):
+            return Added(convert(item))
+        case Modified(item=item):
+            return Modified(convert(item))
+        case Deleted(item=item):
+            return Deleted(convert(item))
+        case _ as never:
+            assert_never(never)
+
+
+def applied(
+    change: Change[Item],
+    replace: Callable[[Iterable[Item]], Result],
+    put: Callable[[Item], Result],
+    remove: Callable[[Item], Result],
+) -> Result:
+    """Carry out *change* with the one of the three that it needs; return what that returns."""
+    match change:
+        case Replaced(items=items):
+            return replace(items)
+        case Added(item=item) | Modified(item=item):
+            return put(item)
+        case Deleted(item=item):
+            return remove(item)
+        case _ as never:
+            assert_never(never)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from common.service.ledger import Ledger
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, single
 
 
 def off(ledgers: Iterable[Ledger]) -> list[str]:
@@ -19,9 +19,5 @@ def off(ledgers: Iterable[Ledger]) -> list[str]:
 
 def reading(mismatches: int) -> Reading:
     """Return how often one was, which is looked for once a second."""
-    return Reading(
-        "counter",
-        "headgate_ledger_mismatch_total",
-        "Times an account did not balance: must stay 0.",
-        (({}, float(mismatches)),),
-    )
+    words = "Times an account did not balance: must stay 0."
+    return single("counter", "headgate_ledger_mismatch_total", words, mismatches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,7 +18,9 @@ _PROCESS: Final[Mapping[str, Whole]] = {  # of prometheus_client's own; the othe
 }
 
 
+Kind: TypeAlias = Literal["counter", "gauge"]
 Whole: TypeAlias = Literal["sum", "max", "min"]
+Label = TypeVar("Label", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,24 @@ class Reading:
     gauges unless a sum has no meaning (ages, generations, flags).
     """
 
-    kind: Literal["counter", "gauge"]
+    kind: Kind
     name: str
     words: str
     samples: tuple[tuple[Mapping[str, str], float], ...]
     whole: Whole = "sum"
+
+
+def single(kind: Kind, name: str, words: str, value: float, whole: Whole = "sum") -> Reading:
+    """Return a family of one sample, without labels."""
+    return Reading(kind, name, words, (({}, float(value)),), whole)
+
+
+def labelled(
+    kind: Kind, name: str, words: str, label: str, values: Mapping[Label, float]
+) -> Reading:
+    """Return a family of one sample for each of *values*, which *label* tells apart."""
+    samples = tuple([({label: str(key)}, float(value)) for key, value in values.items()])
+    return Reading(kind, name, words, samples)
 
 
 Source = Callable[[], Iterable[Reading]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias, final
 
 from common.config.gateway import Limits, Listen
-from common.service.telemetry import Reading
+from common.service.telemetry import Reading, labelled, single
 from gateway.commit import Commit
 from gateway.receivers.admission import Admission
 from gateway.receivers.trust import Trust
@@ -151,18 +151,15 @@ def readings(doors: Iterable[Traffic], admission: Admission) -> Iterable[Reading
             tuple(({"transport": d.transport}, float(getattr(d, field_name))) for d in doors),
         )
     yield from _connections(doors)
-    yield Reading(
-        "gauge",
-        "headgate_gateway_in_flight_bytes",
-        "Bytes of requests being read or worked on.",
-        (({}, float(admission.in_flight)),),
-    )
-    yield Reading(
+    words = "Bytes of requests being read or worked on."
+    yield single("gauge", "headgate_gateway_in_flight_bytes", words, admission.in_flight)
+    yield labelled(
         "counter",
         "headgate_gateway_overload_refusals_total",
         "Requests told to come again later, by what had its fill: the process, their sender's "
         "address, or the memory that the cgroup allows.",
-        tuple(({"cause": cause}, float(n)) for cause, n in admission.refused.items()),
+        "cause",
+        admission.refused,
     )
 
 

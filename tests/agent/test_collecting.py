@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from agent import collecting
 from common.config import agent
@@ -66,3 +67,25 @@ async def test_each_input_that_is_on_says_how_it_is_doing() -> None:
             monotonic=asyncio.get_running_loop().time,
         ) as collected:
             assert collected.status().keys() == {"discovery", "kubelet", "cluster"}
+            page = collected.runtime_page()
+    assert page["kubelet"]["url"] == "https://n:10250/stats/summary"
+    assert page["cluster"]["lease"].endswith("/headgate-agent-cluster")
+
+
+async def test_all_inputs_share_one_watch_of_the_nodes_pods() -> None:
+    def answer(request: web.Request) -> kubernetes.Answer:
+        return kubernetes.Answer(hang=True) if "watch" in request.query else kubernetes.page()
+
+    async with kubernetes.serving(answer) as api:
+        async with collecting.collecting(
+            document(node="n", inputs={"runtime": {"enabled": True}}),
+            credentials.anonymous(api.url),
+            lambda _, __: True,
+            host="agent-0",
+            monotonic=asyncio.get_running_loop().time,
+        ) as collected:
+            await asyncio.sleep(1)
+            assert collected.discovery.status.startswith("synced; ")
+        asked = [request.query for request in api.requests if request.path == "/api/v1/pods"]
+    ours = ["watch" in query for query in asked if query.get("fieldSelector") == "spec.nodeName=n"]
+    assert ours == [False, True]

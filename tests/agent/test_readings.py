@@ -9,6 +9,7 @@ from agent import readings
 from agent.exposition import model
 from agent.scraping import loop as scraping
 from agent.scraping.state import Health
+from agent.scraping.terms import Terms
 from common.config import shared
 from common.exporters import delivery
 from common.exporters.outcomes import (
@@ -71,7 +72,7 @@ async def pushing(
 
 
 async def test_scraping_is_counted_by_state_and_outcome() -> None:
-    terms = scraping.Terms(
+    terms = Terms(
         max_body_bytes=1,
         max_concurrency=1,
         limits=model.Limits(),

@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent import token
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.clock import Clock
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent import targets
+from agent import pod_watch, targets
 from agent.discovery import explaining, following, policy, roster
 from bench import processes
 from cli.demo import sink
@@ -96,7 +96,10 @@ async def test_every_change_of_pods_services_and_endpoints_acts_within_a_second(
         await home.wait_for_pods("default/one", "default/far", timeout=20)
         access = await credentials.from_kubeconfig(home.kubeconfig_path)
         known = roster.Roster((), 10, rules)
-        async with following.discovering(known, access, told.take) as found:
+        async with (
+            following.discovering(known, access, told.take) as found,
+            pod_watch.watching(access, found),
+        ):
             home.create(service(scrape="true"))
             one = f"http://{address(home, 'one')}:8080"
             await told.until(f"{one}/metrics", within=5)

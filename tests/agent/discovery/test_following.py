@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
-from agent import targets
+from agent import pod_watch, targets
 from agent.discovery import following as discovery, policy, roster
 from common.kube import credentials
 from tests.fakes import kubernetes
@@ -71,7 +71,10 @@ async def discovering(
     async with kubernetes.serving() as fake:
         fake.script(*answers)
         known, access = roster.Roster(fixed, 10, RULES), credentials.anonymous(fake.url)
-        async with discovery.discovering(known, access, told.take) as found:
+        async with (
+            discovery.discovering(known, access, told.take) as found,
+            pod_watch.watching(access, found),
+        ):
             yield found, told, fake
 
 
@@ -192,7 +195,7 @@ class Script:
         self.asked.append((request.path, verb))
         chosen = self.selectors.setdefault(request.path, set())
         chosen.add(request.query.get("labelSelector") or request.query.get("fieldSelector", ""))
-        parts = {discovery.PODS: self.pods, SERVICES: self.services, SLICES: self.slices}
+        parts = {pod_watch.PODS: self.pods, SERVICES: self.services, SLICES: self.slices}
         part = parts[request.path]
         return part.pop(0) if part else Answer(hang=True)
 
@@ -202,7 +205,10 @@ async def following(script: Script) -> AsyncIterator[tuple[discovery.Discovery, 
     told = Told()
     async with kubernetes.serving(script.answer) as fake:
         known, access = roster.Roster((), 10, BOTH), credentials.anonymous(fake.url)
-        async with discovery.discovering(known, access, told.take) as found:
+        async with (
+            discovery.discovering(known, access, told.take) as found,
+            pod_watch.watching(access, found),
+        ):
             yield found, told
 
 
@@ -250,7 +256,7 @@ async def test_a_new_endpoint_acts_at_once() -> None:
         assert sorted(found.chosen) == told.heard[-1]
         assert {target.labels for target in found.chosen.values()} == {(("service", "web"),)}
     assert script.selectors == {
-        discovery.PODS: {"spec.nodeName=n1"},
+        pod_watch.PODS: {"spec.nodeName=n1"},
         SERVICES: {""},
         SLICES: {"kubernetes.io/service-name"},
     }
@@ -275,7 +281,7 @@ async def test_a_right_that_is_missing_is_named_and_pods_go_on() -> None:
         trouble = found.troubles["endpointslices"]
         assert trouble.startswith("refused: 403 Forbidden: cannot list resource, retrying")
         assert trouble.endswith(
-            "; let the agent's service account list and watch endpointslices of discovery.k8s.io"
+            "; let our service account list and watch endpointslices of discovery.k8s.io"
         )
         assert list(found.troubles) == ["endpointslices"]
         assert found.status.startswith("synced; endpointslices refused: 403 ")

@@ -21,7 +21,7 @@ def request(
     """Write *found* with the numbers of *exposition* and *report* into a request."""
     source = _Source(exposition, report, time_ns)
     scopes: dict[translate.Scope, bytes] = {}
-    may_have = found.exemplar_points()
+    may_have = exemplar_points(found)
     number = 0
     for metric in found.metrics:
         payloads = []
@@ -117,3 +117,21 @@ class _Source:
             return 0
         seconds = np.array([self._values[started]])
         return int(points.starts(seconds, np.array([self._time(sample)], np.uint64))[0])
+
+
+def exemplar_points(found: translate.Translation) -> dict[int, int]:
+    """Return the samples that may have exemplars, each with the number of its point.
+
+    These are counters and the buckets of histograms. Points count from 0 across all metrics.
+    """
+    points: dict[int, int] = {}
+    number = 0
+    for metric in found.metrics:
+        if metric.kind in (translate.Kind.SUM, translate.Kind.HISTOGRAM):
+            for nth, point in enumerate(metric.points, number):
+                if isinstance(point, translate.Number):
+                    points[point.sample] = nth
+                elif isinstance(point, translate.Distribution):
+                    points.update((sample, nth) for _, sample in point.steps)
+        number += len(metric.points)
+    return points

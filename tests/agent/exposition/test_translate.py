@@ -320,15 +320,6 @@ def test_rules_choose_by_name_and_label_and_honor_what_is_exposed() -> None:
     ]
 
 
-def test_exemplars_belong_to_counters_and_buckets() -> None:
-    found = translated(
-        b"# TYPE g gauge\ng 1\n# TYPE a counter\na 1\n"
-        b'# TYPE h histogram\nh_count 2\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 2\n'
-        b'# TYPE s summary\ns{quantile="1"} 1\ns_count 1\n'
-    )
-    assert found.exemplar_points() == {1: 1, 3: 2, 4: 2}
-
-
 NOW = 1_700_000_000_123_456_789
 OWN_ATTRIBUTES = {"service.name": "shop", "service.instance.id": "10.0.0.1:80"}
 ORIGIN = metrics.Origin.of(

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent import targets
-from agent.runtime import cluster, cluster_names, cluster_permissions, cluster_terms
+from agent import permissions, targets
+from agent.runtime import cluster, cluster_names, cluster_terms
 from common.config import agent as config, agent_inputs, runtime_metrics
 from common.kube import credentials
 from common.kube.rights import Rule
@@ -104,7 +104,7 @@ def terms(
 async def collecting(
     settings: agent_inputs.RuntimeInput, *, rules: tuple[Rule, ...] | None = None
 ) -> AsyncIterator[tuple[cluster.Cluster, Offered, clusters.Guarded]]:
-    allowed = cluster_permissions.rules(settings, "home") if rules is None else rules
+    allowed = permissions.of_cluster(settings, "home") if rules is None else rules
     async with clusters.guarded(allowed) as fake:
         offered = Offered()
         async with cluster.collecting(
@@ -137,7 +137,7 @@ async def test_a_right_that_is_missing_costs_its_own_kind_only_and_is_named(capl
     settings = runtime(pod=True, deployment=True)
     allowed = tuple(
         rule
-        for rule in cluster_permissions.rules(settings, "home")
+        for rule in permissions.of_cluster(settings, "home")
         if "deployments" not in rule.resources
     )
     async with collecting(settings, rules=allowed) as (found, offered, _):

@@ -159,7 +159,7 @@ def test_requests_are_cut_between_resources_and_together_they_are_the_whole() ->
 def test_what_is_written_is_what_the_plain_writer_writes(monkeypatch) -> None:
     monkeypatch.setattr(cluster_state, "MAX_KNOWN", 3)  # forgetting changes nothing
     made = state(**clusters.EVERY | {"pods": [pod(f"p{i}", restarts=i) for i in range(9)]})
-    plain, points = writing.request(subjects(made), scope=(cluster_state.SCOPE, "1.2"), time_ns=NOW)
+    plain, points = writing.request(subjects(made), scope=(writing.SCOPE, "1.2"), time_ns=NOW)
     pieces = cluster_state.pieces(made.told(), version="1.2", time_ns=NOW, max_bytes=1 << 20)
     assert list(pieces) == [(plain, points)]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from agent.runtime import kubelet, node_pods
+from agent.runtime import kubelet
 from agent.runtime.kubelet import Clocks
 from agent.runtime.node_pods import Facts, Known, Volume
 from agent.runtime.source import Health, Source
@@ -71,23 +71,23 @@ def with_token(server: str = "http://nowhere") -> credentials.Access:
     return replace(credentials.anonymous(server), authorization=lambda: f"Bearer {fakes.TOKEN}")
 
 
-def known() -> Known:
-    return Known([WEB])
-
-
 @asynccontextmanager
 async def collecting(
     gateway: Gateway,
     fake: fakes.Kubelet,
     *,
     access: credentials.Access | None = None,
-    pods: Callable[[], Known] = known,
     asked: dict[str, Any] | None = None,
     **runtime: Any,
 ) -> AsyncIterator[Source]:
     chosen = document(kubelet={"endpoint": fake.url} | (asked or {}), **runtime)
     async with kubelet.collecting(
-        chosen, access or with_token(), pods, gateway.offer, clocks=clocks(), version="1.2.3"
+        chosen,
+        access or with_token(),
+        Known([WEB]),
+        gateway.offer,
+        clocks=clocks(),
+        version="1.2.3",
     ) as source:
         yield source
 
@@ -327,7 +327,7 @@ async def test_ticks_that_were_missed_are_counted_and_not_made_up_for() -> None:
         time = Clocks(wall=wall, stopwatch=asyncio.get_running_loop().time)
         chosen = document(kubelet={"endpoint": fake.url})
         async with kubelet.collecting(
-            chosen, with_token(), known, gateway.offer, clocks=time, version="1"
+            chosen, with_token(), Known([WEB]), gateway.offer, clocks=time, version="1"
         ) as source:
             await asyncio.sleep(15)
             before = source.asked["up"]
@@ -421,7 +421,7 @@ async def test_what_nobody_asks_for_is_not_collected(runtime: dict[str, Any]) ->
 
 async def test_without_a_node_and_an_endpoint_there_is_nobody_to_ask() -> None:
     async with kubelet.collecting(
-        document(node=""), None, known, Gateway().offer, clocks=clocks(), version="1"
+        document(node=""), None, Known(), Gateway().offer, clocks=clocks(), version="1"
     ) as source:
         assert source.health is Health.OFF
 
@@ -429,6 +429,6 @@ async def test_without_a_node_and_an_endpoint_there_is_nobody_to_ask() -> None:
 async def test_by_default_the_node_is_asked_by_its_name() -> None:
     chosen = document(node="worker-1.invalid")
     async with kubelet.collecting(
-        chosen, None, node_pods.Known, Gateway().offer, clocks=clocks(), version="1"
+        chosen, None, Known(), Gateway().offer, clocks=clocks(), version="1"
     ) as source:
         assert source.url == "https://worker-1.invalid:10250/stats/summary"

@@ -274,8 +274,9 @@ def test_namespaces_choose_pods_and_never_the_node() -> None:
 
     metrics = runtime_metrics.OF_KUBELET
     assert namespaces(Choice(metrics=metrics)) == {None, "shop", "kube-system"}
-    assert namespaces(Choice(metrics=metrics, include=frozenset({"shop"}))) == {None, "shop"}
-    without = Choice(metrics=metrics, exclude=frozenset({"kube-system"}))
+    only = Choice(metrics=metrics, namespaces=shared.Namespaces(include=("shop",)))
+    assert namespaces(only) == {None, "shop"}
+    without = Choice(metrics=metrics, namespaces=shared.Namespaces(exclude=("kube-system",)))
     assert namespaces(without) == {None, "shop"}
 
 
@@ -311,7 +312,7 @@ def test_the_choice_is_that_of_the_document() -> None:
         enabled=True, namespaces=namespaces, additional_metrics=("k8s.node.condition",)
     )
     chosen = kubelet_points.choice(given)
-    assert chosen.exclude == {"kube-system"}
+    assert chosen.namespaces == namespaces
     assert "k8s.node.condition" not in chosen.metrics  # the API server tells it
     assert kubelet_points.choice(agent_inputs.RuntimeInput()).metrics == frozenset()
 

@@ -1,11 +1,13 @@
 """What is known of pods: bounds, volumes, and who is who for the kubelet."""
 
+from dataclasses import replace
+
 import msgspec
 from hypothesis import given, strategies as st
 
 from agent.runtime import node_pods
-from agent.runtime.node_pods import Bounds, Facts, Known, Volume
-from common.kube import objects
+from agent.runtime.node_pods import UNKNOWN, Bounds, Facts, Known, Volume
+from common.kube import objects, reflector
 
 POD = {
     "metadata": {"name": "web-0", "namespace": "shop", "uid": "uid-web-0"},
@@ -119,3 +121,14 @@ def test_a_complete_list_replaces_what_was_known() -> None:
     known = Known([first])
     known.replace([second])
     assert (known.get("a"), known.get("b"), len(known)) == (node_pods.UNKNOWN, second, 1)
+
+
+def test_what_is_known_follows_changes() -> None:
+    known, first = Known(), Facts(uid="u", namespace="n", name="p")
+    known.changed(reflector.Added(first))
+    known.changed(reflector.Modified(replace(first, ip="10.0.0.1")))
+    assert known.get("u").ip == "10.0.0.1"
+    known.changed(reflector.Replaced((Facts(uid="w", namespace="n", name="q"),)))
+    assert known.get("u") is UNKNOWN
+    known.changed(reflector.Deleted(Facts(uid="w", namespace="n", name="q")))
+    assert len(known) == 0

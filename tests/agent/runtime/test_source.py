@@ -10,12 +10,23 @@ def test_only_changes_are_changes() -> None:
     assert found.succeeded(10, 0.5, 7, 100)
     assert not found.succeeded(20, 0.5, 8, 100)
     assert found.failed(30, 0.1, Cause.REFUSED, "connection refused")
-    assert not found.failed(40, 0.1, Cause.REFUSED, "connection refused")
+    assert not found.failed(40, 0.1, Cause.REFUSED, "connection refused, in other words")
     assert found.failed(50, 0.1, Cause.TIMEOUT, "timed out")
     assert (found.health, found.error) == (Health.FAILING, "timed out")
     assert (found.last_time, found.last_success, found.points) == (50, 20, 0)
     assert found.succeeded(60, 0.25, 9, 100)
     assert (found.health, found.error, found.last_success) == (Health.UP, "", 60)
+
+
+def test_the_page_has_what_is_known_and_the_outcomes_that_happened() -> None:
+    found = Source("kubelet", url="https://n:10250/stats/summary", health=Health.PENDING)
+    found.succeeded(10, 0.5, 7, 100)
+    found.failed(30, 0.25, Cause.REFUSED, "connection refused")
+    page = found.page()
+    assert page["status"] == "https://n:10250/stats/summary fails: connection refused"
+    assert (page["last_time_unix_nano"], page["last_success_unix_nano"]) == (30, 10)
+    assert page["asked"] == {"up": 1, "refused": 1}
+    assert (page["health"], page["duration_seconds"], page["points"]) == ("failing", 0.25, 0)
 
 
 def test_every_outcome_is_counted() -> None:

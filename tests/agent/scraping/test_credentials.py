@@ -13,15 +13,9 @@ from common.service import settings
 from tests.agent.exposer import exposing, page
 from tests.agent.scraping.test_fetch import body, client, failure, once, secure
 from tests.fakes import certificates
+from tests.fakes.clock import Clock
 
 IDENTITY = "spiffe://cluster.local/ns/shop/sa/cart"
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from agent.exposition import model
 from agent.scraping import credentials, loop as scraping
 from agent.scraping.response import Cause
 from agent.scraping.state import Health, State
+from agent.scraping.terms import Terms
 from common.config import agent as config, shared
 from common.service import clock
 from tests.agent.exposer import HANG, HANG_UP, Exposer, Say, exposing, page
@@ -112,7 +113,7 @@ async def suffer(
         taken.set()
         return True
 
-    terms = scraping.Terms(
+    terms = Terms(
         max_body_bytes=MAX_BYTES,
         max_concurrency=10,
         max_fetching_bytes=2 * MAX_BYTES,
@@ -281,7 +282,7 @@ async def test_many_that_drip_large_bodies_leave_room_for_the_small_ones() -> No
         evil = [await stack.enter_async_context(streaming(drip)) for _ in repeat(None, 6)]
         good = await stack.enter_async_context(exposing(GOOD))
         done = asyncio.Event()
-        terms = scraping.Terms(
+        terms = Terms(
             max_body_bytes=MAX_BYTES, max_concurrency=10, max_fetching_bytes=2 * MAX_BYTES,
             max_redirects=0, max_leaving=1, limits=model.Limits(), version="1",
             credentials=credentials.profiles(config.Agent(), asyncio.get_running_loop().time),

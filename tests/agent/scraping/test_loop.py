@@ -15,6 +15,7 @@ from agent.exposition import model
 from agent.scraping import credentials, loop as scraping
 from agent.scraping.response import Cause
 from agent.scraping.state import Health, Oddity, State
+from agent.scraping.terms import Terms
 from common.config import agent as config, agent_inputs
 from common.wire import otlp
 from tests.agent.exposer import HANG, Exposer, Say, exposing, page
@@ -68,7 +69,7 @@ def wall() -> int:
     return EPOCH * scraping.SECOND + round(asyncio.get_running_loop().time() * scraping.SECOND)
 
 
-def terms(document: config.Agent = config.Agent(), **changes: object) -> scraping.Terms:  # noqa: B008 - immutable
+def terms(document: config.Agent = config.Agent(), **changes: object) -> Terms:  # noqa: B008 - immutable
     given = {
         "max_body_bytes": 1000,
         "max_concurrency": 10,
@@ -77,7 +78,7 @@ def terms(document: config.Agent = config.Agent(), **changes: object) -> scrapin
         "max_leaving": 10,
         "wall": wall,
     } | changes
-    return scraping.Terms(
+    return Terms(
         **given,
         limits=model.Limits(samples=10),
         version="1.2.3",

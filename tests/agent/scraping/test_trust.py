@@ -8,13 +8,7 @@ import pytest
 from agent.scraping.trust import Trust
 from common.config import shared
 from tests.fakes import certificates
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.clock import Clock
 
 
 @pytest.fixture

@@ -172,7 +172,10 @@ async def test_what_was_known_is_kept_while_it_is_away() -> None:
         assert seen.told.synced
         assert not seen.told.healthy
         assert seen.told.status.startswith("refused: 403 Forbidden: no watch for you, retrying")
-        assert seen.told.status.endswith("what was known is kept")
+        assert seen.told.status.endswith(
+            ", what was known is kept; let our service account list and watch pods"
+        )
+        assert informer.troubles({"pods": seen.told}) == {"pods": seen.told.status}
         assert {kind for kind, _ in queries(seen.fake)[1:]} == {"watch"}
 
 
@@ -259,3 +262,27 @@ async def test_an_event_that_is_too_long_is_not_met_for_ever() -> None:
             async with asyncio.timeout(600):
                 await done.wait()
     assert changes == [reflector.Replaced(()), reflector.Replaced(("b",))]
+
+
+async def test_the_right_that_is_missing_is_named_with_its_group() -> None:
+    async with kubernetes.serving() as fake:
+        fake.script(*[refusal(403, "Forbidden", "no")] * 20)
+        async with (
+            client.connecting(credentials.anonymous(fake.url)) as asking,
+            informer.informing(
+                asking,
+                "/apis/apps/v1/deployments",
+                objects.decoder(objects.Pod, objects.itself),
+                lambda _: None,
+            ) as told,
+        ):
+            await asyncio.sleep(10)
+            assert told.status.endswith(
+                "; let our service account list and watch deployments of apps"
+            )
+
+
+async def test_who_is_synced_and_healthy_is_in_no_trouble() -> None:
+    async with watched(page(pod("a"))) as seen:
+        assert await seen.told.wait_synced(within=10)
+        assert informer.troubles({"pods": seen.told}) == {}

@@ -296,3 +296,30 @@ def test_watches_do_not_all_end_together(random: float, seconds: int) -> None:
     step = state.next_step()
     assert isinstance(step, reflector.Watch)
     assert seconds <= step.timeout <= seconds * 1.5
+
+
+def test_a_change_is_carried_out_by_the_one_that_it_needs() -> None:
+    def carry_out(change: reflector.Change[int]) -> tuple[str, object]:
+        return reflector.applied(
+            change,
+            lambda items: ("replace", items),
+            lambda item: ("put", item),
+            lambda item: ("remove", item),
+        )
+
+    assert carry_out(reflector.Replaced((1, 2))) == ("replace", (1, 2))
+    assert carry_out(reflector.Added(1)) == carry_out(reflector.Modified(1)) == ("put", 1)
+    assert carry_out(reflector.Deleted(1)) == ("remove", 1)
+
+
+@given(items=st.lists(st.integers(), min_size=1).map(tuple))
+def test_a_change_of_items_is_the_same_change_of_what_is_made_of_them(items) -> None:
+    kinds: list[Callable[[int], reflector.Change[int]]] = [
+        reflector.Added,
+        reflector.Modified,
+        reflector.Deleted,
+    ]
+    for kind in kinds:
+        assert reflector.converted(kind(items[0]), str) == kind(str(items[0]))
+    expected = reflector.Replaced(tuple(map(str, items)))
+    assert reflector.converted(reflector.Replaced(items), str) == expected
