@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
@@ -12,10 +13,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest as Request,
 )
 
+from localcluster.cluster import Cluster
 from tests.fakes import backends
 
 Pairs = tuple[tuple[str, str], ...]
 SCOPE = "io.kyma-project.telemetry/"
+INTERVAL = 0.5  # seconds from one look at anything to the next
+OFF: dict[str, Any] = {"enabled": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,60 @@ class Point:
     @property
     def labels(self) -> dict[str, str]:
         return dict(self.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Configurations of a gateway and agents of one cluster, with their files in *folder*."""
+
+    folder: Path
+    home: Cluster
+
+    @property
+    def kubernetes(self) -> dict[str, str]:
+        return {"source": "kubeconfig", "kubeconfig": str(self.home.kubeconfig_path)}
+
+    @property
+    def token(self) -> str:
+        """Return the file with the token of agents."""
+        path = self.folder / "token"
+        path.write_text("agents\n")
+        return str(path)
+
+    def gateway(
+        self,
+        places: Mapping[str, backends.Backend],
+        chosen: Mapping[str, Mapping[str, Any]],
+    ) -> dict[str, Any]:
+        """Return a gateway with a pipeline to each of *places*, whose inputs are *chosen*."""
+        return {
+            "agents": {"token_file": self.token},
+            "kubernetes": self.kubernetes,
+            "enrichment": {
+                "cluster_name": "east",
+                "cluster_uid": "c1",
+                "attributes": {"cloud.provider": "local"},
+            },
+            "pipelines": [
+                {
+                    "name": name,
+                    "output": {"otlp": {"endpoint": places[name].url}},
+                    "inputs": {"otlp": OFF, "prometheus": OFF, **inputs},
+                    "batch": {"linger": 0.05},
+                }
+                for name, inputs in chosen.items()
+            ],
+        }
+
+    def agent(self, node: str, gateway: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an agent of *node* that collects *inputs* for the *gateway* at that URL."""
+        return {
+            "node": node,
+            "kubernetes": self.kubernetes,
+            "gateway": {"endpoint": gateway, "token_file": self.token, "batch": {"linger": 0.05}},
+            "scraping": {"interval": INTERVAL, "timeout": INTERVAL},
+            "inputs": inputs,
+        }
 
 
 class Arrived:
