@@ -19,7 +19,7 @@ from cli.demo import manifests, observe, screen, sink
 from cli.demo.arrivals import Arrivals
 from common.service import lifecycle
 from common.service.address import Address
-from localcluster import cluster, kinds
+from localcluster import cluster, kinds, kubelet
 
 NAMES = sink.Names(otlp_grpc="everything", otlp_http="shop", remote_write="scraped")
 START_SECONDS = 60.0
@@ -280,7 +280,9 @@ async def run(options: Options, directory: Path, show: Callable[[screen.Scene], 
             for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
             if name in os.environ
         }
-        settings = cluster.Settings(environment=kept)
+        settings = cluster.Settings(
+            environment=kept, kubelet=kubelet.Settings(stats_port=manifests.KUBELET_PORT)
+        )
         home = await stack.enter_async_context(
             cluster.running(directory=directory, settings=settings)
         )

@@ -21,6 +21,7 @@ from prometheus_client.exposition import (
 from typing_extensions import override
 
 Start = Callable[[str, list[tuple[str, str]]], object]
+Application = Callable[[dict[str, str], Start], Iterable[bytes]]
 
 
 class _Quiet(WSGIRequestHandler):
@@ -31,34 +32,33 @@ class _Quiet(WSGIRequestHandler):
 
 def main() -> None:
     """Serve metrics until SIGTERM."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--address", required=True, help="the pod's address")
-    parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--path", default="/metrics")
-    parser.add_argument(
-        "--need", default="", help="a query parameter, as key=value, without which nothing is shown"
-    )
-    parser.add_argument(
-        "--dotted", action="store_true", help="also names with dots, in the format asked for"
-    )
-    parser.add_argument(
-        "--mesh", default="", help="a sidecar's certificates, for mutual TLS with others like it"
-    )
-    options = parser.parse_args()
+    options = _options()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    business = _Business(dotted=options.dotted)
+    serve = _serving(options, business.registry)
+    servers = [
+        make_server(options.address, port, serve, WSGIServer, _Quiet)
+        for port in options.port or [8080]
+    ]
+    if options.mesh:
+        context = _mutual(Path(options.mesh))
+        for server in servers:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+    threads = [threading.Thread(target=each.serve_forever, name="http") for each in servers]
+    for thread in threads:
+        thread.start()
+    while not stop.wait(0.1):
+        business.happen()
+    for server in servers:
+        server.shutdown()
+    for thread in threads:
+        thread.join()
 
-    registry = CollectorRegistry()
-    visits = Counter("app_visits", "Pages served.", ["page"], registry=registry)
-    latency = Histogram("app_latency_seconds", "Time to serve a page.", ["page"], registry=registry)
-    sessions = Gauge("app_sessions", "Sessions open.", registry=registry)
-    heat = Gauge("cpu.temperature.celsius", "How warm it is.", registry=None)
-    errors = Counter("hd.errors", "Errors of the disk.", ["device"], registry=None)
-    energy = Histogram("cpu.energy.watt_core", "Energy of a core.", ["core"], registry=None)
-    if options.dotted:
-        for collector in (heat, errors, energy):
-            registry.register(collector)
+
+def _serving(options: argparse.Namespace, registry: CollectorRegistry) -> Application:
+    """Return a WSGI application that shows *registry* where *options* say."""
     key, _, value = options.need.partition("=")
 
     def serve(environ: dict[str, str], start: Start) -> Iterable[bytes]:
@@ -72,21 +72,52 @@ def main() -> None:
         start("200 OK", [("Content-Type", content_type)])
         return [write(registry)]
 
-    server = make_server(options.address, options.port, serve, WSGIServer, _Quiet)
-    if options.mesh:
-        server.socket = _mutual(Path(options.mesh)).wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, name="http")
-    thread.start()
-    while not stop.wait(0.1):
+    return serve
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--address", required=True, help="the pod's address")
+    parser.add_argument("--port", type=int, action="append", help="8080 by default")
+    parser.add_argument("--path", default="/metrics")
+    parser.add_argument(
+        "--need", default="", help="a query parameter, as key=value, without which nothing is shown"
+    )
+    parser.add_argument(
+        "--dotted", action="store_true", help="also names with dots, in the format asked for"
+    )
+    parser.add_argument(
+        "--mesh", default="", help="a sidecar's certificates, for mutual TLS with others like it"
+    )
+    return parser.parse_args()
+
+
+class _Business:
+    """What the application does, as it measures it; *dotted* says whether the machine's, too."""
+
+    def __init__(self, *, dotted: bool) -> None:
+        self.registry = CollectorRegistry()
+        machine = self.registry if dotted else None
+        self._visits = Counter("app_visits", "Pages served.", ["page"], registry=self.registry)
+        self._latency = Histogram(
+            "app_latency_seconds", "Time to serve a page.", ["page"], registry=self.registry
+        )
+        self._sessions = Gauge("app_sessions", "Sessions open.", registry=self.registry)
+        self._heat = Gauge("cpu.temperature.celsius", "How warm it is.", registry=machine)
+        self._errors = Counter("hd.errors", "Errors of the disk.", ["device"], registry=machine)
+        self._energy = Histogram(
+            "cpu.energy.watt_core", "Energy of a core.", ["core"], registry=machine
+        )
+
+    def happen(self) -> None:
+        """Serve one page."""
         page = random.choice(("home", "search", "item"))  # noqa: S311 - a toy load
-        visits.labels(page).inc()
-        latency.labels(page).observe(random.expovariate(30))
-        sessions.set(random.randint(3, 30))  # noqa: S311 - a toy load
-        heat.set(random.gauss(50, 5))
-        errors.labels("sda").inc()
-        energy.labels("0").observe(random.expovariate(1))
-    server.shutdown()
-    thread.join()
+        self._visits.labels(page).inc()
+        self._latency.labels(page).observe(random.expovariate(30))
+        self._sessions.set(random.randint(3, 30))  # noqa: S311 - a toy load
+        self._heat.set(random.gauss(50, 5))
+        self._errors.labels("sda").inc()
+        self._energy.labels("0").observe(random.expovariate(1))
 
 
 def _mutual(folder: Path) -> ssl.SSLContext:
