@@ -187,7 +187,10 @@ class Cluster:
             if first:
                 await self._complete()
                 first = False
-            await self._report(state, self._grid.timestamp(tick, wall()))
+            # A process that stood still, as a suspended machine does, may be here before the
+            # election has noticed: what it knows is old, and another tells by now.
+            if self.leading:
+                await self._report(state, self._grid.timestamp(tick, wall()))
             tick, missed = self._grid.following(tick, wall())
             self.counts.late += missed
 

@@ -337,3 +337,35 @@ async def test_only_the_leader_tells_the_cluster_and_when_it_is_killed_another_g
     (about,) = {point.resource for point in scraped.points}
     assert dict(about)["service.name"] == "apiserver"
     assert not any(key.startswith("k8s.pod.") for key, _ in about)
+
+
+async def test_a_leader_that_stood_still_tells_nothing_more_once_another_leads(
+    tmp_path: Path,
+) -> None:
+    chosen = {
+        "workloads": WANTED["workloads"][0],
+        "apiserver": {"resources": only() | {"apiserver": True}},
+    }
+    collecting = {"resources": only(*WORKLOADS) | {"apiserver": True}}
+    desired, requests = "k8s.deployment.desired", "apiserver_request_total"
+    async with serving(tmp_path, chosen, collecting) as (_, agents, places):
+
+        async def reports(count: int) -> bool:
+            told, scraped = Arrived(places["workloads"]), Arrived(places["apiserver"])
+            return min(len(told.times(desired)), len(scraped.times(requests))) >= count
+
+        await programs.until(lambda: reports(4), "a leader reports")
+        (leader,) = await leaders(agents)
+        (survivor,) = set(NODES) - {leader}
+        with agents[leader].frozen():
+            already = len(Arrived(places["apiserver"]).times(requests))
+            await programs.until(lambda: reports(already + 4), "the survivor reports", within=20)
+        await programs.until(lambda: reports(already + 10), "the survivor reports", within=20)
+        assert await leaders(agents) == [survivor]
+        assert await apiservers(agents[leader]) == 0
+    told, scraped = Arrived(places["workloads"]), Arrived(places["apiserver"])
+    for arrived in (told, scraped):
+        assert not arrived.twice(), "two led at once, or something was repeated"
+    gaps = [after - before for before, after in pairwise(told.times(desired))]
+    assert min(gaps) > 0.9 * INTERVAL, "two told of one interval, one of them what was long ago"
+    assert not [point for point in scraped.points if point.stale], "the series go on elsewhere"
