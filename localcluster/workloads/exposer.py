@@ -66,9 +66,10 @@ def _serving(options: argparse.Namespace, registry: CollectorRegistry) -> Applic
         if environ.get("PATH_INFO") != options.path or (key and asked.get(key) != [value]):
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"nothing here\n"]
-        write, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
-        if options.dotted:
-            write, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+        if not options.dotted:
+            start("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
+            return [generate_latest(registry)]
+        write, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
         start("200 OK", [("Content-Type", content_type)])
         return [write(registry)]
 

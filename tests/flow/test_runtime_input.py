@@ -12,7 +12,7 @@ import pytest
 
 from bench import processes
 from common.config import runtime_metrics
-from localcluster import api, cluster, kinds
+from localcluster import api, cluster, kinds, kubelet as node_kubelet
 from localcluster.cluster import Cluster
 from localcluster.kinds import Object
 from tests.fakes import backends, certificates, kubelet
@@ -171,10 +171,22 @@ def told(home: Cluster, node: str) -> Object:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, chosen: Mapping[str, Mapping[str, Any]], runtime: Mapping[str, Any]
+    folder: Path,
+    chosen: Mapping[str, Mapping[str, Any]],
+    runtime: Mapping[str, Any],
+    *,
+    own_kubelets: bool = False,
 ) -> AsyncIterator[tuple[Cluster, dict[str, programs.Mortal], dict[str, backends.Backend]]]:
-    """Run the cluster, a gateway with the pipelines *chosen*, and an agent for each node."""
-    settings = cluster.Settings(nodes=NODES, api=api.Settings(token=TOKEN))
+    """Run the cluster, a gateway with the pipelines *chosen*, and an agent for each node.
+
+    Kubelets are fakes that tell all that there is, or the cluster's *own*.
+    """
+    (port,) = processes.free_ports(1)
+    settings = cluster.Settings(
+        nodes=NODES,
+        api=api.Settings(token=TOKEN),
+        kubelet=node_kubelet.Settings(stats_port=port if own_kubelets else 0, stats_token=TOKEN),
+    )
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         home = await enter(cluster.running(directory=folder / "cluster", settings=settings))
@@ -187,15 +199,18 @@ async def serving(
         for node in NODES:
             own = folder / node
             own.mkdir()
-            files = certificates.write(own, node)
-            fake = await enter(kubelet.serving(files, told(home, node)))
+            if own_kubelets:
+                host = home.store.get(kinds.NODES, "", node)["status"]["addresses"][0]["address"]
+                asking: dict[str, Any] = {"endpoint": f"http://{host}:{port}"}
+            else:
+                files = certificates.write(own, node)
+                fake = await enter(kubelet.serving(files, told(home, node)))
+                tls = {"ca_file": str(files.authority), "server_name": node}
+                asking = {"endpoint": fake.url, "tls": tls}
             asked = {
                 "enabled": True,
                 "lease": LEASE,
-                "kubelet": {
-                    "endpoint": fake.url,
-                    "tls": {"ca_file": str(files.authority), "server_name": node},
-                },
+                "kubelet": asking,
                 **runtime,
             }
             inputs = {"prometheus": collected.OFF, "runtime": asked}
@@ -281,6 +296,16 @@ async def test_each_pipeline_gets_exactly_the_metrics_that_it_asked_for(tmp_path
     assert 0 < shares["k8s.pod.cpu.node.utilization"] <= 0.5
 
 
+TOLD = {
+    n
+    for n in names("pod", "node")
+    if ".network." not in n and ".filesystem." not in n and n != "k8s.pod.memory.available"
+}
+"""What the cluster's own kubelets know: processes have no file system, no network of their own, and
+no limit. Of the machine's interfaces only physical ones are told, if it has any.
+"""
+
+
 async def apiservers(agent: programs.Mortal) -> int:
     """Return how many API servers *agent* scrapes."""
     page: Any = await processes.get(f"{agent.pages}/targets")
@@ -293,10 +318,11 @@ async def test_only_the_leader_tells_the_cluster_and_when_it_is_killed_another_g
     chosen = {
         "workloads": WANTED["workloads"][0],
         "apiserver": {"resources": only() | {"apiserver": True}},
+        "measured": {"resources": only("pod", "node")},
     }
-    collecting = {"resources": only(*WORKLOADS) | {"apiserver": True}}
+    collecting = {"resources": only("pod", "node", *WORKLOADS) | {"apiserver": True}}
     desired, requests = "k8s.deployment.desired", "apiserver_request_total"
-    async with serving(tmp_path, chosen, collecting) as (_, agents, places):
+    async with serving(tmp_path, chosen, collecting, own_kubelets=True) as (home, agents, places):
 
         async def reports(count: int) -> bool:
             told, scraped = Arrived(places["workloads"]), Arrived(places["apiserver"])
@@ -315,6 +341,13 @@ async def test_only_the_leader_tells_the_cluster_and_when_it_is_killed_another_g
         await programs.until(lambda: reports(already + 4), "the survivor reports", within=20)
         assert await leaders(agents) == [survivor]
         assert await apiservers(agents[survivor]) == 1
+        pods = {pod["metadata"]["name"] for pod in home.pods()}
+    measured = Arrived(places["measured"])
+    assert {n for n in measured.names if ".network." not in n} == TOLD
+    assert {p.about["k8s.pod.name"] for p in measured.of("k8s.pod.memory.")} == pods
+    assert {p.about["k8s.node.name"] for p in measured.of("k8s.node.")} == set(NODES)
+    assert all(p.value and p.value > 0 for p in measured.of("k8s.pod.memory.usage"))
+    assert not measured.twice()
     told, scraped = Arrived(places["workloads"]), Arrived(places["apiserver"])
     assert told.names == WANTED["workloads"][1]
     assert told.keys(desired) == KEYS["k8s.deployment."]
@@ -360,7 +393,7 @@ async def test_a_leader_that_stood_still_tells_nothing_more_once_another_leads(
         with agents[leader].frozen():
             already = len(Arrived(places["apiserver"]).times(requests))
             await programs.until(lambda: reports(already + 4), "the survivor reports", within=20)
-        await programs.until(lambda: reports(already + 10), "the survivor reports", within=20)
+        await programs.until(lambda: reports(already + 7), "the survivor reports", within=20)
         assert await leaders(agents) == [survivor]
         assert await apiservers(agents[leader]) == 0
     told, scraped = Arrived(places["workloads"]), Arrived(places["apiserver"])
