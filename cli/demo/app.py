@@ -353,8 +353,8 @@ def _workload_of(pod: manifests.Object) -> tuple[str, str]:
 
 
 def _varied(arrivals: Arrivals) -> list[screen.Example]:
-    """Return the newest example of each series, the pipelines in turn, the newest last."""
-    newest = {(e.pipeline, e.metric, e.resource, e.labels): e for e in arrivals.examples}
+    """Return the newest example of each metric, the pipelines in turn, the newest last."""
+    newest = {(e.pipeline, e.metric): e for e in arrivals.examples}
     by_pipeline: dict[str, list[screen.Example]] = {}
     for example in newest.values():
         if not example.metric.startswith(DULL):

@@ -70,7 +70,7 @@ async def test_the_summary_balances_and_shows_an_enriched_resource(tmp_path) -> 
     assert said["targets"] == {
         "up": 8,
         "failing": 1,
-        "skipped": 7,
+        "skipped": 5,
     }
     resource = said["example_resource"]
     assert resource["k8s.cluster.name"] == "demo"

@@ -148,7 +148,7 @@ async def test_annotated_pods_and_services_arrive_with_their_types_and_dotted_na
     asked = {"scrape": "true", "port": "8080"}
     needs = exposer("--need", "format=prometheus")
     objects = [
-        pod("shop", "cart", needs, notes={**asked, "param_format": "prometheus"}),
+        pod("shop", "cart", needs, notes={**asked, "param_format": "prometheus", "scheme": "http"}),
         pod("shop", "web", exposer(), notes={}),
         service("web"),
         pod("kube-system", "dns", exposer(), notes=asked),
