@@ -100,6 +100,11 @@ class Mortal:
         self.child.kill()
         await self.child.wait()
 
+    async def stop(self) -> None:
+        """End it as a kubelet would."""
+        self.child.terminate()
+        await self.child.wait()
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Let it stand still, as on a machine that is suspended."""
