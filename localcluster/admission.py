@@ -153,6 +153,15 @@ def _fill_daemonset(item: Object) -> None:
     item["spec"].setdefault("updateStrategy", {"type": "RollingUpdate"})
 
 
+def _fill_job(item: Object) -> None:
+    spec = item.setdefault("spec", {})
+    template = spec.setdefault("template", {}).setdefault("spec", {})
+    template.setdefault("restartPolicy", "")  # unlike elsewhere, it has to be said
+    _fill_workload(item)
+    for key, value in (("completions", 1), ("parallelism", 1), ("backoffLimit", 6)):
+        spec.setdefault(key, value)
+
+
 def _fill_secret(item: Object) -> None:
     item.setdefault("type", "Opaque")
 
@@ -187,6 +196,16 @@ def _check_workload(kind: Kind, item: Object) -> None:
     _check_containers(kind, name, "spec.template.spec.containers", spec["template"]["spec"])
 
 
+def _check_job(kind: Kind, item: Object) -> None:
+    name, template = item["metadata"]["name"], item["spec"]["template"]["spec"]
+    if template["restartPolicy"] not in {"OnFailure", "Never"}:
+        raise errors.invalid(
+            kind, name, "spec.template.spec.restartPolicy",
+            'Required value: valid values: "OnFailure", "Never"',
+        )  # fmt: skip
+    _check_containers(kind, name, "spec.template.spec.containers", template)
+
+
 _DEFAULTS: dict[tuple[str, str], Any] = {
     ("", "namespaces"): _fill_namespace,
     ("", "pods"): _fill_pod,
@@ -196,8 +215,12 @@ _DEFAULTS: dict[tuple[str, str], Any] = {
     ("apps", "daemonsets"): _fill_daemonset,
     ("apps", "replicasets"): _fill_replicas,
     ("apps", "statefulsets"): _fill_replicas,
+    ("batch", "jobs"): _fill_job,
 }
-_CHECKS: dict[tuple[str, str], Any] = {("", "pods"): _check_pod} | {
+_CHECKS: dict[tuple[str, str], Any] = {
+    ("", "pods"): _check_pod,
+    ("batch", "jobs"): _check_job,
+} | {
     ("apps", resource): _check_workload
     for resource in ("deployments", "daemonsets", "replicasets", "statefulsets")
 }

@@ -23,6 +23,7 @@ from localcluster import (
     requests,
     streams,
     tables,
+    traffic,
 )
 from localcluster.errors import StatusError
 from localcluster.kinds import Catalogue, Object
@@ -56,17 +57,29 @@ class Api:
         self._settings = settings
         self._logs = logs
         self._closing = asyncio.Event()
+        self._traffic = traffic.Traffic()
 
     async def close(self, _app: web.Application) -> None:
         """End the watches."""
         self._closing.set()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, and count it when its answer is whole."""
+        response = await self._reply(request)
+        self._traffic.count(
+            self._catalogue, request.method, request.path, request.query, response.status
+        )
+        return response
+
+    async def _reply(self, request: web.Request) -> web.StreamResponse:
         """Answer one request; every refusal becomes a Status object."""
         try:
             if request.path in _OPEN:
                 return web.Response(text="ok")
             self._authenticate(request)
+            if request.path == traffic.PATH:
+                headers = {"Content-Type": traffic.CONTENT_TYPE}
+                return web.Response(text=self._traffic.exposition(), headers=headers)
             found = discovery.document(self._catalogue, request.path) or openapi.document(
                 self._catalogue, request.path
             )

@@ -14,7 +14,17 @@ from pathlib import Path
 import aiohttp
 
 from common.service import clock
-from localcluster import api, apiserver, controllers, errors, kinds, kubelet, nodes, processes
+from localcluster import (
+    api,
+    apiserver,
+    controllers,
+    errors,
+    kinds,
+    kubelet,
+    nodes,
+    processes,
+    procfs,
+)
 from localcluster.api import Logs
 from localcluster.history import Change
 from localcluster.kinds import Catalogue, Object
@@ -215,6 +225,8 @@ def _machine() -> Machine:
         architecture=_ARCHITECTURES.get(system.machine, system.machine),
         system=system.system.lower(),
         kernel=system.release,
+        cores=os.cpu_count() or 1,
+        memory=procfs.total_memory(),
     )
 
 

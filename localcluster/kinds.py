@@ -102,6 +102,10 @@ DEPLOYMENTS = _apps("deployments", "Deployment", "deploy")
 DAEMONSETS = _apps("daemonsets", "DaemonSet", "ds")
 REPLICASETS = _apps("replicasets", "ReplicaSet", "rs")
 STATEFULSETS = _apps("statefulsets", "StatefulSet", "sts")
+JOBS = Kind(
+    group="batch", version="v1", resource="jobs", name="Job", singular="job",
+    categories=("all",), subresources=("status",),
+)  # fmt: skip
 ENDPOINTSLICES = Kind(
     group="discovery.k8s.io", version="v1", resource="endpointslices", name="EndpointSlice",
     singular="endpointslice",
@@ -112,5 +116,5 @@ LEASES = Kind(
 
 BUILT_IN = (
     NAMESPACES, NODES, PODS, SERVICES, CONFIGMAPS, SECRETS, EVENTS, SERVICEACCOUNTS,
-    DEPLOYMENTS, DAEMONSETS, REPLICASETS, STATEFULSETS, ENDPOINTSLICES, LEASES,
+    DEPLOYMENTS, DAEMONSETS, REPLICASETS, STATEFULSETS, JOBS, ENDPOINTSLICES, LEASES,
 )  # fmt: skip

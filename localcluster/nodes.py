@@ -19,6 +19,8 @@ class Machine:
     architecture: str  # as Go names it: amd64, arm64
     system: str
     kernel: str
+    cores: int
+    memory: int  # bytes; 0 if it is not known
 
 
 def furnish(store: Store) -> None:
@@ -30,7 +32,9 @@ def furnish(store: Store) -> None:
 def node(name: str, number: int, subnet: Subnet, machine: Machine, now: str) -> Object:
     """Return the Node *name*, the *number*-th from 0: each is in a zone of its own."""
     zone = f"local-{'abcdefghijklmnopqrstuvwxyz'[number % 26]}"
-    capacity = {"pods": str(subnet.capacity)}
+    capacity = {"pods": str(subnet.capacity), "cpu": str(machine.cores)}
+    if machine.memory:
+        capacity["memory"] = f"{machine.memory >> 10}Ki"
     condition = {
         "type": "Ready", "status": "True", "reason": "KubeletReady",
         "message": "the kubelet is ready", "lastHeartbeatTime": now, "lastTransitionTime": now,

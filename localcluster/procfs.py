@@ -63,6 +63,11 @@ def sample(at: float, proc: Path = PROC) -> Sample:
     )
 
 
+def total_memory(proc: Path = PROC) -> int:
+    """Return how many bytes of memory the machine has, 0 where that is not known."""
+    return memory(_text(proc / "meminfo")).get("MemTotal", 0)
+
+
 def process(text: str) -> tuple[int, Usage] | None:
     """Read a process' ``stat``: its session, and what it and its ended children used."""
     fields = text.rpartition(")")[2].split()  # the name before may hold anything

@@ -20,6 +20,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nothing happens, as on a machine that is suspended."""
+        self._now += seconds
+
     def _jump(self, timeout: float | None) -> object:
         events = self._select(0)
         if not events and timeout:

@@ -174,7 +174,10 @@ class Cluster:
         await ticks.wait()
         await self._complete()
         while True:
-            await self._report(state, ticks.timestamp())
+            # A process that stood still, as a suspended machine does, may be here before the
+            # election has noticed: what it knows is old, and another tells by now.
+            if self.leading:
+                await self._report(state, ticks.timestamp())
             self.counts.late += ticks.advance()
             await ticks.wait()
 

@@ -40,8 +40,12 @@ class Leaver:
 def leaver(
     state: State, memory: target_state.TargetState, grid: schedule.Grid, now: int
 ) -> Leaver | None:
-    """Return what to do about a target that went at *now*; ``None`` if it was never scraped."""
-    if not state.last_scrape:
+    """Return what to do about a target that went at *now*; ``None`` if there is nothing to do.
+
+    That is so if it was never scraped, and if it is the API server: that is still there, and the
+    agent that leads now goes on with its series at the very same ticks.
+    """
+    if not state.last_scrape or state.target.kind == "apiserver":
         return None
     # The tick of a scrape that was under way is taken: that scrape is lost, and this is the next.
     stamp = state.next_scrape if now < state.next_scrape <= now + grid.interval else grid.after(now)

@@ -19,7 +19,7 @@ from cli.demo import manifests, observe, screen, sink
 from cli.demo.arrivals import Arrivals
 from common.service import lifecycle
 from common.service.address import Address
-from localcluster import cluster, kinds
+from localcluster import cluster, kinds, kubelet
 
 NAMES = sink.Names(otlp_grpc="everything", otlp_http="shop", remote_write="scraped")
 START_SECONDS = 60.0
@@ -289,7 +289,9 @@ async def run(options: Options, directory: Path, show: Callable[[screen.Scene], 
             for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
             if name in os.environ
         }
-        settings = cluster.Settings(environment=kept)
+        settings = cluster.Settings(
+            environment=kept, kubelet=kubelet.Settings(stats_port=manifests.KUBELET_PORT)
+        )
         home = await stack.enter_async_context(
             cluster.running(directory=directory, settings=settings)
         )
@@ -360,8 +362,8 @@ def _workload_of(pod: manifests.Object) -> tuple[str, str]:
 
 
 def _varied(arrivals: Arrivals) -> list[screen.Example]:
-    """Return the newest example of each series, the pipelines in turn, the newest last."""
-    newest = {(e.pipeline, e.metric, e.resource, e.labels): e for e in arrivals.examples}
+    """Return the newest example of each metric, the pipelines in turn, the newest last."""
+    newest = {(e.pipeline, e.metric): e for e in arrivals.examples}
     by_pipeline: dict[str, list[screen.Example]] = {}
     for example in newest.values():
         if not example.metric.startswith(DULL):

@@ -67,8 +67,8 @@ def demo(
     """Show the whole product on this machine: no cluster, no containers, no root.
 
     A small Kubernetes on loopback addresses runs applications that push OTLP and applications that
-    expose metrics, a gateway, an agent per node, and a backend that counts what arrives. Ctrl-C
-    stops everything.
+    expose metrics, a gateway, and an agent per node, which asks its kubelet, too; a backend counts
+    what arrives. Ctrl-C stops everything.
 
     \b
     Examples:

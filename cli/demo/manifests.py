@@ -17,9 +17,16 @@ DOWNWARD = {
     "POD_UID": "metadata.uid",
     "POD_IP": "status.podIP",
     "NODE_NAME": "spec.nodeName",
+    "HOST_IP": "status.hostIP",
 }
 LINGER, INTERVAL = 0.5, 2.0
 _NO_LABELS: Mapping[str, str] = {}
+KUBELET_PORT = 19255  # on each node's own address, in plain HTTP; none that others take
+PROMOTED = (
+    "k8s.namespace.name", "k8s.pod.name", "k8s.container.name", "k8s.node.name",
+    "k8s.deployment.name", "k8s.daemonset.name",
+)  # fmt: skip
+"""What becomes labels of remote write: without, nodes and workloads could not be told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,24 +53,25 @@ def applications(otlp: Mapping[str, str]) -> list[Object]:
             **resource,
             "OTEL_EXPORTER_OTLP_ENDPOINT": otlp["grpc"],
             "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-        }),
+        }, beside=[sidecar("shop", "cart", clients=["frontend", "telemetry-agent"])]),
         deployment("shop", "checkout", module=pusher, environment={
             **resource,
             "OTEL_EXPORTER_OTLP_ENDPOINT": otlp["http"],
             "OTEL_SERVICE_NAME": "checkout-api",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         }),
-        deployment("shop", "frontend", module=exposer, port=8080, replicas=2, annotations={
-            "prometheus.io/scrape": "true", "prometheus.io/port": "8080",
-        }),
-        deployment("billing", "invoices", module=exposer, port=9102,
+        deployment("shop", "frontend", module=exposer, ports={"http": 8080}, replicas=2,
+            annotations={"prometheus.io/scrape": "true", "prometheus.io/port": "8080"}),
+        deployment("shop", "catalog", module=exposer, ports={"http": 8080, "admin": 8081}),
+        service("shop", "catalog", ports=("http", "admin")),
+        deployment("billing", "invoices", module=exposer, ports={"http": 9102},
             arguments=["--path", "/stats/prometheus", "--need", "format=prometheus"],
             annotations={
                 "prometheus.io/scrape": "true", "prometheus.io/port": "9102",
                 "prometheus.io/path": "/stats/prometheus",
                 "prometheus.io/param_format": "prometheus",
             }),
-        deployment("billing", "legacy", module=exposer, port=8080, annotations={
+        deployment("billing", "legacy", module=exposer, ports={"http": 8080}, annotations={
             "prometheus.io/scrape": "true", "prometheus.io/port": "9999",
         }),
         deployment("billing", "archive", module="localcluster.workloads.idler"),
@@ -131,6 +139,10 @@ def gateway_document(*, grpc: str, http: str, outputs: Mapping[str, str], token:
             {
                 "name": "everything",
                 "batch": batch,
+                "inputs": {
+                    "istio": {"enabled": True, "envoy_metrics": True},
+                    "runtime": {"enabled": True, "namespaces": {"exclude": [SYSTEM]}},
+                },
                 "output": {"otlp": {"endpoint": outputs["otlp_grpc"]}},
             },
             {
@@ -142,6 +154,7 @@ def gateway_document(*, grpc: str, http: str, outputs: Mapping[str, str], token:
                         "metrics": {"exclude": ["shop.queue.*"]},
                     },
                     "prometheus": {"namespaces": {"include": ["shop"]}},
+                    "istio": {"enabled": True, "namespaces": {"include": ["shop"]}},
                 },
                 "output": {
                     "otlp": {
@@ -154,12 +167,13 @@ def gateway_document(*, grpc: str, http: str, outputs: Mapping[str, str], token:
             {
                 "name": "scraped",
                 "batch": batch,
-                "inputs": {"otlp": {"enabled": False}, "prometheus": {"diagnostic_metrics": True}},
+                "inputs": {
+                    "otlp": {"enabled": False},
+                    "prometheus": {"diagnostic_metrics": True},
+                    "runtime": {"enabled": True, "resources": {"apiserver": True}},
+                },
                 "output": {
-                    "remote_write": {
-                        "url": outputs["remote_write"],
-                        "promote": ["k8s.namespace.name", "k8s.pod.name"],
-                    }
+                    "remote_write": {"url": outputs["remote_write"], "promote": list(PROMOTED)}
                 },
             },
         ],
@@ -173,6 +187,14 @@ def agent_document(*, gateway: str, token: str) -> Object:
         "admin": {"health": "${env:POD_IP}:13133", "metrics": "${env:POD_IP}:8888"},
         "gateway": {"endpoint": gateway, "token_file": token, "batch": {"linger": LINGER}},
         "scraping": {"interval": INTERVAL, "timeout": 1.0},
+        "inputs": {
+            "istio": {"enabled": True, "envoy_metrics": True},
+            "runtime": {
+                "enabled": True,
+                "kubelet": {"endpoint": f"http://${{env:HOST_IP}}:{KUBELET_PORT}"},
+                "resources": {"apiserver": True},
+            },
+        },
     }
 
 
@@ -186,7 +208,7 @@ def program(kind: str, name: str, command: str, config: str, paths: Paths) -> Ob
         "env": _environment({}),
     }
     return _workload(
-        kind, SYSTEM, name, container,
+        kind, SYSTEM, name, [container],
         annotations={}, replicas=1, labels={"app.kubernetes.io/component": command},
     )  # fmt: skip
 
@@ -196,31 +218,74 @@ def deployment(
     name: str,
     *,
     module: str,
-    port: int | None = None,
+    ports: Mapping[str, int] | None = None,
     arguments: Sequence[str] = (),
     annotations: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     replicas: int = 1,
+    beside: Sequence[Object] = (),
 ) -> Object:
-    """Return an application: ``python -m module`` on the pod's own address."""
-    listen = ["--address", "$(POD_IP)", "--port", str(port)] if port else []
+    """Return an application: ``python -m module`` on the pod's own address.
+
+    *ports* are those it listens on, by name; *beside* are further containers.
+    """
+    declared = [{"name": n, "containerPort": p} for n, p in (ports or {}).items()]
+    listen = ["--address", "$(POD_IP)"] if declared else []
+    listen += [f"--port={port['containerPort']}" for port in declared]
     container = {
         "name": "app",
         "image": f"{name}:1.0.0",
         "command": [sys.executable, "-m", module, *listen, *arguments],
         "env": _environment(environment or {}),
-        **({"ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}]} if port else {}),
+        "ports": declared,
     }
     return _workload(
-        "Deployment", namespace, name, container, annotations=annotations or {}, replicas=replicas
-    )
+        "Deployment", namespace, name, [container, *beside],
+        annotations=annotations or {}, replicas=replicas,
+    )  # fmt: skip
+
+
+def sidecar(namespace: str, workload: str, *, clients: Sequence[str]) -> Object:
+    """Return a container that tells what Istio's would, of requests of *clients* to *workload*."""
+    whose = ["--workload", workload, "--namespace", namespace]
+    return {
+        "name": "istio-proxy",
+        "image": "istio-proxy:1.0.0",
+        "command": [
+            sys.executable, "-m", "localcluster.workloads.sidecar", "--address", "$(POD_IP)",
+            *whose, *(f"--client={client}" for client in clients),
+        ],
+        "env": _environment({}),
+        "ports": [{"name": "http-envoy-prom", "containerPort": 15090}],
+    }  # fmt: skip
+
+
+def service(namespace: str, name: str, *, ports: Sequence[str]) -> Object:
+    """Return a Service, all of whose *ports* (names of its pods') are to be scraped."""
+    labels = {"app.kubernetes.io/name": name}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {"prometheus.io/scrape": "true"},
+        },
+        "spec": {
+            "selector": labels,
+            "ports": [
+                {"name": port, "port": 80 + i, "targetPort": port} for i, port in enumerate(ports)
+            ],
+        },
+    }
 
 
 def _workload(
     kind: str,
     namespace: str,
     name: str,
-    container: Mapping[str, object],
+    containers: Sequence[Mapping[str, object]],
     *,
     annotations: Mapping[str, str],
     replicas: int,
@@ -230,7 +295,10 @@ def _workload(
     labels = {**chosen, **labels}
     template = {
         "metadata": {"labels": labels, "annotations": dict(annotations)},
-        "spec": {"containers": [dict(container)], "terminationGracePeriodSeconds": 15},
+        "spec": {
+            "containers": [dict(each) for each in containers],
+            "terminationGracePeriodSeconds": 15,
+        },
     }
     spec: Object = {"selector": {"matchLabels": chosen}, "template": template}
     if kind == "Deployment":

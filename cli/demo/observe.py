@@ -46,16 +46,21 @@ async def targets(session: aiohttp.ClientSession, hosts: Sequence[str]) -> list[
 
 
 def merge(pages: Sequence[Mapping[str, Any]]) -> list[Target]:
-    """Turn the agents' pages into lines: failing first, then up, then what is not scraped."""
+    """Turn the agents' pages into lines: failing first, then up, then what is not scraped.
+
+    A pod that is scraped for its Service or its sidecar is not also told not to be for itself.
+    """
     lines = [
         Target(state=t["state"], workload=t["subject"], url=t["url"], why=t["error"])
         for found in pages
         for t in found["active"]
     ]
+    scraped = {line.workload for line in lines}
     lines += [
         Target(state="skipped", workload=t["subject"], url=t["url"], why=t["why"])
         for found in pages
         for t in found["skipped"]
+        if t["asked"] or t["subject"] not in scraped
     ]
     order = {"failing": 0, "up": 1, "pending": 2, "skipped": 3}
     return sorted(lines, key=lambda t: (order[t.state], t.workload, t.url))

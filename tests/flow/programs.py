@@ -5,10 +5,11 @@ import json
 import math
 import re
 import shutil
+import signal
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,57 @@ async def agent(folder: Path, document: dict[str, Any]) -> AsyncIterator[str]:
     }
     async with _program("agent", folder, document, admin):
         yield f"http://{admin}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mortal:
+    """A program that may be killed before its time."""
+
+    pages: str
+    child: asyncio.subprocess.Process
+
+    async def kill(self) -> None:
+        """End it without a last word."""
+        self.child.kill()
+        await self.child.wait()
+
+    async def stop(self) -> None:
+        """End it as a kubelet would."""
+        self.child.terminate()
+        await self.child.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it stand still, as on a machine that is suspended."""
+        self.child.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.child.send_signal(signal.SIGCONT)
+
+
+@asynccontextmanager
+async def mortal_agent(folder: Path, document: dict[str, Any]) -> AsyncIterator[Mortal]:
+    """Run ``headgate agent``; exit code 0 is expected at the end, unless it was killed."""
+    (port,) = processes.free_ports(1)
+    admin = f"127.0.0.1:{port}"
+    config = folder / "agent.yaml"
+    config.write_text(json.dumps({"admin": {"health": admin, "metrics": admin}, **document}))
+    with (folder / "agent.log").open("ab") as log:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cli.main", "agent", "--config", str(config), stderr=log
+        )
+        try:
+            await processes.until_ready(f"http://{admin}/readyz")
+            yield Mortal(f"http://{admin}", child)
+            if child.returncode is None:
+                child.terminate()
+            code = await child.wait()
+            assert code in {0, -signal.SIGKILL}, (folder / "agent.log").read_text()[-3000:]
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
 
 
 @asynccontextmanager

@@ -70,9 +70,9 @@ async def test_the_summary_balances_and_shows_an_enriched_resource(tmp_path) -> 
         assert figures["received"] == figures["delivered"] + figures["filtered"], name
     assert said["pipelines"]["shop"]["filtered"] > 0
     assert said["targets"] == {
-        "up": 4,
+        "up": 8,
         "failing": 1,
-        "skipped": 6,
+        "skipped": 5,
     }
     resource = said["example_resource"]
     assert resource["k8s.cluster.name"] == "demo"
@@ -81,6 +81,12 @@ async def test_the_summary_balances_and_shows_an_enriched_resource(tmp_path) -> 
     assert resource["k8s.pod.name"].startswith(resource["k8s.deployment.name"])
     assert resource["service.name"]
     assert said["seconds"] >= 12
+    agents = [path.read_text() for path in (tmp_path / "demo" / "logs").glob("*telemetry-agent*/*")]
+    assert ["the kubelet answers" in text for text in agents] == [True, True]
+    assert any("leads from now on" in text for text in agents)
+    assert not any(
+        word in text for text in agents for word in ("BUG", "Traceback", "kubelet fails")
+    )
     assert children_left(tmp_path) == []
 
 

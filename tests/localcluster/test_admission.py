@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from localcluster import admission, errors, kinds
@@ -89,3 +91,18 @@ def test_what_is_null_is_absent() -> None:
     item = admitted(kinds.SECRETS, {"metadata": {"name": "a", "labels": None}, "status": None})
     assert item["metadata"] == {"name": "a"}
     assert "status" not in item
+
+
+def job(**template: Any) -> Object:
+    spec = {"containers": [{"name": "c"}], **template}
+    return {"metadata": {"name": "migrate"}, "spec": {"template": {"spec": spec}}}
+
+
+def test_a_job_runs_once_and_must_say_what_is_done_about_failures() -> None:
+    spec = admitted(kinds.JOBS, job(restartPolicy="Never"))["spec"]
+    assert (spec["completions"], spec["parallelism"]) == (1, 1)
+    for wrong in ({}, {"restartPolicy": "Always"}):
+        with pytest.raises(errors.StatusError, match="restartPolicy"):
+            admitted(kinds.JOBS, job(**wrong))
+    with pytest.raises(errors.StatusError, match="containers"):
+        admitted(kinds.JOBS, job(restartPolicy="Never", containers=[]))

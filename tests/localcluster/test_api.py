@@ -211,3 +211,20 @@ async def test_what_is_refused_has_a_status(method: str, path: str, body: Any, c
         status, refusal = await call(method, path, body)
         assert (status, refusal["kind"], refusal["code"]) == (code, "Status", code)
         assert (await call("GET", PODS))[0] == 200
+
+
+async def test_its_own_metrics_are_for_those_who_may_ask_anything() -> None:
+    async with served(token="right") as call:
+        right = {"Authorization": "Bearer right"}
+        status, refused = await call("GET", "/metrics")
+        assert (status, refused["reason"]) == (401, "Unauthorized")
+        await call("GET", PODS, headers=right)
+        await call("POST", CONFIGMAPS, config("a"), headers=right)
+        await call("GET", f"{CONFIGMAPS}/b", headers=right)
+        async with call.session.get("/metrics", headers=right) as response:
+            assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+            lines = (await response.text()).splitlines()[2:]
+    counted = [
+        (line.split('resource="')[1].split('"')[0], line.split('code="')[1][:3]) for line in lines
+    ]
+    assert counted == [("pods", "200"), ("configmaps", "201"), ("", "401"), ("configmaps", "404")]

@@ -21,6 +21,7 @@ def test_every_group_has_a_preferred_version() -> None:
     versions = {g["name"]: g["preferredVersion"]["groupVersion"] for g in found["groups"]}
     assert versions == {
         "apps": "apps/v1",
+        "batch": "batch/v1",
         "discovery.k8s.io": "discovery.k8s.io/v1",
         "coordination.k8s.io": "coordination.k8s.io/v1",
     }

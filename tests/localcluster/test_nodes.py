@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import count
 
 from localcluster import kinds, nodes
@@ -5,7 +6,7 @@ from localcluster.nodes import Machine
 from localcluster.store import Store
 from localcluster.subnet import Subnet
 
-MACHINE = Machine(architecture="arm64", system="linux", kernel="6.1")
+MACHINE = Machine(architecture="arm64", system="linux", kernel="6.1", cores=4, memory=8 << 30)
 
 
 def test_a_node_says_where_it_is_and_what_it_is() -> None:
@@ -16,6 +17,14 @@ def test_a_node_says_where_it_is_and_what_it_is() -> None:
     assert labels["kubernetes.io/arch"] == "arm64"
     assert node["spec"]["podCIDR"] == "127.10.2.0/24"
     assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": "127.10.2.1"}
+    capacity = {"pods": node["status"]["capacity"]["pods"], "cpu": "4", "memory": "8388608Ki"}
+    assert node["status"]["capacity"] == node["status"]["allocatable"] == capacity
+
+
+def test_a_node_does_not_say_what_it_does_not_know() -> None:
+    machine = replace(MACHINE, memory=0)
+    node = nodes.node("node-b", 1, Subnet("127.10.2"), machine, "now")
+    assert "memory" not in node["status"]["capacity"]
 
 
 def test_a_fresh_cluster_has_the_namespaces_that_all_have() -> None:

@@ -32,6 +32,7 @@ def test_processes_of_a_session_are_added_and_the_machine_is_read(tmp_path: Path
     (tmp_path / "meminfo").write_text(MEMINFO)
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "dev").write_text(NET)
+    assert procfs.total_memory(tmp_path) == 100 << 10
     found = procfs.sample(5.0, tmp_path)
     assert found.at == 5.0
     assert found.sessions == {40: Usage(500 / TICKS, 14 * PAGE, 240, 14)}
@@ -42,3 +43,4 @@ def test_processes_of_a_session_are_added_and_the_machine_is_read(tmp_path: Path
 
 def test_without_proc_nothing_is_known(tmp_path: Path) -> None:
     assert procfs.sample(1.0, tmp_path) == procfs.Sample(at=1.0)
+    assert procfs.total_memory(tmp_path) == 0

@@ -202,13 +202,30 @@ async def test_the_api_server_is_a_target_while_it_leads_and_remains_one_when_it
     assert offered.heard == [target]
 
 
+def usurp(fake: clusters.Guarded) -> None:
+    usurped = copy.deepcopy(fake.leases["the-lease"])
+    usurped["spec"] |= {"holderIdentity": "usurper", "leaseDurationSeconds": 3600}
+    usurped["metadata"]["resourceVersion"] = "usurped"
+    fake.leases["the-lease"] = usurped
+
+
+async def test_after_standing_still_for_long_it_does_not_tell_what_it_knew_before() -> None:
+    async with collecting(runtime(deployment=True, interval=1.0)) as (found, offered, fake):
+        await offered.until(lambda: len(offered.times()) > 2)
+        usurp(fake)
+        await asyncio.sleep(0.1)  # now it waits for its next tick
+        loop: Any = asyncio.get_running_loop()
+        loop.stand_still(600)
+        count = len(offered.requests)
+        await asyncio.sleep(300)
+        assert len(offered.requests) == count
+        assert not found.leading
+
+
 async def test_a_leader_that_is_overthrown_stops_and_forgets() -> None:
     async with collecting(runtime(apiserver=True, deployment=True)) as (found, offered, fake):
         await offered.until(lambda: bool(offered.requests))
-        usurped = copy.deepcopy(fake.leases["the-lease"])
-        usurped["spec"] |= {"holderIdentity": "usurper", "leaseDurationSeconds": 3600}
-        usurped["metadata"]["resourceVersion"] = "usurped"
-        fake.leases["the-lease"] = usurped
+        usurp(fake)
         async with asyncio.timeout(600):
             while len(offered.heard) < 2:  # noqa: ASYNC110 - the callback has no event
                 await asyncio.sleep(0.1)

@@ -1,5 +1,7 @@
 """Targets that are gone are marked stale when their next two ticks have passed without them."""
 
+from dataclasses import replace
+
 from agent import targets
 from agent.exposition import metrics, target_state
 from agent.scraping import leaving
@@ -47,6 +49,14 @@ def test_a_clock_that_was_set_back_does_not_put_the_end_far_away() -> None:
 
 def test_who_was_never_scraped_just_goes() -> None:
     assert leaving.leaver(state(last=0), memory(), GRID, 5 * SECOND) is None
+
+
+def test_the_api_server_goes_without_markers_for_another_agent_scrapes_it_at_the_same_ticks() -> (
+    None
+):
+    one = state()
+    one.target = replace(one.target, kind="apiserver")
+    assert leaving.leaver(one, memory(), GRID, 5 * SECOND) is None
 
 
 def test_who_has_the_same_series_goes_on_with_them() -> None:
