@@ -24,13 +24,15 @@ class Newest:
     """
 
     __slots__ = (
-        "_before", "_crossed", "_keys", "_left", "_marked", "_samples", "_template", "_times",
+        "_before", "_crossed", "_keys", "_knew", "_left", "_marked", "_marked_before", "_samples",
+        "_template", "_times",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._template: template.Template | None = None
         self._marked = _NEVER  # when the untimed series of the template were last sent or marked
         self._left: dict[template.Key, int] = {}  # how far those came that are no more, or untimed
+        self._marked_before, self._knew = self._marked, self._left  # before the last scrape
         self._crossed: list[int] = []  # of the keys: those that had no timestamps a scrape before
         self._keys: list[template.Key] = []
         self._samples: npt.NDArray[np.int32] = np.empty(0, np.int32)
@@ -45,9 +47,10 @@ class Newest:
         *times* are those of its samples, and *scraped* that of the scrape, in milliseconds. Call it
         once a scrape.
         """
+        self._knew = self._left
         if now is not self._template:
             self._turn_to(now, scraped)
-        self._marked = scraped
+        self._marked_before, self._marked = self._marked, scraped
         if not self._keys:
             self._before = self._times
             return {}, 0
@@ -70,30 +73,34 @@ class Newest:
 
     def keep(self) -> None:
         """Hold on to the last scrape, whatever becomes of what is sent next: a failure, an end."""
-        self._before = self._times
+        self._before, self._knew, self._marked_before = self._times, self._left, self._marked
 
     def revert(self) -> None:
         """Forget the last scrape: nothing of it was sent."""
-        self._times = self._before
+        self._times, self._left, self._marked = self._before, self._knew, self._marked_before
 
     def _turn_to(self, now: template.Template, scraped: int) -> None:
         known = dict(zip(self._keys, self._times.tolist(), strict=True))
         keys = now.timed_keys()
         former, self._template = self._template, now
+        found: dict[template.Key, int] = {}
         if keys or known or self._left:  # most targets have no timestamps at all
+            self._left = self._knew = self._left | {k: t for k, t in known.items() if t != _NEVER}
             untimed = former.tracked() if former is not None else {}
-            now_untimed = now.tracked() if untimed else {}
-            self._left |= {key: time for key, time in known.items() if time != _NEVER}
-            self._left |= dict.fromkeys(untimed.keys() - now_untimed.keys(), scraped)
-            before = {key: self._marked for key in keys if key in untimed and key not in known}
-            self._crossed = [i for i, key in enumerate(keys) if key in before]
-            known = {key: self._left.pop(key, _NEVER) for key in dict.fromkeys(keys)} | before
+            gone = untimed.keys() - now.tracked().keys() if untimed else ()
+            crossed = {key for key in keys if key in untimed and key not in known}
+            found = {key: self._left.get(key, _NEVER) for key in keys}
+            found |= {key: max(found[key], self._marked) for key in crossed}
+            self._crossed = [i for i, key in enumerate(keys) if key in crossed]
+            self._left = {k: t for k, t in self._left.items() if k not in found}
+            late = {k: max(scraped, self._left.get(k, _NEVER)) for k in gone if k not in found}
+            self._left |= late
             excess = len(self._left) - len(keys) - _SPARE
             for key in list(self._left)[: max(0, excess)]:
                 del self._left[key]
         self._keys = keys
         self._samples = now.plan.leaders[now.timed]
-        self._times = np.array([known[key] for key in keys], np.int64)
+        self._times = np.array([found[key] for key in keys], np.int64)
 
     def _one_by_one(
         self, told: npt.NDArray[np.int64]

@@ -18,6 +18,13 @@ def times(*milliseconds: int) -> np.ndarray:
     return np.array(milliseconds, np.int64)
 
 
+class Newest(timing.Newest):
+    """With scrapes before all timestamps, where it does not matter when they were."""
+
+    def sift(self, now, times, scraped=0):
+        return super().sift(now, times, scraped)
+
+
 ONE = written(b"a 1 5\n")
 TWO = written(b"a 1 5\nb 1 5\n")
 OTHER = written(b"untimed 1\na 1 5\n")
@@ -26,7 +33,7 @@ TWICE = written(b"a 1 5\na 2 6\nb 1 5\n")
 
 
 def test_what_is_newer_is_sent_what_is_as_old_is_not_and_what_is_older_is_counted() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     assert newest.sift(ONE, times(5)) == ({}, 0)
     assert newest.sift(ONE, times(6)) == ({}, 0)
     assert newest.sift(ONE, times(6)) == ({0: None}, 0)
@@ -36,14 +43,14 @@ def test_what_is_newer_is_sent_what_is_as_old_is_not_and_what_is_older_is_counte
 
 
 def test_each_series_has_its_own_time() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     newest.sift(TWO, times(5, 9))
     assert newest.sift(TWO, times(6, 8)) == ({1: None}, 1)
     assert newest.sift(TWO, times(6, 10)) == ({0: None}, 0)
 
 
 def test_a_series_is_known_again_when_the_text_has_others_beside_it() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     newest.sift(ONE, times(5))
     point = list(OTHER.timed).index(True)
     assert newest.sift(OTHER, times(model.UNTIMED, 5)) == ({point: None}, 0)
@@ -52,7 +59,7 @@ def test_a_series_is_known_again_when_the_text_has_others_beside_it() -> None:
 
 
 def test_several_samples_of_one_series_go_forward_within_one_body() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     assert newest.sift(TWICE, times(5, 6, 1)) == ({}, 0)
     assert newest.sift(TWICE, times(5, 6, 2)) == ({0: None, 1: None}, 1)
     assert newest.sift(TWICE, times(8, 7, 3)) == ({1: None}, 1)
@@ -62,7 +69,7 @@ def test_several_samples_of_one_series_go_forward_within_one_body() -> None:
 
 
 def test_what_was_not_sent_is_sent_the_next_time() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     newest.sift(ONE, times(5))
     newest.sift(ONE, times(6))
     newest.revert()
@@ -71,14 +78,14 @@ def test_what_was_not_sent_is_sent_the_next_time() -> None:
 
 
 def test_the_first_scrape_can_be_taken_back() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     newest.sift(ONE, times(5))
     newest.revert()
     assert newest.sift(ONE, times(5)) == ({}, 0)
 
 
 def test_a_scrape_of_other_series_can_be_taken_back() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     newest.sift(ONE, times(5))
     newest.sift(TWO, times(6, 6))
     newest.revert()
@@ -86,15 +93,51 @@ def test_a_scrape_of_other_series_can_be_taken_back() -> None:
 
 
 def test_a_scrape_without_times_can_be_taken_back() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     newest.sift(ONE, times(5))
     newest.sift(UNTIMED, times(model.UNTIMED))
     newest.revert()
-    assert newest.sift(TWO, times(5, 5)) == ({}, 0)
+    assert newest.sift(TWO, times(5, 5)) == ({0: None}, 0)
+
+
+def test_a_series_that_was_away_does_not_go_back() -> None:
+    newest = Newest()
+    newest.sift(TWO, times(5, 5))
+    newest.sift(ONE, times(6))
+    assert newest.sift(TWO, times(7, 4)) == ({1: None}, 1)
+    assert newest.sift(ONE, times(8)) == ({}, 0)
+    assert newest.sift(TWO, times(9, 6)) == ({}, 0)
+
+
+def test_a_series_does_not_go_back_behind_a_sample_without_a_timestamp() -> None:
+    newest = Newest()
+    newest.sift(UNTIMED, times(model.UNTIMED), 10)
+    assert newest.sift(ONE, times(9), 20) == ({0: None}, 1)
+    assert newest.sift(ONE, times(19), 30) == ({0: None}, 1), "it was marked stale at 20"
+    assert newest.sift(ONE, times(21), 40) == ({}, 0)
+
+
+def test_a_series_does_not_go_back_behind_its_marker() -> None:
+    newest = Newest()
+    newest.sift(OTHER, times(model.UNTIMED, 5), 10)
+    newest.sift(UNTIMED, times(model.UNTIMED), 20)
+    newest.sift(TWO, times(21, 5), 30)
+    newest.sift(UNTIMED, times(model.UNTIMED), 40)
+    newest.miss(50)
+    assert newest.sift(ONE, times(49), 60) == ({0: None}, 1)
+
+
+def test_only_so_many_series_are_remembered() -> None:
+    newest = Newest()
+    many = written(b"".join(b"m%d 1 5\n" % n for n in range(1500)))
+    newest.sift(many, times(*[5] * 1500))
+    newest.sift(ONE, times(5))
+    found, older = newest.sift(many, times(*[4] * 1500))
+    assert (len(found), older) == (1001, 1001)
 
 
 def test_what_was_kept_is_not_taken_back() -> None:
-    newest = timing.Newest()
+    newest = Newest()
     newest.sift(ONE, times(5))
     newest.keep()
     newest.revert()
@@ -114,9 +157,9 @@ SCRAPES = st.sampled_from(list(SHAPES)).flatmap(
 @settings(max_examples=300)
 @given(st.lists(SCRAPES, max_size=12))
 def test_any_history_is_sifted_as_a_table_of_all_series_would(scrapes) -> None:
-    newest, table = timing.Newest(), {}
+    newest, table = Newest(), {}
     for names, stamps, refused in scrapes:
-        before = dict.fromkeys(names, -1) | {n: t for n, t in table.items() if n in names}
+        before = dict.fromkeys(names, -1) | table
         after, left_out, older = dict(before), set(), 0
         for i, (name, stamp) in enumerate(zip(names, stamps, strict=True)):
             if stamp <= after[name]:
