@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from agent.exposition import drafting, model, openmetrics, report, text, translate
 from agent.exposition.plan import NONE
-from tests.agent.exposition import columns
+from tests.agent.exposition import expositions
 
 HISTOGRAM = (
     b'# TYPE h histogram\nh_sum 3\nh_bucket{le="1"} 1\nh_bucket{le="2"} 1\nh_bucket{le="+Inf"} 2\n'
@@ -75,7 +75,7 @@ def test_a_metric_may_be_added_to_later_and_reads_as_if_it_had_been_written_so()
 
 
 @settings(max_examples=150)
-@given(columns.open_metrics())
+@given(expositions.open_metrics())
 def test_every_number_of_every_point_has_a_place_inside_of_it(body: bytes) -> None:
     exposition = openmetrics.parse(body, model.Limits())
     translation = translate.translate(exposition, translate.Rules())

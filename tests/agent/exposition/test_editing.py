@@ -14,7 +14,7 @@ from agent.exposition import (
     template,
     translate,
 )
-from tests.agent.exposition import columns
+from tests.agent.exposition import expositions
 from tests.fakes import scrape_histories as histories
 
 NOW = 1_700_000_000_000_000_000
@@ -130,7 +130,8 @@ LONE = st.lists(
 
 @settings(max_examples=150)
 @given(
-    columns.open_metrics(), st.lists(st.tuples(LONE, st.integers(0, 2**30)), min_size=1, max_size=4)
+    expositions.open_metrics(),
+    st.lists(st.tuples(LONE, st.integers(0, 2**30)), min_size=1, max_size=4),
 )
 def test_edit_after_edit_it_is_as_if_it_had_been_written_at_once(body: bytes, changes) -> None:
     rows = [r for r in body.splitlines(keepends=True) if not r.startswith((b"#", b"target_info"))]

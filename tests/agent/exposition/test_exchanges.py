@@ -15,7 +15,7 @@ from agent.exposition import (
     translate,
 )
 from agent.exposition.translate import Drop
-from tests.agent.exposition import columns, rendering
+from tests.agent.exposition import expositions, rendering
 from tests.fakes import scrape_histories as histories
 
 NOW = 1_700_000_000_000_000_000
@@ -100,7 +100,7 @@ def test_elsewhere_exemplars_are_left_out(line: bytes) -> None:
 
 
 @settings(max_examples=200)
-@given(columns.open_metrics())
+@given(expositions.open_metrics())
 def test_whatever_has_exemplars_it_is_as_if_it_were_written_at_once(body: bytes) -> None:
     exposition = openmetrics.parse(body, model.Limits())
     written = filled(exposition)
@@ -115,7 +115,7 @@ def exposed(*natives: model.Native, created: float = 0.0, time: int = model.UNTI
     """Return native histograms called h, each since *created* and at *time*."""
     samples = [(b"h", {b"n": str(n).encode()}) for n in range(len(natives))]
     samples += [(b"h_created", labels) for _, labels in samples] if created else []
-    return columns.exposition(
+    return expositions.of(
         samples,
         {b"h": model.Family(type=b"histogram")},
         written=model.Format.PROTOBUF,
@@ -140,7 +140,7 @@ def sent(exposition: model.Exposition):
 
 def test_a_native_histogram_is_as_the_scrape_has_it() -> None:
     example = model.Exemplar(((b"k", b"v"),), 0.75, 1_500_000_000_000)
-    (point,), unsent = sent(exposed(columns.native(exemplars=(example,))))
+    (point,), unsent = sent(exposed(expositions.native(exemplars=(example,))))
     assert unsent == {}
     assert (point.count, point.sum, point.scale, point.zero_count) == (4, 5.0, 0, 1)
     assert (point.positive.offset, list(point.positive.bucket_counts)) == (0, [1, 2])
@@ -150,21 +150,25 @@ def test_a_native_histogram_is_as_the_scrape_has_it() -> None:
 
 
 def test_a_native_histogram_has_its_start_and_its_own_time() -> None:
-    (point,), _ = sent(exposed(columns.native(), created=1_600_000_000.5, time=1_699_999_999_250))
+    (point,), _ = sent(
+        exposed(expositions.native(), created=1_600_000_000.5, time=1_699_999_999_250)
+    )
     assert point.start_time_unix_nano == 1_600_000_000_500_000_000
     assert point.time_unix_nano == 1_699_999_999_250_000_000
     assert (point.count, [a.value.string_value for a in point.attributes]) == (4, ["0"])
 
 
 def test_a_start_behind_the_time_says_nothing() -> None:
-    (point,), _ = sent(exposed(columns.native(), created=1_650_000_000.0, time=1_649_999_999_999))
+    (point,), _ = sent(
+        exposed(expositions.native(), created=1_650_000_000.0, time=1_649_999_999_999)
+    )
     assert point.start_time_unix_nano == 0
     assert point.time_unix_nano == 1_649_999_999_999_000_000
     assert [(a.key, a.value.string_value) for a in point.attributes] == [("n", "0")]
 
 
 def test_one_with_bounds_of_its_own_is_a_histogram_of_these() -> None:
-    native = columns.native(
+    native = expositions.native(
         schema=-53, custom=(1.0, 2.0), positive=(1, 2, 1), positive_offset=0, zero_count=0
     )
     (point,), _ = sent(exposed(native, created=1_600_000_000.5))
@@ -174,8 +178,8 @@ def test_one_with_bounds_of_its_own_is_a_histogram_of_these() -> None:
 
 
 def test_what_makes_no_sense_is_left_out_and_counted() -> None:
-    good, wrong = columns.native(), columns.native(count=3)
-    threshold = columns.native(zero_threshold=-1.0)
+    good, wrong = expositions.native(), expositions.native(count=3)
+    threshold = expositions.native(zero_threshold=-1.0)
     points, unsent = sent(exposed(wrong, good, wrong, threshold))
     assert [point.attributes[0].value.string_value for point in points] == ["1"]
     assert unsent == {Drop.NATIVE_BUCKETS: 2, Drop.NATIVE_THRESHOLD: 1}

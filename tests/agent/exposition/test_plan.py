@@ -5,7 +5,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
 from agent.exposition import drafting, metrics, model, openmetrics, plan, points, translate
 from common.wire import protobuf
-from tests.agent.exposition import columns
+from tests.agent.exposition import expositions
 
 ORIGIN = metrics.Origin.of(job="j", instance="i", scope=("agent", "1"), attributes={}, labels={})
 NOBODY = metrics.Origin(resource=b"", scope=b"", labels=())
@@ -52,7 +52,28 @@ def test_metrics_without_points_are_left_out_and_scopes_without_metrics() -> Non
     (scoped,) = frame.scope_metrics
     assert [m.name for m in scoped.metrics] == ["b", "d"]
     nothing, _ = plan.assemble(ORIGIN, wrappings, [[], [], [], []])
-    assert len(read(nothing).resource_metrics[0].scope_metrics) == 0
+    assert nothing == b""
+
+
+def test_what_is_of_another_owner_has_a_resource_of_its_own() -> None:
+    pushed = translate.OWN._replace(job=b"push")
+    library = LIBRARY._replace(job=b"push")
+    wrappings = [wrapping("a"), wrapping("b", pushed), wrapping("c", library), wrapping("d")]
+    body, firsts = plan.assemble(ORIGIN, wrappings, [[chunk(n)] for n in range(4)])
+    told = [
+        (
+            {a.key: a.value.string_value for a in frame.resource.attributes},
+            [(s.scope.name, [metric.name for metric in s.metrics]) for s in frame.scope_metrics],
+        )
+        for frame in read(body).resource_metrics
+    ]
+    own = {"service.name": "j", "service.instance.id": "i"}
+    assert told == [
+        (own, [("agent", ["a"])]),
+        (own | {"service.name": "push"}, [("agent", ["b"]), ("library", ["c"])]),
+        (own, [("agent", ["d"])]),
+    ]
+    assert [body[at:].startswith(chunk(n)) for n, at in enumerate(firsts)] == [True] * 4
 
 
 def test_points_may_come_in_pieces() -> None:
@@ -106,7 +127,7 @@ def test_each_metric_has_its_points_whatever_their_sizes(groups) -> None:
 
 
 @settings(max_examples=100)
-@given(columns.open_metrics())
+@given(expositions.open_metrics())
 def test_the_columns_say_where_each_payload_lies(body: bytes) -> None:
     draft = drafting.Draft()
     exposition = openmetrics.parse(body, model.Limits())

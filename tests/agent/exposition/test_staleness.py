@@ -13,7 +13,7 @@ from agent.exposition import (
     text,
     translate,
 )
-from tests.agent.exposition import columns
+from tests.agent.exposition import expositions
 
 ORIGIN = metrics.Origin.of(job="j", instance="i", scope=("agent", "1"), attributes={}, labels={})
 NOW = 1_700_000_000_000_000_000
@@ -108,11 +108,11 @@ def open_metrics(body: bytes) -> template.Template:
 
 
 def native(schema: int) -> template.Template:
-    exposition = columns.exposition(
+    exposition = expositions.of(
         [(b"h", {b"n": b"1"})],
         {b"h": model.Family(type=b"histogram")},
         written=model.Format.PROTOBUF,
-        natives={0: columns.native(schema=schema, custom=(1.0,) if schema == -53 else ())},
+        natives={0: expositions.native(schema=schema, custom=(1.0,) if schema == -53 else ())},
     )
     translation = translate.translate(exposition, translate.Rules())
     return template.Template.of(translation, ORIGIN, exposition.times, ())

@@ -18,7 +18,7 @@ from agent.exposition import (
     translate,
 )
 from bench.references import exposition as reference
-from tests.agent.exposition import columns, rendering
+from tests.agent.exposition import expositions, rendering
 from tests.fakes import scrape_histories as histories
 
 NOW = 1_700_000_000_123_456_789
@@ -229,7 +229,7 @@ def opened(body: bytes) -> tuple[model.Exposition, translate.Translation, templa
 
 
 @settings(max_examples=300)
-@given(columns.open_metrics())
+@given(expositions.open_metrics())
 def test_scopes_starts_and_times_are_as_if_written_point_by_point(body: bytes) -> None:
     exposition, translation, written = opened(body)
     plain = dataclasses.replace(exposition, exemplars={})
@@ -240,14 +240,14 @@ def test_scopes_starts_and_times_are_as_if_written_point_by_point(body: bytes) -
 
 
 @settings(max_examples=150)
-@given(columns.open_metrics())
+@given(expositions.open_metrics())
 def test_samples_that_may_have_exemplars_are_those_of_the_translation(body: bytes) -> None:
     _, translation, written = opened(body)
     assert written.exemplar_points() == translation.exemplar_points()
 
 
 @settings(max_examples=150)
-@given(columns.open_metrics())
+@given(expositions.open_metrics())
 def test_a_blank_request_has_only_zeros_whatever_was_poked(body: bytes) -> None:
     exposition, _, written = opened(body)
     before = written.blank()
