@@ -57,7 +57,7 @@ def adapt(
 
     That is so, too, whenever anything is wrong with it: who learns says what.
     """
-    before = _keyed(old)
+    before = old.layout if isinstance(old.layout, keyed.Keyed) else old.words
     if before is None or not _simple(old):
         return None
     words = found.fingerprints()
@@ -79,13 +79,6 @@ def adapt(
     if now is None or 0 < limits.samples < len(now.sample_lines):
         return None
     return _Change(old, before, now, new_of, fresh).apply(found, limits, rules)
-
-
-def _keyed(old: Shape) -> keyed.Keyed | None:
-    # The lines of the text before, as fingerprints.
-    if isinstance(old.layout, keyed.Keyed):
-        return old.layout
-    return old.words
 
 
 def _end(found: lines.Lines, places: plan.Offsets) -> int:

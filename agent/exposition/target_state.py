@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from agent.exposition import (
     adapting,
@@ -160,7 +159,7 @@ class TargetState:
         told = report.Report(
             up=False, duration=duration, samples=0, kept=0, series_added=0, body_bytes=body_bytes
         )
-        empty.fill(told.values(self._terms.extra), _no_times(), time_ns)
+        empty.fill(told.values(self._terms.extra), np.empty(0, np.int64), time_ns)
         return _outcome(
             payload=otlp.Encoded(empty.filled() + marked),
             points=empty.points + difference.points,
@@ -284,9 +283,7 @@ class TargetState:
         self._before, self._live = live, now
         if known is staleness.NOTHING:
             return known, b""
-        difference = known
-        if difference is None:
-            difference = staleness.between(live, now, timed=self._terms.track_timestamps)
+        difference = known or staleness.between(live, now, timed=self._terms.track_timestamps)
         if live is None or not difference.points:
             return difference, b""
         return difference, staleness.markers(difference, live.origin, time_ns)
@@ -329,7 +326,3 @@ def _outcome(*, payload: otlp.Encoded, points: int, stale: int, error: str) -> O
 
 def _any_timed(*those: template.Template) -> bool:
     return any(each.timed.any() for each in those)
-
-
-def _no_times() -> npt.NDArray[np.int64]:
-    return np.empty(0, np.int64)
