@@ -8,7 +8,7 @@ import cramjam
 import grpc
 from aiohttp import web
 
-from bench import exposing, loads
+from bench import exposing, expositions, loads
 from bench.references.prompb import WriteRequest
 from bench.sending import METHOD
 from bench.serving import serve
@@ -57,12 +57,14 @@ async def backend() -> None:
 async def light(port: int, milliseconds: int) -> None:
     """Take everything and count it as cheaply as can be, for rates: by a key that each point has.
 
+    That of `bench.loads`, or that of `bench.expositions`.
+
     OTLP over gRPC on *port*, 0 for any; remote write is answered after so many *milliseconds*.
     """
     points = {"grpc": 0, "write": 0}
 
     async def export(body: bytes, _: object) -> bytes:
-        points["grpc"] += body.count(loads.KEY)
+        points["grpc"] += body.count(loads.KEY) + body.count(expositions.KEY)
         return b""
 
     handler = grpc.unary_unary_rpc_method_handler(export)
@@ -77,7 +79,8 @@ async def light(port: int, milliseconds: int) -> None:
     async def write(request: web.Request) -> web.Response:
         body = await request.read()
         await asyncio.sleep(milliseconds / 1000)
-        points["write"] += bytes(cramjam.snappy.decompress_raw(body)).count(loads.LABEL)
+        written = bytes(cramjam.snappy.decompress_raw(body))
+        points["write"] += written.count(loads.LABEL) + written.count(expositions.KEY)
         return web.Response(status=204)
 
     async def arrived(_: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import time
 import urllib.error
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,11 @@ from bench import processes, rows
 
 HERE = Path(__file__).resolve().parent
 VARIABLES = {"otelcol": "HEADGATE_OTELCOL", "vmagent": "HEADGATE_VMAGENT"}
+
+
+def program(peer: str) -> str:
+    """Return the program of *peer*: what its variable names, or what is installed; else ""."""
+    return os.environ.get(VARIABLES[peer]) or shutil.which(peer) or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +71,7 @@ async def otelcol(place: Place, output: str) -> AsyncIterator[processes.Process]
         "--config",
         str(config),
         errors=place.errors,
-        program=os.environ[VARIABLES["otelcol"]],
+        program=program("otelcol"),
         environment={"KUBECONFIG": str(place.folder / "kubeconfig")},
     )
     async with running as process:
@@ -81,7 +87,7 @@ async def vmagent(place: Place, output: str) -> AsyncIterator[processes.Process]
     running = processes.running(
         *(flag for flag in flags if flag.startswith("-")),
         errors=place.errors,
-        program=os.environ[VARIABLES["vmagent"]],
+        program=program("vmagent"),
     )
     async with running as process:
         await answering(f"http://127.0.0.1:{place.http}/health")
