@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import final
 
-from agent import targets
+from agent import relief, targets
 from agent.discovery import following as discovery, policy, roster
 from agent.exposition import model
 from agent.runtime import (
@@ -78,7 +78,7 @@ async def collecting(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         loop = await enter(scraping.scraping(terms, offer))
-        merging = apiserver.Merging(loop.update)
+        merging = apiserver.Merging(await enter(relief.relieving(loop.update)))
         found = await enter(discovery.discovering(known, access, merging.discovered))
         pods = await enter(node_pods.pods(document, access))
         asked = await enter(

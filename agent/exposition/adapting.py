@@ -62,7 +62,8 @@ def adapt(
     words = found.fingerprints()
     old_of = alignment.lines(alignment.runs(before.words, words), len(words))
     new_of = np.full(len(before.words), plan.NONE, np.int64)
-    new_of[old_of[old_of >= 0]] = np.flatnonzero(old_of >= 0)
+    remaining = np.flatnonzero(old_of >= 0)
+    new_of[old_of.take(remaining)] = remaining
     fixed = np.ones(len(new_of), np.bool_)
     fixed[before.sample_lines] = False
     places = new_of[fixed]
