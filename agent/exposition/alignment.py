@@ -15,7 +15,7 @@ import numpy as np
 from agent.exposition.lines import Offsets, Words
 
 _NEAR: Final = 8  # lines that are gone or new in a row, before all that follow are looked at
-_AHEAD: Final = 64  # lines that are compared at once, at first
+_AHEAD: Final = 256  # lines that are compared at once
 
 
 class Run(NamedTuple):
@@ -48,6 +48,9 @@ def lines(found: Sequence[Run], count: int) -> Offsets:
 class _Search:
     def __init__(self, old: Words, new: Words) -> None:
         self._old, self._new = old, new
+        # Behind their ends they differ, so that no comparison has to know where these are.
+        self._old_ahead = np.concatenate((old, np.zeros(_AHEAD, np.uint64)))
+        self._new_ahead = np.concatenate((new, np.ones(_AHEAD, np.uint64)))
         # One word of a view costs 40 ns, of an array 100.
         self._old_words, self._new_words = old.data, new.data
         self._positions: dict[int, int] | None = None
@@ -70,19 +73,16 @@ class _Search:
         return found
 
     def _equal(self, i: int, j: int) -> int:
-        # How many lines from here on are equal; looked for further and further ahead.
-        old, new = self._old, self._new
-        at, ahead = 0, _AHEAD
-        most = min(len(old) - i, len(new) - j)
-        while at < most:
-            some = min(ahead, most - at)
-            differ = old[i + at : i + at + some] != new[j + at : j + at + some]
+        # How many lines from here on are equal.
+        old, new = self._old_ahead, self._new_ahead
+        at = 0
+        while True:
+            differ = old[i + at : i + at + _AHEAD] != new[j + at : j + at + _AHEAD]
             first = int(differ.argmax())
             if differ[first]:
-                return at + first
-            at += some
-            ahead *= 4
-        return most
+                # A last line may have the number that stands behind the other text.
+                return min(at + first, len(self._old) - i, len(self._new) - j)
+            at += _AHEAD
 
     def _near(self, i: int, j: int) -> tuple[int, int] | None:
         old, new = self._old_words, self._new_words
