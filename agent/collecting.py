@@ -78,7 +78,8 @@ async def collecting(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         loop = await enter(scraping.scraping(terms, offer))
-        merging = apiserver.Merging(await enter(relief.relieving(loop.update)))
+        await enter(relief.relieving(lambda: loop.counts.departed))
+        merging = apiserver.Merging(loop.update)
         found = await enter(discovery.discovering(known, access, merging.discovered))
         pods = await enter(node_pods.pods(document, access))
         asked = await enter(
