@@ -34,7 +34,7 @@ def told(path: str, taken: dict[str, list[Figures]], bars: dict[str, Bar]) -> li
         ratio, most = None, None
         if bar is not None and bar.theirs in costs:
             ratio, most = costs[bar.ours] / costs[bar.theirs], bar.most
-        compared = "" if ratio is None else f"{ratio:>8.2f}"
+        compared = "" if ratio is None else f"{ratio:>10.2f}"
         if ratio is not None and most is not None:
             compared += f"{most:>6.2f}  {verdict(ratio, most)}"
         print(

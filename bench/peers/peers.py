@@ -188,7 +188,7 @@ async def of_agents(
     path: str, row: scraping.Row, options: argparse.Namespace, folder: Path
 ) -> list[dict]:
     """Measure our agent, alone and with its gateway, and vmagent."""
-    if not sides.program(scraping.PEER):
+    if not scraping.program():
         return []
 
     async def measure(side: str, scale: float, errors: Path) -> Figures:
@@ -203,17 +203,17 @@ async def of_agents(
 
 def absent() -> list[str]:
     """Return a sentence for each peer that is not there: what stays open, and what to do."""
-    rows_of = {
-        peer: [path for path, row in ROWS.items() if peer in row.peers] for peer in sides.VARIABLES
-    }
-    rows_of[scraping.PEER] += scraping.ROWS
-    return [
-        f"{variable} is not set, so what ours costs beside {peer} stays open in "
-        f"{', '.join(rows_of[peer])}; "
-        "bench/peers/build.sh builds it and prints what to set"
-        for peer, variable in sides.VARIABLES.items()
-        if not sides.program(peer)
-    ]
+    found = []
+    for peer, variable in sides.VARIABLES.items():
+        missing = [] if sides.program(peer) else [p for p, row in ROWS.items() if peer in row.peers]
+        if peer == scraping.PEER and not scraping.program():
+            missing += scraping.ROWS
+        if missing:
+            found.append(
+                f"{variable} is not set, so what ours costs beside {peer} stays open in "
+                f"{', '.join(missing)}; bench/peers/build.sh builds it and prints what to set"
+            )
+    return found
 
 
 async def main() -> int:
@@ -228,9 +228,10 @@ async def main() -> int:
     for sentence in absent():
         print(sentence)
     listed: list[dict] = []
-    if len(absent()) < len(sides.VARIABLES):
+    present = [*filter(sides.program, sides.VARIABLES), *filter(None, [scraping.program()])]
+    if present:
         print(f"{'path':<16}{'side':<14}{'µs/point':>10}{'points/s':>10}{'RSS MB':>8}", end="")
-        print(f"{'ours/its':>8}{'bar':>6}")
+        print(f"{'ours/its':>10}{'bar':>6}")
         with tempfile.TemporaryDirectory(prefix="headgate-peers-") as folder:
             for path, row in ROWS.items():
                 if path.startswith(options.only):

@@ -7,8 +7,10 @@ side at whose backend fewer have arrived fails, or one that sent more than once.
 
 import asyncio
 import json
+import shutil
 import tempfile
 import time
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -81,6 +83,20 @@ async def both(place: sides.Place, row: Row, exposed: str) -> AsyncIterator[list
         yield [process, gateway]
 
 
+def program() -> str:
+    """Return the vmagent that ``HEADGATE_VMAGENT`` names, or that is installed, or ""."""
+    return sides.program(PEER) or shutil.which(PEER) or ""
+
+
+def flags_of(help_text: str, filled: str) -> list[str]:
+    """Return the flags of *filled* that a vmagent with this *help_text* has.
+
+    That of Debian 12 knows only the protocol that later ones have to be told to speak.
+    """
+    flags = [flag for flag in filled.splitlines() if flag.startswith("-")]
+    return [flag for flag in flags if flag.partition("=")[0] in help_text]
+
+
 @asynccontextmanager
 async def vmagent(place: sides.Place, row: Row, exposed: str) -> AsyncIterator[list]:
     """Run vmagent, which writes remote write."""
@@ -101,11 +117,11 @@ async def vmagent(place: sides.Place, row: Row, exposed: str) -> AsyncIterator[l
         "scrape_configs": [{"job_name": "bench", "static_configs": targets}],
     }
     (place.folder / "scrape.yaml").write_text(json.dumps(document))
-    flags = sides.filled(sides.HERE / "vmagent-scrape.flags", place, place.write).splitlines()
+    filled = sides.filled(sides.HERE / "vmagent-scrape.flags", place, place.write)
+    asked = await asyncio.create_subprocess_exec(program(), "-help", stdout=PIPE, stderr=STDOUT)
+    said, _ = await asked.communicate()
     running = processes.running(
-        *(flag for flag in flags if flag.startswith("-")),
-        errors=place.errors,
-        program=sides.program("vmagent"),
+        *flags_of(said.decode(), filled), errors=place.errors, program=program()
     )
     async with running as process:
         await sides.answering(f"http://127.0.0.1:{place.http}/health")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import time
 import urllib.error
 from collections.abc import AsyncIterator, Callable
@@ -18,8 +17,8 @@ VARIABLES = {"otelcol": "HEADGATE_OTELCOL", "vmagent": "HEADGATE_VMAGENT"}
 
 
 def program(peer: str) -> str:
-    """Return the program of *peer*: what its variable names, or what is installed; else ""."""
-    return os.environ.get(VARIABLES[peer]) or shutil.which(peer) or ""
+    """Return the program of *peer* that its variable names, or ""."""
+    return os.environ.get(VARIABLES[peer], "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
