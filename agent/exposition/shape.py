@@ -73,11 +73,17 @@ class _Known:
         """Return them; it is the caller's to keep them true."""
         if self._hashes is None:
             self._hashes = {
-                hash((name, points.identity(payload), scope))  # of a `staleness.Single`
-                for (name, _, payload, scope), wrapping in written.tracked(timed=True).items()
+                hash_of(key)
+                for key, wrapping in written.tracked(timed=True).items()
                 if wrapping.kind in points.LONE
             }
         return self._hashes
+
+
+def hash_of(key: template.Key) -> int:
+    """Return the hash of a single series: that of its `staleness.Single`."""
+    name, _, payload, scope = key
+    return hash((name, points.identity(payload), scope))
 
 
 def learn(
