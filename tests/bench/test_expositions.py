@@ -2,8 +2,9 @@
 
 import pytest
 
-from agent.exposition import delimited, model, openmetrics, text
+from agent.exposition import delimited, model, openmetrics, target_state, text
 from bench import expositions
+from bench.test_exposition import NOW, ORIGIN
 
 SAMPLES = 300
 
@@ -56,3 +57,15 @@ def test_those_that_come_are_of_several_widths() -> None:
     first, second = set(series(following())), set(series(following()))
     widths = {len(str(each)) for each in second - first}
     assert len(widths) > 1
+
+
+def test_a_target_that_changes_is_adapted_to_every_time() -> None:
+    # Lines get longer, so that at some point half of them have another block of 32 bytes.
+    many = 2_000
+    following = expositions.Churning(many, 0)
+    state = target_state.TargetState(ORIGIN, target_state.Terms())
+    state.accept(following(), NOW, 0.1)
+    told = [state.accept(following(), NOW, 0.1) for _ in range(3 * expositions.CHURN)]
+    assert all(each.adapted for each in told)
+    changed = many // expositions.CHURN
+    assert {(each.series_added, each.stale) for each in told} == {(changed, changed)}
