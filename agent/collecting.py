@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import final
 
-from agent import pod_watch, targets
+from agent import pod_watch, relief, targets
 from agent.discovery import following as discovery, policy, roster
 from agent.exposition import model
 from agent.runtime import (
@@ -86,6 +86,7 @@ async def collecting(
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         loop = await enter(scraping.scraping(terms, offer))
+        await enter(relief.relieving(lambda: loop.counts.departed))
         merging = apiserver.Merging(loop.update)
         found = await enter(discovery.discovering(known, access, merging.discovered))
         pods, told_of_pods = node_pods.Known(), kubelet_points.needs_pods(chosen)

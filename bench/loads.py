@@ -93,17 +93,3 @@ def _marks(body: bytes) -> np.ndarray:
     while (at := body.find(needle, at + 1)) >= 0:
         found.append(at)
     return np.array(found)
-
-
-def exposition(samples: int, generation: int, target: int = 0) -> bytes:
-    """Return a text exposition of *samples* samples of which half change with *generation*."""
-    lines = []
-    for family in range(max(1, samples // 100)):
-        name = f"bench_metric_{family}_total"
-        lines += [f"# HELP {name} A counter of the bench.", f"# TYPE {name} counter"]
-        for n in range(min(100, samples)):
-            value = 1000 * n + (generation * 7 if n % 2 else 0)
-            lines.append(
-                f'{name}{{device="eth{n % 7}",mode="mode{n}",target="t{target}"}} {value}.25'
-            )
-    return ("\n".join(lines) + "\n").encode()

@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-import signal
 import sys
 
 import cramjam
 import grpc
 from aiohttp import web
 
-from bench import loads
+from bench import exposing, expositions, loads
 from bench.references.prompb import WriteRequest
 from bench.sending import METHOD
+from bench.serving import serve
 from cli.demo import sink
 from cli.demo.arrivals import Arrivals
 
@@ -49,7 +49,7 @@ async def backend() -> None:
     app.router.add_get("/arrived", arrived)
     app.router.add_get("/resource", resource)
     async with sink.serving(arrivals, names) as at:
-        await _serve(
+        await serve(
             app, otlp_grpc=at.otlp_grpc, otlp_http=at.otlp_http, remote_write=at.remote_write
         )
 
@@ -57,12 +57,14 @@ async def backend() -> None:
 async def light(port: int, milliseconds: int) -> None:
     """Take everything and count it as cheaply as can be, for rates: by a key that each point has.
 
+    That of `bench.loads`, or that of `bench.expositions`.
+
     OTLP over gRPC on *port*, 0 for any; remote write is answered after so many *milliseconds*.
     """
     points = {"grpc": 0, "write": 0}
 
     async def export(body: bytes, _: object) -> bytes:
-        points["grpc"] += body.count(loads.KEY)
+        points["grpc"] += body.count(loads.KEY) + body.count(expositions.KEY)
         return b""
 
     handler = grpc.unary_unary_rpc_method_handler(export)
@@ -77,7 +79,8 @@ async def light(port: int, milliseconds: int) -> None:
     async def write(request: web.Request) -> web.Response:
         body = await request.read()
         await asyncio.sleep(milliseconds / 1000)
-        points["write"] += bytes(cramjam.snappy.decompress_raw(body)).count(loads.LABEL)
+        written = bytes(cramjam.snappy.decompress_raw(body))
+        points["write"] += written.count(loads.LABEL) + written.count(expositions.KEY)
         return web.Response(status=204)
 
     async def arrived(_: web.Request) -> web.Response:
@@ -86,26 +89,8 @@ async def light(port: int, milliseconds: int) -> None:
     app = web.Application(client_max_size=64 << 20)
     app.router.add_post("/api/v1/write", write)
     app.router.add_get("/arrived", arrived)
-    await _serve(app, otlp_grpc=f"http://127.0.0.1:{bound}")
+    await serve(app, otlp_grpc=f"http://127.0.0.1:{bound}")
     await server.stop(grace=0)
-
-
-async def targets(samples: int) -> None:
-    """Expose ``/metrics?target=N`` with *samples* samples each; half of the values change."""
-    bodies: dict[str, list[bytes]] = {}
-    asked: dict[str, int] = {}
-
-    async def metrics(request: web.Request) -> web.Response:
-        target = request.query.get("target", "0")
-        if target not in bodies:
-            bodies[target] = [loads.exposition(samples, g, int(target)) for g in range(4)]
-        asked[target] = asked.get(target, -1) + 1
-        body = bodies[target][asked[target] % 4]
-        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
-
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    await _serve(app)
 
 
 async def kubernetes(pods: int) -> None:
@@ -141,7 +126,7 @@ async def kubernetes(pods: int) -> None:
     app = web.Application()
     app.router.add_get("/api/v1/pods", listed)
     app.router.add_get("/asked", told)
-    await _serve(app)
+    await serve(app)
 
 
 def page(start: int, count: int, total: int) -> dict[str, object]:
@@ -215,18 +200,11 @@ def pod(n: int) -> dict[str, object]:
     }
 
 
-async def _serve(app: web.Application, **told: str) -> None:
-    """Serve *app* on a free port of loopback until SIGTERM; print where, as one line of JSON."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.2)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(json.dumps({"url": f"http://127.0.0.1:{runner.addresses[0][1]}", **told}), flush=True)
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await stop.wait()
-    await runner.cleanup()
-
-
 if __name__ == "__main__":
-    kinds = {"backend": backend, "light": light, "targets": targets, "kubernetes": kubernetes}
+    kinds = {
+        "backend": backend,
+        "light": light,
+        "targets": exposing.targets,
+        "kubernetes": kubernetes,
+    }
     asyncio.run(kinds[sys.argv[1]](*map(int, sys.argv[2:])))

@@ -11,7 +11,6 @@ from pathlib import Path
 from bench import loads, processes, sending
 
 FRAMES = ("headgate_gateway_frames_recognised_total", "headgate_gateway_frames_parsed_total")
-SCRAPES = ("headgate_agent_known_scrapes_total", "headgate_agent_scrapes_total")
 PATIENCE = 30.0  # seconds without a point delivered
 
 
@@ -173,65 +172,6 @@ async def drive(
     )
 
 
-def agent_row(*, targets: int, samples: int, interval: float, memory: bool = False) -> Measure:
-    """Make the measurement of an agent row: *targets* static targets of *samples* samples."""
-
-    async def measure(bench: Bench, path: str) -> Row:
-        (port,) = processes.free_ports(1)
-        async with (
-            bench.other("backend") as backend,
-            bench.other("targets", str(samples)) as exposed,
-        ):
-            document = {
-                "log_level": "info",  # for its last words
-                "admin": admin(port),
-                "kubernetes": {"source": "none"},
-                "gateway": {"endpoint": backend["otlp_grpc"], "queue_bytes": 1 << 28},
-                "scraping": {"interval": interval, "timeout": interval},
-                "static_targets": [
-                    {"url": f"{exposed['url']}/metrics?target={n}"} for n in range(targets)
-                ],
-            }
-            async with bench.program("agent", document) as agent:
-                url = f"http://127.0.0.1:{port}"
-                await until_scraped(url, 3 * targets * samples)
-                shapes = await counters(url, *SCRAPES)
-                before, cpu, start = await received(url), agent.cpu_ns(), time.perf_counter()
-                await asyncio.sleep(8 * bench.scale)
-                points, cpu = await received(url) - before, agent.cpu_ns() - cpu
-                seconds, rss = time.perf_counter() - start, round(agent.rss_mb(), 1)
-                known, scrapes = (
-                    after - then
-                    for after, then in zip(await counters(url, *SCRAPES), shapes, strict=True)
-                )
-            arrived = sum((await processes.get(f"{backend['url']}/arrived")).values())
-            balanced(path, last_words(bench.errors), arrived)
-        cost = round(cpu / points / 1000, 3)
-        return Row(
-            path=path,
-            value=rss if memory else cost,
-            unit="MB" if memory else "µs CPU per sample",
-            points_per_second=round(points / seconds),
-            rss_mb=rss,
-            recognised=round(known / scrapes, 3),
-        )
-
-    return measure
-
-
-def last_words(errors: Path) -> dict[str, object]:
-    """Return the latest line of log that says what became of everything."""
-    lines = [line for line in errors.read_text().splitlines() if line.startswith("{")]
-    said = [words for words in map(json.loads, lines) if words["msg"] == "stopped"]
-    return said[-1]
-
-
-def balanced(path: str, words: dict[str, object], arrived: int) -> None:
-    """Raise unless all that an agent scraped was delivered, and arrived."""
-    if words["lost"] or not words["scraped"] == words["delivered"] == arrived:
-        raise RuntimeError(f"{path}: not everything arrived, but {arrived} points: {words}")
-
-
 async def counters(url: str, *names: str) -> list[float]:
     """Return own metrics of the program at *url*, summed over their labels."""
     text = await asyncio.to_thread(processes.fetch_text, f"{url}/metrics")
@@ -240,20 +180,6 @@ async def counters(url: str, *names: str) -> list[float]:
         sum(float(value) for series, _, value in samples if series.partition("{")[0] == name)
         for name in names
     ]
-
-
-async def received(url: str) -> int:
-    """Return the points the agent has booked so far."""
-    (ledger,) = (await processes.get(f"{url}/debug/ledger"))["pipelines"].values()
-    return ledger["received"]
-
-
-async def until_scraped(url: str, points: int) -> None:
-    end = time.monotonic() + 60
-    while await received(url) < points:
-        if time.monotonic() > end:
-            raise TimeoutError(f"the agent booked {await received(url)} of {points} points")
-        await asyncio.sleep(0.1)
 
 
 def pods_row(*, memory: bool) -> Measure:

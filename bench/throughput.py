@@ -16,8 +16,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.exposition import model
+from bench.agent_rows import UNIT as SAMPLE, Scraped, after_row, agent_row, churn_row
 from bench.delivery_rows import backlog_row, buffered_row, many_row, slow_row
-from bench.rows import Bench, Measure, agent_row, gateway_row, pods_row
+from bench.rows import Bench, Measure, gateway_row, pods_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,16 @@ class Goal:
     measure: Measure
 
 
-POINT, SAMPLE = "µs CPU per point", "µs CPU per sample"
+def linear(samples: int) -> float:
+    """Return the goal of a target of *samples* samples: a line through the two of the cost model.
+
+    A sample may cost 0.45 µs, and a scrape 526 µs: 0.5 µs a sample of 10,000 and 1.5 of 500.
+    """
+    return round(0.447 + 526 / samples, 2)
+
+
+POINT = "µs CPU per point"
+INFORMATION = float("inf")  # nothing is asked of the row
 MODEL: dict[str, Goal] = {
     "gateway-otlp-otlp-1000": Goal(
         limit=0.45, unit=POINT, measure=gateway_row(door="grpc", output="otlp", points=1000)
@@ -63,14 +74,46 @@ MODEL: dict[str, Goal] = {
         limit=0.333, unit="live per drained", measure=backlog_row(order="newest")
     ),
     "agent-10000": Goal(
-        limit=0.5, unit=SAMPLE, measure=agent_row(targets=4, samples=10_000, interval=0.5)
+        limit=0.5, unit=SAMPLE, measure=agent_row(Scraped(targets=4, samples=10_000, interval=0.5))
     ),
     "agent-500": Goal(
-        limit=1.5, unit=SAMPLE, measure=agent_row(targets=20, samples=500, interval=0.25)
+        limit=1.5, unit=SAMPLE, measure=agent_row(Scraped(targets=20, samples=500, interval=0.25))
+    ),
+    "agent-open-metrics-10000": Goal(
+        limit=INFORMATION,
+        unit=SAMPLE,
+        measure=agent_row(
+            Scraped(targets=4, samples=10_000, interval=0.5, form=model.Format.OPEN_METRICS)
+        ),
+    ),
+    "agent-protobuf-10000": Goal(
+        limit=INFORMATION,
+        unit=SAMPLE,
+        measure=agent_row(
+            Scraped(targets=4, samples=10_000, interval=0.5, form=model.Format.PROTOBUF)
+        ),
+    ),
+    **{
+        f"agent-targets-{targets}": Goal(
+            limit=linear(100_000 // targets),
+            unit=SAMPLE,
+            measure=agent_row(Scraped(targets=targets, samples=100_000 // targets, interval=2.0)),
+        )
+        for targets in (1, 10, 100, 1000)
+    },
+    "agent-churn-1": Goal(
+        limit=1.5,
+        unit="x CPU of stable",
+        measure=churn_row(Scraped(targets=2, samples=10_000, interval=0.5, churn=True)),
     ),
     "gateway-rss-10000-pods": Goal(limit=100, unit="MB", measure=pods_row(memory=True)),
     "agent-rss-50000-series": Goal(
-        limit=110, unit="MB", measure=agent_row(targets=100, samples=500, interval=2.0, memory=True)
+        limit=110,
+        unit="MB",
+        measure=agent_row(Scraped(targets=100, samples=500, interval=2.0), memory=True),
+    ),
+    "agent-rss-after": Goal(
+        limit=1.1, unit="x RSS before", measure=after_row(targets=100, samples=500)
     ),
     "pods-first-list": Goal(limit=0.5, unit="s CPU", measure=pods_row(memory=False)),
 }
@@ -103,7 +146,8 @@ async def main() -> int:
             rows.append(row)
             rate = "" if row.points_per_second is None else f"{row.points_per_second:,}"
             known = "" if row.recognised is None else f"{row.recognised:.1%}"
-            figures = f"{row.value:>10}{goal.limit:>8}  {row.unit:<18}{known:>7}"
+            limit = "" if goal.limit == INFORMATION else goal.limit
+            figures = f"{row.value:>10}{limit:>8}  {row.unit:<18}{known:>7}"
             figures += f"{rate:>10}{row.rss_mb:>8}"
             print(f"{path:<26}{figures}", flush=True)
     if options.json:

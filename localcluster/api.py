@@ -77,17 +77,9 @@ class Api:
             if request.path in _OPEN:
                 return web.Response(text="ok")
             self._authenticate(request)
-            if request.path == traffic.PATH:
-                headers = {"Content-Type": traffic.CONTENT_TYPE}
-                return web.Response(text=self._traffic.exposition(), headers=headers)
-            found = discovery.document(self._catalogue, request.path) or openapi.document(
-                self._catalogue, request.path
-            )
+            found = self._document(request.path) or await proxying.answer(self._store, request)
             if found is not None:
-                return _json(found)
-            passed = await proxying.answer(self._store, request)
-            if passed is not None:
-                return passed
+                return found
             asked = requests.parse(self._catalogue, request.method, request.path, request.query)
             return await self._answer(request, asked)
         except StatusError as error:
@@ -95,6 +87,14 @@ class Api:
         except web.HTTPRequestEntityTooLarge as error:
             refusal = errors.too_large(request.content_length or 0, self._settings.body_bytes)
             return _json(refusal.body(), status=error.status)
+
+    def _document(self, path: str) -> web.Response | None:
+        """Return what is at *path* if it is no object: our metrics, or what the API consists of."""
+        if path == traffic.PATH:
+            headers = {"Content-Type": traffic.CONTENT_TYPE}
+            return web.Response(text=self._traffic.exposition(), headers=headers)
+        found = discovery.document(self._catalogue, path) or openapi.document(self._catalogue, path)
+        return None if found is None else _json(found)
 
     def _authenticate(self, request: web.Request) -> None:
         if not self._settings.token:

@@ -33,7 +33,7 @@ from agent.exposition import (
     text,
     translate,
 )
-from agent.exposition.shape import Shape, hash_of
+from agent.exposition.shape import Shape
 from common.wire import errors
 
 _MOST: Final = 4  # the part of the lines that may differ; beyond that learning costs no more
@@ -63,7 +63,8 @@ def adapt(
     words = found.fingerprints()
     old_of = alignment.lines(alignment.runs(before.words, words), len(words))
     new_of = np.full(len(before.words), plan.NONE, np.int64)
-    new_of[old_of[old_of >= 0]] = np.flatnonzero(old_of >= 0)
+    remaining = np.flatnonzero(old_of >= 0)
+    new_of[old_of.take(remaining)] = remaining
     fixed = np.ones(len(new_of), np.bool_)
     fixed[before.sample_lines] = False
     places = new_of[fixed]
@@ -160,11 +161,11 @@ class _Change:
         if gone is None:
             return None
         draft = come.draft
-        before, after = _keys_of(old.template, gone), _drafted(draft)
+        before, after = _leaving(old.template, gone), _coming(draft)
         known = old.known.of(old.template)
         if len(after) < len(draft.leaders):
             return None  # one of the new series is there twice
-        leaving, coming = set(map(hash_of, before)), set(map(hash_of, after))
+        leaving, coming = set(map(hash, before)), set(map(hash, after))
         if not known.isdisjoint(coming - leaving):
             return None  # a series that is there already, perhaps spelt otherwise
         known -= leaving
@@ -190,7 +191,7 @@ class _Change:
             filtered=old.filtered - silent + come.filtered,
             hidden=hidden,
         )
-        return shape, staleness.differ(before, after)
+        return shape, staleness.differ_singly(before, after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -268,13 +269,13 @@ def _gone(planned: plan.Plan, samples: plan.Offsets, reported: int) -> plan.Offs
     return np.flatnonzero(dead)
 
 
-def _keys_of(
+def _leaving(
     written: template.Template, chosen: plan.Offsets
-) -> dict[template.Key, metrics.Wrapping]:
-    # What `Template.tracked` says of some points, all of them single series.
+) -> dict[staleness.Single, tuple[metrics.Wrapping, bytes]]:
+    # The series of some points, all of them single, and what `Template.tracked` says of these.
     starts, ends = written.spans()
     planned, view = written.plan, written.view()
-    found: dict[template.Key, metrics.Wrapping] = {}
+    found: dict[staleness.Single, tuple[metrics.Wrapping, bytes]] = {}
     for metric, start, end, begun in zip(
         planned.metric_of[chosen].tolist(),
         starts[chosen].tolist(),
@@ -285,16 +286,17 @@ def _keys_of(
         wrapping = planned.wrappings[metric]
         started = begun != plan.NONE
         behind = points.NUMBER_AT + 8 + points.START_SIZE * started
-        payload = points.number(bytes(view[start + behind : end]), started=started)
-        found[wrapping.name, True, payload, wrapping.scope] = wrapping
+        encoded = bytes(view[start + behind : end])
+        payload = points.number(encoded, started=started)
+        found[wrapping.name, encoded, wrapping.scope] = (wrapping, payload)
     return found
 
 
-def _drafted(draft: drafting.Draft) -> dict[template.Key, metrics.Wrapping]:
-    # The same of points that were just written.
+def _coming(draft: drafting.Draft) -> set[staleness.Single]:
+    # The series of points that were just written.
     heads = iter(draft.heads)
-    found: dict[template.Key, metrics.Wrapping] = {}
-    for wrapping, chunks in zip(draft.wrappings, draft.groups, strict=True):
-        for chunk in chunks:
-            found[wrapping.name, True, chunk[next(heads) :], wrapping.scope] = wrapping
-    return found
+    return {
+        (wrapping.name, points.identity(chunk[next(heads) :]), wrapping.scope)
+        for wrapping, chunks in zip(draft.wrappings, draft.groups, strict=True)
+        for chunk in chunks
+    }

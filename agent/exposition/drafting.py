@@ -56,11 +56,16 @@ class Draft:
     def add(self, wrapping: metrics.Wrapping, those: Iterable[tuple[grammar.Labels, int]]) -> None:
         """Write single series of the metric *wrapping*: their labels, as stored, and samples."""
         self.wrappings.append(wrapping)
-        self.groups.append([])
+        group: list[bytes] = []
+        self.groups.append(group)
         for labels, sample in those:
             payload = points.number(self._encode(translate.Kind.GAUGE, labels))
             head = metrics.point_head(len(payload))
-            self._add(head + payload, len(head), sample, None)
+            group.append(head + payload)
+            self.heads.append(len(head))
+            self.sizes.append(len(payload))
+            self.leaders.append(sample)
+        self.started += [NONE] * len(group)
 
     def plan(self) -> plan.Plan:
         """Return where everything is."""

@@ -41,18 +41,19 @@ def edited(
     ))  # fmt: skip
     order = np.argsort(metric_of, kind="stable")
     # Where the points have gone to, the former ones and then the new.
-    moved = np.full(len(was.leaders), plan.NONE, np.int64)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     stay = len(order) - len(come.leaders)
+    moved = np.full(len(was.leaders), plan.NONE, np.int64)
     moved[kept] = place[:stay]
+    every = np.concatenate((np.flatnonzero(kept), np.arange(len(come.leaders)) + len(kept)))
     merged = _Merger(
+        chosen=every.take(order),
         kept=kept,
-        order=order,
         moved=moved,
         placed=place[stay:],
-        samples=np.append(samples, plan.NONE),
-        drafted=np.append(drafted, plan.NONE),
+        samples=np.concatenate((samples, [plan.NONE], drafted)).astype(np.int32),
+        behind=len(samples) + 1,
     )
     counts = np.bincount(metric_of, minlength=len(wrappings))
     now = plan.Plan(
@@ -77,19 +78,21 @@ def edited(
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Merger:
     # Columns of points that stay and of points that are new, in the new order.
+    chosen: plan.Offsets  # of each point: its number among all former points and then the new ones
     kept: npt.NDArray[np.bool_]
-    order: plan.Offsets
     moved: plan.Offsets  # where former points are now
     placed: plan.Offsets  # where the new ones are
-    samples: plan.Offsets  # the last entry is `plan.NONE`, and found by that index
-    drafted: plan.Offsets  # as above
+    samples: plan.Indices  # new numbers of samples: of the former, `plan.NONE`, of the drafted
+    behind: int  # where the drafted ones begin
 
     def column(self, old: plan.Column, new: plan.Column) -> plan.Column:
-        return np.concatenate((old[self.kept], new))[self.order]
+        return np.concatenate((old, new)).take(self.chosen)
 
     def numbers(self, old: plan.Indices, new: plan.Indices) -> plan.Indices:
-        renumbered = self.samples[old[self.kept]], self.drafted[new]
-        return np.concatenate(renumbered)[self.order].astype(np.int32)
+        # `plan.NONE` comes to the entry before the drafted ones.
+        former = np.where(old == plan.NONE, self.behind - 1, old)
+        every = np.concatenate((former, new + self.behind))
+        return self.samples.take(every.take(self.chosen))
 
     def rows(self, old: plan.Indices, new: plan.Indices, *samples: int) -> plan.Indices:
         if not len(old) and not len(new):
@@ -97,6 +100,7 @@ class _Merger:
         old, new = old[self.kept[old[:, 0]]], new.copy()
         old[:, 0], new[:, 0] = self.moved[old[:, 0]], self.placed[new[:, 0]]
         for column in samples:
-            old[:, column] = self.samples[old[:, column]]
-            new[:, column] = self.drafted[new[:, column]]
+            former = np.where(old[:, column] == plan.NONE, self.behind - 1, old[:, column])
+            old[:, column] = self.samples[former]
+            new[:, column] = self.samples[new[:, column] + self.behind]
         return np.concatenate((old, new))

@@ -26,7 +26,7 @@ _SHIFTS = np.uint64(29), np.uint64(32)
 class Lines:
     """The lines of *body*; what follows the last newline is one more, however short."""
 
-    __slots__ = ("_blanks", "_newlines", "_words", "ends", "padded", "starts")
+    __slots__ = ("_blanks", "_keys", "_newlines", "_words", "ends", "padded", "starts")
 
     def __init__(self, body: bytes) -> None:
         self.padded = body + _AFTER
@@ -37,6 +37,7 @@ class Lines:
         stops = self._blanks[self._newlines]
         self.starts: Offsets = np.concatenate(([0], stops + 1))
         self.ends: Offsets = np.concatenate((stops, [len(body)]))
+        self._keys: Offsets | None = None
         self._words: Words | None = None
 
     def keys(self) -> Offsets:
@@ -44,6 +45,11 @@ class Lines:
 
         That is so where it has no blank: such a line has a last word, but nothing before it.
         """
+        if self._keys is None:
+            self._keys = self._last_words()
+        return self._keys
+
+    def _last_words(self) -> Offsets:
         blanks, newlines = self._blanks, self._newlines
         # The blank before the newline lies within the line, unless it ends the one before.
         before = np.concatenate((newlines, [len(blanks)])) - 1
@@ -84,11 +90,15 @@ class Lines:
         lanes = blocks[starts].view(np.uint64).reshape(-1, _LANES)
         last = starts + (sizes - _BLOCK)
         for at in range(_BLOCK, int(sizes.max()), _BLOCK):
-            some = np.flatnonzero(sizes > at)
-            if 2 * len(some) > len(sizes):  # cheaper for all, those that have ended included
+            longer = sizes > at
+            some = np.flatnonzero(longer)
+            if 2 * len(some) > len(sizes):  # cheaper for all, and for few to be put back
+                over = np.flatnonzero(~longer)
+                ended = lanes[over]
                 _mix(lanes)
                 offsets = np.minimum(starts + at, last)
                 lanes ^= blocks[offsets].view(np.uint64).reshape(-1, _LANES)
+                lanes[over] = ended
             else:
                 offsets = np.minimum(starts[some] + at, last[some])
                 more = blocks[offsets].view(np.uint64).reshape(-1, _LANES)

@@ -20,25 +20,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from typing_extensions import override
+
 from agent.exposition import grammar, translate
 from common.wire import otlp, otlp_attributes, protobuf
 
-_DATA_FIELD = {
-    translate.Kind.GAUGE: 5,
-    translate.Kind.SUM: 7,
-    translate.Kind.UPDOWN: 7,
-    translate.Kind.HISTOGRAM: 9,
-    translate.Kind.SUMMARY: 11,
-    translate.Kind.EXPONENTIAL: 10,
+_CUMULATIVE, _MONOTONIC = b"\x10\x02", b"\x18\x01"  # aggregation_temporality, is_monotonic
+# Of each kind: the tag of the data in a Metric, and what follows the points in it.
+_DATA = {
+    translate.Kind.GAUGE: (protobuf.tag(5, protobuf.BYTES), b""),
+    translate.Kind.SUM: (protobuf.tag(7, protobuf.BYTES), _CUMULATIVE + _MONOTONIC),
+    translate.Kind.UPDOWN: (protobuf.tag(7, protobuf.BYTES), _CUMULATIVE),
+    translate.Kind.HISTOGRAM: (protobuf.tag(9, protobuf.BYTES), _CUMULATIVE),
+    translate.Kind.SUMMARY: (protobuf.tag(11, protobuf.BYTES), b""),
+    translate.Kind.EXPONENTIAL: (protobuf.tag(10, protobuf.BYTES), _CUMULATIVE),
 }
-_BEHIND_POINTS = {
-    translate.Kind.GAUGE: b"",
-    translate.Kind.SUM: b"\x10\x02\x18\x01",  # aggregation_temporality = CUMULATIVE, is_monotonic
-    translate.Kind.UPDOWN: b"\x10\x02",
-    translate.Kind.HISTOGRAM: b"\x10\x02",
-    translate.Kind.SUMMARY: b"",
-    translate.Kind.EXPONENTIAL: b"\x10\x02",
-}
+_METRIC = protobuf.tag(2, protobuf.BYTES)  # of a Metric in ScopeMetrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +146,11 @@ class Wrapping:
     tail: bytes  # metadata
     scope: translate.Scope = translate.OWN
 
+    @override
+    def __hash__(self) -> int:
+        """Hash the name alone: bytes remember their hash, and few metrics share a name."""
+        return hash(self.name)
+
     @classmethod
     def of(
         cls,
@@ -176,12 +178,11 @@ class Wrapping:
 
     def around(self, size: int) -> tuple[bytes, bytes]:
         """Return what goes before and behind *size* bytes of points, each behind its head."""
-        behind = _BEHIND_POINTS[self.kind]
-        tag = protobuf.tag(_DATA_FIELD[self.kind], protobuf.BYTES)
-        data = tag + protobuf.varint(size + len(behind))
-        whole = len(self.head) + len(data) + size + len(behind) + len(self.tail)
-        head = protobuf.tag(2, protobuf.BYTES) + protobuf.varint(whole)
-        return b"".join((head, self.head, data)), behind + self.tail
+        tag, behind = _DATA[self.kind]
+        data = self.head + tag + protobuf.varint(size + len(behind))
+        behind += self.tail
+        whole = len(data) + size + len(behind)
+        return b"".join((_METRIC, protobuf.varint(whole), data)), behind
 
     def metric(self, payloads: list[bytes]) -> bytes:
         """Wrap data points into a metric of `ScopeMetrics`."""

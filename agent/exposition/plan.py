@@ -79,11 +79,10 @@ def assemble(
     """
     runs: list[_Run] = []
     for i, (wrapping, pieces) in enumerate(zip(wrappings, groups, strict=True)):
-        if not pieces:
-            continue
-        if not runs or runs[-1].scope != wrapping.scope:
-            runs.append(_Run(wrapping.scope))
-        runs[-1].add(i, wrapping, sum(map(len, pieces)))
+        if pieces:
+            if not runs or runs[-1].scope != wrapping.scope:
+                runs.append(_Run(wrapping.scope))
+            runs[-1].add(i, wrapping, pieces)
     parts: list[Piece] = []
     at = 0
     firsts = np.zeros(len(wrappings), np.int64)
@@ -93,25 +92,32 @@ def assemble(
         parts.append(head)
         at += len(head)
         for run, scope in claiming:
-            parts.append(scope)
             at += len(scope)
-            for i, before, length, behind in run.metrics:
-                firsts[i] = at + len(before)
-                at += len(before) + length + len(behind)
-                parts += (before, *groups[i], behind)
+            firsts[run.numbers] = np.array(run.firsts) + at
+            at += run.size
+            parts.append(scope)
+            parts += run.parts
     return b"".join(parts), firsts
 
 
 class _Run:
-    # The metrics of one scope: their numbers, what goes around their points, how long these are.
-    __slots__ = ("metrics", "scope", "size")
+    # The metrics of one scope: their numbers, where the first point of each begins, all bytes.
+    __slots__ = ("firsts", "numbers", "parts", "scope", "size")
 
     def __init__(self, scope: translate.Scope) -> None:
         self.scope = scope
-        self.metrics: list[tuple[int, bytes, int, bytes]] = []
+        self.numbers: list[int] = []
+        self.firsts: list[int] = []
+        self.parts: list[Piece] = []
         self.size = 0
 
-    def add(self, number: int, wrapping: metrics.Wrapping, length: int) -> None:
+    def add(self, number: int, wrapping: metrics.Wrapping, pieces: Sequence[Piece]) -> None:
+        length = sum(map(len, pieces))
         before, behind = wrapping.around(length)
-        self.metrics.append((number, before, length, behind))
-        self.size += len(before) + length + len(behind)
+        first = self.size + len(before)
+        self.numbers.append(number)
+        self.firsts.append(first)
+        self.parts.append(before)
+        self.parts += pieces
+        self.parts.append(behind)
+        self.size = first + length + len(behind)

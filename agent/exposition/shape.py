@@ -82,7 +82,7 @@ class _Known:
 
 
 def hash_of(key: template.Key) -> int:
-    """Return the hash of a single series."""
+    """Return the hash of a single series: that of its `staleness.Single`."""
     name, _, payload, scope = key
     return hash((name, points.identity(payload), scope))
 

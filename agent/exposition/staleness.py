@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,6 +10,8 @@ from agent.exposition import metrics, plan, points, template, translate
 from common.wire import otlp
 
 Identity: TypeAlias = tuple[points.Identity, translate.Scope]
+Single: TypeAlias = tuple[bytes, bytes, translate.Scope]
+"""A single series: the name of its metric, its attributes, encoded, and its scope."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,14 @@ def differ(
     return Difference(
         added=len(appeared) - returned, vanished=tuple(vanished), orphaned=tuple(orphaned)
     )
+
+
+def differ_singly(
+    gone: Mapping[Single, tuple[metrics.Wrapping, bytes]], come: Collection[Single]
+) -> Difference:
+    """Do what `differ` does where all points, in *gone* with their bytes, are single series."""
+    vanished = tuple(point for single, point in gone.items() if single not in come)
+    return Difference(added=len(come) - len(gone) + len(vanished), vanished=vanished, orphaned=())
 
 
 def markers(difference: Difference, origin: metrics.Origin, time_ns: int) -> otlp.Encoded:

@@ -50,19 +50,24 @@ class Template:
         self._body = np.frombuffer(bytearray(body), np.uint8)
         self._holes = _holes(self._body)
         self._firsts = firsts
-        starts = planned.starts(firsts)
+        starts = planned.starts(firsts).astype(np.int32)
         leaders, lone = planned.leaders, planned.lone
-        own = np.append(timed, False)[np.minimum(leaders, len(timed))]
+        own = np.zeros(len(leaders), np.bool_)
+        if timed.any():
+            own = np.append(timed, False)[np.minimum(leaders, len(timed))]
         # Numbers move when a point says since when it counts.
         begun = planned.started != NONE
         inner = starts + points.START_SIZE * begun if begun.any() else starts
         sums, quantiles, buckets = planned.sums.T, planned.quantiles.T, planned.buckets.T
+        # Mostly all are, and a slice copies nothing.
+        single = slice(None) if lone.all() else lone
+        timeless = slice(None) if not own.any() else ~own
         self._value_at = _narrow(
-            inner[lone] + points.NUMBER_AT,
+            inner[single] + points.NUMBER_AT,
             inner[sums[0]] + points.SUM_AT,
             starts[quantiles[0]] + quantiles[1],
         )
-        self._value_samples = _narrow(leaders[lone], sums[1], quantiles[2])
+        self._value_samples = _narrow(leaders[single], sums[1], quantiles[2])
         self._count_at = _narrow(inner[~lone] + points.COUNT_AT)
         self._count_samples = _narrow(leaders[~lone])
         self._bucket_at = _narrow(starts[buckets[0]] + buckets[1])
@@ -71,12 +76,12 @@ class Template:
         self._start_samples = _narrow(planned.started[begun])
         self._timed_at = _narrow(inner[own] + points.TIME_AT)
         self._timed_samples = _narrow(leaders[own])
-        self._time_at = _narrow(inner[~own] + points.TIME_AT)
+        self._time_at = _narrow(inner[timeless] + points.TIME_AT)
         self.timed = own
         """Which points have a time of their own."""
         self._exemplar_points: Mapping[int, int] | None = None
         parts = len(self._count_at) + len(sums[0]) + len(quantiles[0]) + len(buckets[0])
-        self.series = int(np.count_nonzero(leaders[lone] < len(timed))) + parts
+        self.series = int(np.count_nonzero(leaders[single] < len(timed))) + parts
         """Prometheus series that the points stand for, those of the report not counted."""
 
     @classmethod
@@ -233,4 +238,4 @@ def _holes(
 
 
 def _narrow(*columns: npt.NDArray[np.int64] | Indices) -> Indices:
-    return np.concatenate(columns).astype(np.int32)
+    return np.concatenate(columns).astype(np.int32, copy=False)

@@ -125,6 +125,7 @@ class Loop:
     def _mark(self, one: leaving.Leaver) -> None:
         told = one.memory.vanish(one.stamp)
         self.counts.stale += told.stale
+        self.counts.departed += 1
         self._hand_on(one.memory, told)
 
     def _repace(self, run: _Run, target: targets.Target) -> None:

@@ -99,6 +99,7 @@ class Counts:
     redirects: int = 0  # followed
     skipped: int = 0  # lines left out because they could not be read
     hurried: int = 0  # targets marked stale before their time, because too many waited for it
+    departed: int = 0  # targets that went for good, their series marked stale
     stale: int = 0
     known: int = 0  # scrapes whose series were those of the scrape before
     duplicates: int = 0

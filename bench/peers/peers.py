@@ -11,17 +11,17 @@ what is not stands in bench/peers/README.md.
 import argparse
 import asyncio
 import json
-import os
-import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import loads, processes, rows, sending
-from bench.peers import sides
+from bench.peers import scraping, sides
+from bench.peers.figures import Bar, Figures, told
 
 EXPECTED = frozenset(f"k8s.{what}.name" for what in ("pod", "namespace", "node", "deployment")) | {
     "k8s.pod.uid",
@@ -64,16 +64,6 @@ class Load:
     def warm_up(self) -> int:
         """Points sent before anything is measured."""
         return WARM_UPS * loads.CLIENTS * self.points
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What one round of one side came to."""
-
-    cost: float
-    """µs CPU per point."""
-    points_per_second: float
-    rss_mb: float
 
 
 ROWS = {
@@ -161,56 +151,69 @@ async def arrived(backend: str, expected: int) -> None:
         await asyncio.sleep(0.05)
 
 
-async def compared(path: str, row: Row, options: argparse.Namespace, folder: Path) -> list[dict]:
-    """Measure ours and its present peers in turns, print a line for each, return their figures."""
-    present = [peer for peer in row.peers if os.environ.get(sides.VARIABLES[peer])]
-    taken: dict[str, list[Figures]] = {side: [] for side in ("headgate", *present)}
+async def compared(
+    measure: Callable[[str, float, Path], Awaitable[Figures]],
+    present: list[str],
+    options: argparse.Namespace,
+    folder: Path,
+) -> dict[str, list[Figures]]:
+    """Let the sides *present* run in turns, and return what each round came to."""
+    taken: dict[str, list[Figures]] = {side: [] for side in present}
     for _ in range(options.rounds):
-        for side, figures in taken.items():
+        for side, rounds in taken.items():
             errors = folder / f"{side}.txt"
             try:
-                figures.append(await measured(side, row, options.scale, errors))
+                rounds.append(await measure(side, options.scale, errors))
             except BaseException:
                 print(errors.read_text()[-4000:] if errors.exists() else "", file=sys.stderr)
                 raise
-    ours = statistics.median(figures.cost for figures in taken["headgate"])
-    listed = []
-    for side, figures in taken.items():
-        cost = statistics.median(f.cost for f in figures)
-        rate = statistics.median(f.points_per_second for f in figures)
-        rss = max(f.rss_mb for f in figures)
-        ratio, bar = (ours / cost, row.peers[side]) if side in row.peers else (None, None)
-        told = "" if ratio is None else f"{ratio:>8.2f}{bar:>6.2f}  {verdict(ratio, bar)}"
-        print(f"{path:<16}{side:<10}{cost:>10.3f}{rate:>10,.0f}{rss:>8.1f}{told}", flush=True)
-        listed.append(
-            {
-                "path": path,
-                "side": side,
-                "value": round(cost, 3),
-                "unit": "µs CPU per point",
-                "rounds": [round(f.cost, 3) for f in figures],
-                "points_per_second": round(rate),
-                "rss_mb": round(rss, 1),
-                "ours_to_theirs": None if ratio is None else round(ratio, 3),
-                "bar": bar,
-            }
-        )
-    return listed
+    return taken
 
 
-def verdict(ratio: float, bar: float) -> str:
-    return "reached" if ratio <= bar else f"missed by {ratio / bar - 1:.0%}"
+async def of_gateways(path: str, row: Row, options: argparse.Namespace, folder: Path) -> list[dict]:
+    """Measure our gateway and its present peers."""
+
+    async def measure(side: str, scale: float, errors: Path) -> Figures:
+        return await measured(side, row, scale, errors)
+
+    present = [peer for peer in row.peers if sides.program(peer)]
+    if not present:
+        return []
+    taken = await compared(measure, ["headgate", *present], options, folder)
+    bars = {peer: Bar(ours="headgate", theirs=peer, most=most) for peer, most in row.peers.items()}
+    return told(path, taken, bars)
+
+
+async def of_agents(
+    path: str, row: scraping.Row, options: argparse.Namespace, folder: Path
+) -> list[dict]:
+    """Measure our agent, alone and with its gateway, and vmagent."""
+    if not scraping.program():
+        return []
+
+    async def measure(side: str, scale: float, errors: Path) -> Figures:
+        return await scraping.measured(side, row, scale, errors)
+
+    taken = await compared(measure, list(scraping.SIDES), options, folder)
+    bars = {
+        side: Bar(ours=side, theirs=scraping.PEER, most=most) for side, most in row.bars.items()
+    }
+    return told(path, taken, bars)
 
 
 def absent() -> list[str]:
     """Return a sentence for each peer that is not there: what stays open, and what to do."""
-    return [
-        f"{variable} is not set, so what ours costs beside {peer} stays open in "
-        f"{', '.join(path for path, row in ROWS.items() if peer in row.peers)}; "
-        "bench/peers/build.sh builds it and prints what to set"
-        for peer, variable in sides.VARIABLES.items()
-        if not os.environ.get(variable)
-    ]
+    found = []
+    for peer, variable in sides.VARIABLES.items():
+        missing = [] if sides.program(peer) else [p for p, row in ROWS.items() if peer in row.peers]
+        if peer == scraping.PEER and not scraping.program():
+            missing += scraping.ROWS
+        if missing:
+            found.append(
+                f"{variable} is not set, so what ours costs beside {peer} stays open in "
+                f"{', '.join(missing)}; bench/peers/build.sh builds it and prints what to set"
+            )
+    return found
 
 
 async def main() -> int:
@@ -225,14 +228,17 @@ async def main() -> int:
     for sentence in absent():
         print(sentence)
     listed: list[dict] = []
-    if len(absent()) < len(sides.VARIABLES):
-        print(f"{'path':<16}{'side':<10}{'µs/point':>10}{'points/s':>10}{'RSS MB':>8}", end="")
-        print(f"{'ours/its':>8}{'bar':>6}")
+    present = [*filter(sides.program, sides.VARIABLES), *filter(None, [scraping.program()])]
+    if present:
+        print(f"{'path':<16}{'side':<14}{'µs/point':>10}{'points/s':>10}{'RSS MB':>8}", end="")
+        print(f"{'ours/its':>10}{'bar':>6}")
         with tempfile.TemporaryDirectory(prefix="headgate-peers-") as folder:
             for path, row in ROWS.items():
-                there = any(os.environ.get(sides.VARIABLES[peer]) for peer in row.peers)
-                if path.startswith(options.only) and there:
-                    listed += await compared(path, row, options, Path(folder))
+                if path.startswith(options.only):
+                    listed += await of_gateways(path, row, options, Path(folder))
+            for path, scraped in scraping.ROWS.items():
+                if path.startswith(options.only):
+                    listed += await of_agents(path, scraped, options, Path(folder))
     if options.json:
         print(json.dumps(listed, ensure_ascii=False))
     return 0

@@ -16,6 +16,11 @@ HERE = Path(__file__).resolve().parent
 VARIABLES = {"otelcol": "HEADGATE_OTELCOL", "vmagent": "HEADGATE_VMAGENT"}
 
 
+def program(peer: str) -> str:
+    """Return the program of *peer* that its variable names, or ""."""
+    return os.environ.get(VARIABLES[peer], "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a side listens and sends, and a folder of its own."""
@@ -65,7 +70,7 @@ async def otelcol(place: Place, output: str) -> AsyncIterator[processes.Process]
         "--config",
         str(config),
         errors=place.errors,
-        program=os.environ[VARIABLES["otelcol"]],
+        program=program("otelcol"),
         environment={"KUBECONFIG": str(place.folder / "kubeconfig")},
     )
     async with running as process:
@@ -81,7 +86,7 @@ async def vmagent(place: Place, output: str) -> AsyncIterator[processes.Process]
     running = processes.running(
         *(flag for flag in flags if flag.startswith("-")),
         errors=place.errors,
-        program=os.environ[VARIABLES["vmagent"]],
+        program=program("vmagent"),
     )
     async with running as process:
         await answering(f"http://127.0.0.1:{place.http}/health")

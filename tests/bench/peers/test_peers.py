@@ -10,13 +10,14 @@ import pytest
 from aiohttp import web
 
 from bench import processes
-from bench.peers import peers, sides
+from bench.peers import figures, peers, scraping, sides
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_without_peers_it_says_what_stays_open_and_ends_well() -> None:
+def test_without_peers_it_says_what_stays_open_and_ends_well(tmp_path) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in sides.VARIABLES.values()}
+    environment["PATH"] = str(tmp_path)  # and none is installed
     command = [sys.executable, "-m", "bench.peers.peers", "--json"]
     run = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
@@ -26,12 +27,13 @@ def test_without_peers_it_says_what_stays_open_and_ends_well() -> None:
     assert all(path in collector for path in peers.ROWS)
     assert agent.startswith("HEADGATE_VMAGENT is not set")
     assert "otlp-otlp" not in agent and "http-rw-50" in agent
+    assert all(path in agent for path in scraping.ROWS)
     assert listed == "[]"
 
 
 def test_a_ratio_is_held_against_its_bar() -> None:
-    assert peers.verdict(0.25, 0.25) == "reached"
-    assert peers.verdict(0.5, 0.25) == "missed by 100%"
+    assert figures.verdict(0.25, 0.25) == "reached"
+    assert figures.verdict(0.5, 0.25) == "missed by 100%"
 
 
 def test_every_peer_of_a_row_can_be_run_and_takes_what_the_row_sends() -> None:
@@ -40,7 +42,9 @@ def test_every_peer_of_a_row_can_be_run_and_takes_what_the_row_sends() -> None:
         assert "vmagent" not in row.peers or (row.door, row.output) == ("http", "write")
 
 
-@pytest.mark.parametrize("template", ["otelcol-otlp.yaml", "otelcol-write.yaml", "vmagent.flags"])
+@pytest.mark.parametrize(
+    "template", ["otelcol-otlp.yaml", "otelcol-write.yaml", "vmagent.flags", "vmagent-scrape.flags"]
+)
 def test_a_template_has_no_place_that_stays_empty(tmp_path, template) -> None:
     place = sides.Place(
         grpc=1, http=2, health=3, otlp="o", write="w", folder=tmp_path, errors=tmp_path / "e"
@@ -69,3 +73,26 @@ async def test_a_point_too_many_is_an_error() -> None:
                 await peers.arrived(f"http://127.0.0.1:{port}", 6)
     finally:
         await runner.cleanup()
+
+
+def test_each_of_our_sides_is_held_against_the_same_peer(capsys) -> None:
+    def rounds(*costs: float) -> list[figures.Figures]:
+        return [figures.Figures(cost=c, points_per_second=10.0, rss_mb=c) for c in costs]
+
+    taken = {"agent": rounds(1.0, 2.0, 9.0), "both": rounds(3.0), "vmagent": rounds(4.0)}
+    bars = {
+        "agent": figures.Bar(ours="agent", theirs="vmagent", most=1 / 3),
+        "both": figures.Bar(ours="both", theirs="vmagent", most=None),
+    }
+    agent, both, vmagent = figures.told("scrape", taken, bars)
+    assert (agent["value"], agent["ours_to_theirs"], agent["rss_mb"]) == (2.0, 0.5, 9.0)
+    assert (both["ours_to_theirs"], both["bar"]) == (0.75, None)
+    assert vmagent["ours_to_theirs"] is None
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("missed by 50%") and lines[1].endswith("0.75")
+
+
+def test_a_vmagent_is_told_only_what_it_understands() -> None:
+    filled = "# a comment\n-old=1\n-new=2\n"
+    assert scraping.flags_of("  -old string\n", filled) == ["-old=1"]
+    assert scraping.flags_of("  -old string\n  -new int\n", filled) == ["-old=1", "-new=2"]

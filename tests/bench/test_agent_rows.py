@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import rows
+from bench import agent_rows
 
 WORDS = {"msg": "stopped", "scraped": 10, "delivered": 10, "lost": {}, "held": 0}
 
@@ -14,11 +14,11 @@ def test_the_last_words_are_those_of_the_latest_program(tmp_path: Path) -> None:
     log = tmp_path / "errors.txt"
     lines = [WORDS | {"scraped": 1}, {"msg": "listening"}, WORDS]
     log.write_text("Traceback\n" + "\n".join(map(json.dumps, lines)) + "\n")
-    assert rows.last_words(log) == WORDS
+    assert agent_rows.last_words(log) == WORDS
 
 
 def test_all_that_was_scraped_has_arrived() -> None:
-    rows.balanced("agent-500", WORDS, 10)
+    agent_rows.balanced("agent-500", WORDS, 10)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_a_point_lost_between_scrape_and_backend_fails_the_row(
     words: dict[str, object], arrived: int
 ) -> None:
     with pytest.raises(RuntimeError, match="agent-500: not everything arrived"):
-        rows.balanced("agent-500", WORDS | words, arrived)
+        agent_rows.balanced("agent-500", WORDS | words, arrived)
