@@ -243,7 +243,7 @@ def test_scopes_starts_and_times_are_as_if_written_point_by_point(body: bytes) -
 @given(expositions.open_metrics())
 def test_samples_that_may_have_exemplars_are_those_of_the_translation(body: bytes) -> None:
     _, translation, written = opened(body)
-    assert written.exemplar_points() == translation.exemplar_points()
+    assert written.exemplar_points() == rendering.exemplar_points(translation)
 
 
 @settings(max_examples=150)
