@@ -179,8 +179,10 @@ class Prometheus:
         the sign of zero, but neither stale markers nor which NaN it was. Of native histograms
         remote read says nothing in 2.42, so there are no stale markers among them here.
         """
-        held = await self._read(2**62 if until is None else int(until * 1000))
-        selection = await self.query('{__name__=~".+"}[1h]', until)
+        until_ms = None if until is None else int(until * 1000)  # both must mean the same
+        held = await self._read(2**62 if until_ms is None else until_ms)
+        at = None if until_ms is None else until_ms / 1000
+        selection = await self.query('{__name__=~".+"}[1h]', at)
         selected = _selected(selection)
         held.histograms = _shown(selection)
         for labels, samples in held.samples.items():

@@ -64,6 +64,30 @@ def test_several_samples_of_one_series_go_forward_within_one_body() -> None:
     assert newest.sift(TWICE, times(9, 9, 4), SCRAPED) == ({1: None}, 0)
 
 
+def test_a_series_that_was_away_does_not_go_back() -> None:
+    newest = timing.Newest()
+    newest.sift(TWO, times(5, 5), 10)
+    newest.sift(ONE, times(6), 20)
+    assert newest.sift(TWO, times(7, 4), 30) == ({1: None}, 1)
+    newest.sift(ONE, times(8), 40)
+    assert newest.sift(TWO, times(9, 6), 50) == ({}, 0)
+
+
+def test_a_series_does_not_go_back_behind_a_sample_without_a_timestamp() -> None:
+    newest = timing.Newest()
+    newest.sift(UNTIMED, times(model.UNTIMED), 10)
+    assert newest.sift(ONE, times(9), 20) == ({0: None}, 1)
+    assert newest.sift(ONE, times(19), 30) == ({0: None}, 1), "it was marked stale at 20"
+    assert newest.sift(ONE, times(21), 40) == ({}, 0)
+
+
+def test_a_series_does_not_go_back_behind_its_marker() -> None:
+    newest = timing.Newest()
+    newest.sift(UNTIMED, times(model.UNTIMED), 20)
+    newest.miss(30)
+    assert newest.sift(ONE, times(29), 40) == ({0: None}, 1)
+
+
 def test_what_was_not_sent_is_sent_the_next_time() -> None:
     newest = timing.Newest()
     newest.sift(ONE, times(5), SCRAPED)
