@@ -240,7 +240,7 @@ class HoldsData(RuleBasedStateMachine):
         for one in parcels:
             number = int(one.peer or "")
             self.went.setdefault(self.of[number], []).append(number)
-            assert self.now - self.since[number] <= 2.0
+            assert self.now <= self.since[number] + 2.0  # rounded as the deadline is
 
     @rule(peer=PEERS, uid=UIDS, informed=st.booleans(), size=st.integers(0, 900))
     def data_comes(self, peer: str, uid: str, size: int, *, informed: bool) -> None:
