@@ -92,7 +92,11 @@ class Enricher:
         pod = association.locate(known, index)
         # What an agent tells of a node, or of a workload as a whole, is no service's.
         served = not trusted or bool(association.mentioned(known))
-        completed, namespace = _complete(resource, said, pod, self._rules, served=served)
+        # And what it tells of a pod as a whole is none of its containers', be it the only one.
+        whole = trusted and said.get(input_names.ATTRIBUTE) == input_names.RUNTIME
+        completed, namespace = _complete(
+            resource, said, pod, self._rules, served=served, whole=whole
+        )
         enriched = Enriched(
             resource=completed,
             namespace=namespace,
@@ -110,10 +114,12 @@ def _complete(
     rules: attributes.Rules,
     *,
     served: bool = True,
+    whole: bool = False,
 ) -> tuple[bytes, str]:
     """Return *resource* with what was missing, and the namespace it ends up with.
 
-    Unless it is *served* by anybody, nobody needs a name to call it by.
+    Unless it is *served* by anybody, nobody needs a name to call it by. If it is about the *whole*
+    pod unless it names a container, no container is guessed.
     """
     keys = otlp.attribute_keys(resource)
     empty = {key for key, value in said.items() if not value}
@@ -122,7 +128,7 @@ def _complete(
     if name and attributes.is_unknown_service(name, rules.strategy):
         present.discard(attributes.SERVICE_NAME)
     added: dict[str, str] = {}
-    for key, value in (*_of_pod(pod, said, rules), *rules.constants):
+    for key, value in (*_of_pod(pod, said, rules, whole=whole), *rules.constants):
         if value and key not in present:
             added.setdefault(key, value)
     if served and rules.strategy == "kyma-legacy" and attributes.SERVICE_NAME not in present:
@@ -140,12 +146,13 @@ def _complete(
 
 
 def _of_pod(
-    pod: pods.PodFacts | None, said: Mapping[str, str], rules: attributes.Rules
+    pod: pods.PodFacts | None, said: Mapping[str, str], rules: attributes.Rules, *, whole: bool
 ) -> attributes.Attributes:
     """Return what the pod adds; what labels and annotations say precedes what an image tells."""
     if pod is None:
         return ()
-    sender = attributes.of_container(
-        pod.containers, pod.namespace, pod.name, said.get(attributes.CONTAINER, ""), rules
-    )
+    container = said.get(attributes.CONTAINER, "")
+    if whole and not container:
+        return pod.attributes
+    sender = attributes.of_container(pod.containers, pod.namespace, pod.name, container, rules)
     return (*pod.attributes, *sender)

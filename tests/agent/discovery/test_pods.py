@@ -239,8 +239,9 @@ def test_labels_and_timestamps_are_honoured_as_the_configuration_says() -> None:
         ({"scheme": "https"}, MESH, {"mesh": True}, ("https", "mesh")),
         ({"scheme": "http"}, MESH, {"mesh": True}, ("http", "")),
         ({"scheme": "http"}, MESH, {}, ("http", "")),
-        # Where Istio merges metrics, its injection writes this port: it is never behind TLS.
-        ({"port": "15020"}, MESH, {}, ("http", "")),
+        # Outside the mesh these ports are like any other.
+        ({"port": "15020"}, {}, {}, ("http", "")),
+        ({"port": "15020", "scheme": "http"}, MESH, {"mesh": True}, ("http", "")),
     ],
 )
 def test_scheme_and_credentials_follow_annotation_mesh_and_configuration(
@@ -249,6 +250,22 @@ def test_scheme_and_credentials_follow_annotation_mesh_and_configuration(
     rules = Policy(node="n1", workloads=SCOPE, **changes)
     (target,) = decide(pod(asking(**notes), labels=labels), rules).targets
     assert (target.url.partition(":")[0], target.credentials) == expected
+
+
+@pytest.mark.parametrize("port", ["15020", "15090"])
+@pytest.mark.parametrize("certificates", [True, False])
+def test_metrics_of_the_sidecar_are_not_scraped_as_those_of_the_workload(
+    port: str, *, certificates: bool
+) -> None:
+    rules = Policy(node="n1", workloads=SCOPE, mesh=certificates)
+    decision = decide(
+        pod(asking(port=f"8080,{port}", path="/stats/prometheus"), labels=MESH), rules
+    )
+    assert [t.instance for t in decision.targets] == ["10.0.0.1:8080"] * certificates
+    skipped = decision.skipped[-1]
+    assert f"port {port} is of Istio's sidecar, whose metrics inputs.istio takes" in skipped.why
+    assert 'prometheus.istio.io/merge-metrics: "false"' in skipped.remedy
+    assert "prometheus.io/scheme: http" in skipped.remedy
 
 
 @pytest.mark.parametrize("notes", [{}, {"scheme": "https"}])
