@@ -11,9 +11,9 @@ from msgspec import Meta, field
 from common.config import headers as header_rules, shared
 from common.config.shared import Section
 
-# Who tells of nodes, pods and workloads is no service, and has neither job nor instance: without
-# these, all nodes would be one series. They are the names that identify what there is in a cluster.
-PROMOTED: Final = (
+# What there is in a cluster is no instance of a service: without the names that identify it, the
+# series of all nodes, and of all workloads of a kind, would be one and the same.
+IDENTITY: Final = (
     "k8s.cluster.name",
     "k8s.namespace.name",
     "k8s.node.name",
@@ -185,8 +185,10 @@ class RemoteWriteOutput(Section, frozen=True):
     """How we prove ourselves."""
     external_labels: dict[str, str] = field(default_factory=dict)
     """Labels of every series that does not have them."""
-    promote: tuple[str, ...] = PROMOTED
-    """Resource attributes that become labels of every series; a list replaces the default."""
+    promote: tuple[str, ...] = ()
+    """Resource attributes that become labels of every series."""
+    promote_without_instance: tuple[str, ...] = IDENTITY
+    """Those that do, too, where there is no service.instance.id to tell series apart by."""
     target_info: bool = True
     """Send the resource's other attributes as target_info."""
     scope_labels: bool = True

@@ -92,11 +92,9 @@ class Enricher:
         pod = association.locate(known, index)
         # What an agent tells of a node, or of a workload as a whole, is no service's.
         served = not trusted or bool(association.mentioned(known))
-        # And what it tells of a pod as a whole is none of its containers', be it the only one.
-        whole = trusted and said.get(input_names.ATTRIBUTE) == input_names.RUNTIME
-        completed, namespace = _complete(
-            resource, said, pod, self._rules, served=served, whole=whole
-        )
+        # And what it measures of a pod, or of a container that it names, nobody in there has sent.
+        sent = not trusted or said.get(input_names.ATTRIBUTE) != input_names.RUNTIME
+        completed, namespace = _complete(resource, said, pod, self._rules, served=served, sent=sent)
         enriched = Enriched(
             resource=completed,
             namespace=namespace,
@@ -114,12 +112,12 @@ def _complete(
     rules: attributes.Rules,
     *,
     served: bool = True,
-    whole: bool = False,
+    sent: bool = True,
 ) -> tuple[bytes, str]:
     """Return *resource* with what was missing, and the namespace it ends up with.
 
-    Unless it is *served* by anybody, nobody needs a name to call it by. If it is about the *whole*
-    pod unless it names a container, no container is guessed.
+    Unless it is *served* by anybody, nobody needs a name to call it by. Unless it was *sent* from
+    inside a pod, no container is guessed, and none is an instance of a service.
     """
     keys = otlp.attribute_keys(resource)
     empty = {key for key, value in said.items() if not value}
@@ -128,7 +126,7 @@ def _complete(
     if name and attributes.is_unknown_service(name, rules.strategy):
         present.discard(attributes.SERVICE_NAME)
     added: dict[str, str] = {}
-    for key, value in (*_of_pod(pod, said, rules, whole=whole), *rules.constants):
+    for key, value in (*_of_pod(pod, said, rules, sent=sent), *rules.constants):
         if value and key not in present:
             added.setdefault(key, value)
     if served and rules.strategy == "kyma-legacy" and attributes.SERVICE_NAME not in present:
@@ -146,13 +144,13 @@ def _complete(
 
 
 def _of_pod(
-    pod: pods.PodFacts | None, said: Mapping[str, str], rules: attributes.Rules, *, whole: bool
+    pod: pods.PodFacts | None, said: Mapping[str, str], rules: attributes.Rules, *, sent: bool
 ) -> attributes.Attributes:
     """Return what the pod adds; what labels and annotations say precedes what an image tells."""
     if pod is None:
         return ()
+    if not sent:
+        return tuple([pair for pair in pod.attributes if pair[0] != attributes.SERVICE_INSTANCE])
     container = said.get(attributes.CONTAINER, "")
-    if whole and not container:
-        return pod.attributes
     sender = attributes.of_container(pod.containers, pod.namespace, pod.name, container, rules)
     return (*pod.attributes, *sender)
