@@ -58,18 +58,18 @@ WANTED: dict[str, tuple[dict[str, Any], set[str]]] = {
 CONSTANTS = {"k8s.cluster.name", "k8s.cluster.uid", "cloud.provider"}
 POD = CONSTANTS | {
     "k8s.namespace.name", "k8s.node.name", "k8s.pod.name", "k8s.pod.uid", "k8s.pod.ip",
-    "k8s.pod.start_time", "k8s.container.name", "service.name", "service.namespace",
-    "service.version", "service.instance.id",
+    "k8s.pod.start_time", "service.name", "service.namespace",
 }  # fmt: skip
-"""Of whatever is of a pod with one container, apart from the name of its workload."""
+"""Of whatever is of a pod, be it one with one container, apart from the name of its workload."""
+CONTAINER = {*POD, "k8s.container.name"}
 IMAGE = {"container.id", "container.image.name", "container.image.tag"}
 VOLUME = {"k8s.volume.name", "k8s.volume.type", "k8s.persistentvolumeclaim.name"}
 OWNED = [{f"k8s.{kind}.name"} for kind in WORKLOADS]
 KEYS: dict[str, set[frozenset[str]]] = {
     "k8s.node.": {frozenset(CONSTANTS | {"k8s.node.name"})},
     "k8s.pod.": {frozenset(POD | owner) for owner in OWNED},
-    "container.": {frozenset(POD | owner) for owner in OWNED},
-    "k8s.container.": {frozenset(POD | owner | IMAGE) for owner in OWNED},
+    "container.": {frozenset(CONTAINER | owner) for owner in OWNED},
+    "k8s.container.": {frozenset(CONTAINER | owner | IMAGE) for owner in OWNED},
     "k8s.volume.": {frozenset(POD | VOLUME | {"k8s.statefulset.name"})},
     **{
         f"k8s.{kind}.": {
