@@ -92,6 +92,10 @@ def test_a_pod_that_is_not_scraped_has_a_reason(candidate: objects.Pod, why: str
 def test_a_pod_that_did_not_ask_is_nobodys_mistake() -> None:
     assert [entry.asked for entry in decide(pod()).skipped] == [False]
     assert [entry.asked for entry in decide(pod(asking(), ip="")).skipped] == [True]
+    for odd in ("True", " true", "1"):  # whoever writes that wonders why nothing happens
+        decision = decide(pod({"prometheus.io/scrape": odd}))
+        assert [entry.asked for entry in decision.skipped] == [True]
+        assert not decision.targets
 
 
 def test_one_wrong_port_does_not_cost_the_others() -> None:
