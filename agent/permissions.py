@@ -78,10 +78,13 @@ def _of_cluster(settings: agent_inputs.RuntimeInput, namespace: str) -> Iterator
     apiserver = settings.enabled and settings.resources.apiserver
     if not kinds and not apiserver:
         return
+    # Who may create cannot be held to a name; for what is there we can, and others' are not ours.
+    yield Rule(groups=(LEASES,), resources=("leases",), verbs=("create",), namespace=namespace)
     yield Rule(
         groups=(LEASES,),
         resources=("leases",),
-        verbs=("get", "create", "update"),
+        names=(settings.lease.name,),
+        verbs=("get", "update"),
         namespace=namespace,
     )
     resources: dict[str, list[str]] = {}

@@ -11,7 +11,8 @@ from typing_extensions import override
 from agent import urls
 from common.config import agent as config, input_names
 
-STATIC: Final = "configuration"  # the subject of targets that no pod stands behind
+STATIC: Final = "configuration"  # the subject of targets that the configuration names
+APISERVER: Final = "API server"  # the subject of the API server that the leader scrapes
 
 
 Kind: TypeAlias = Literal["static", "pod", "service", "sidecar", "apiserver"]
@@ -43,7 +44,7 @@ class Target:
     """``host:port``; becomes service.instance.id."""
     subject: str
     """"namespace/name" of the pod; "Service namespace/name" where no pod stands behind an endpoint
-    of one; or `STATIC`."""
+    of one; `STATIC`; or `APISERVER`."""
     attributes: tuple[tuple[str, str], ...]
     """Resource attributes of everything it exposes, apart from those that the URL tells."""
     interval: float

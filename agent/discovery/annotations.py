@@ -21,6 +21,7 @@ MAX_URL_BYTES: Final = 2048  # path and query; servers commonly refuse more than
 MAX_NOTES_BYTES: Final = 4096  # of all annotations of one object that begin with our prefix
 Scheme = Literal["http", "https"]
 
+_YES = frozenset({"true", "yes", "on", "1"})  # only "true" is obeyed, the others are mistakes
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", re.ASCII)
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|s|m|h))+|\d{1,9}(?:\.\d{1,9})?", re.ASCII)
@@ -42,6 +43,11 @@ class Notes:
         """Return the annotation *name*, stripped; ``None`` if absent."""
         value = self.values.get(name)
         return None if value is None else value.strip()
+
+    @property
+    def asking(self) -> bool:
+        """Whether somebody wants a scrape, and be it in words that Prometheus does not take."""
+        return (self.get("scrape") or "").lower() in _YES
 
 
 NOTHING: Final = Notes(values={})

@@ -57,7 +57,7 @@ def _decide(service: Service, name: str, group: _Group, rules: Policy, scope: Sc
     def decided(
         steps: list[Step], targets: tuple[Target, ...] = (), wrong: tuple[Step, ...] = ()
     ) -> Decision:
-        wanted = service.notes.values.get("scrape") == "true"
+        wanted = service.notes.asking
         return wishes.decided(
             subject, uid, steps, targets, wrong,
             kind="service", service=service.key, wanted=wanted,

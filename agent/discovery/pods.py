@@ -21,7 +21,7 @@ def decide(pod: workloads.Workload, rules: Policy, scope: Scope) -> Decision:
         standing, refusal = pod.standing(rules.node)
         steps += standing
     if refusal is not None:
-        wanted = pod.notes.values.get("scrape") == "true"
+        wanted = pod.notes.asking
         return wishes.decided(
             pod.subject, pod.uid, steps, wrong=(refusal,), kind="pod", wanted=wanted
         )

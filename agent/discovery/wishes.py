@@ -13,8 +13,9 @@ from common.config import input_names
 
 MIN_INTERVAL: Final = 0.1  # seconds
 MAX_INTERVAL: Final = 86_400.0  # seconds
-# Ports that Istio never puts behind mutual TLS: merged metrics, health, Envoy's metrics.
-PLAIN_PORTS: Final = frozenset({15020, 15021, 15090})
+# Ports of Istio's sidecar: metrics of the workload merged with its own, and its own alone. Its
+# injection annotates every pod of the mesh with the first one unless enablePrometheusMerge is off.
+SIDECAR_PORTS: Final = frozenset({15020, 15090})
 
 
 @final
@@ -126,10 +127,19 @@ def reach(
     """Return how *port* is asked, or why it cannot be.
 
     Pods of the mesh take mutual TLS, so that is how they are asked unless an annotation says http.
+    Ports of the sidecar are asked only then, too: what it measures is another input's, with a
+    choice of its own, and would come a second time, whole, from every pod of the mesh.
     """
     mesh = workload is not None and workload.mesh
-    plain = wish.scheme == "http" or (wish.scheme is None and port.number in PLAIN_PORTS)
-    if mesh and not plain:
+    if mesh and wish.scheme is None and port.number in SIDECAR_PORTS:
+        return Step(
+            f"port {port.number} is of Istio's sidecar, whose metrics inputs.istio takes; its "
+            "injection may have written that annotation (enablePrometheusMerge)",
+            "fail",
+            'annotate the pod with prometheus.istio.io/merge-metrics: "false" and with the port of '
+            "the workload, or with prometheus.io/scheme: http to scrape the sidecar's all the same",
+        )
+    if mesh and wish.scheme != "http":
         if rules.mesh:
             return Reach(scheme="https", credentials="mesh")
         return Step(

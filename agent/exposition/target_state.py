@@ -170,12 +170,14 @@ class TargetState:
     def vanish(self, time_ns: int) -> Outcome:
         """Mark all series stale, those of the report included: the target is gone.
 
-        Not for our own shutdown: the next agent will go on with the same series.
+        Not for our own shutdown: the next agent will go on with the same series. If the markers
+        were `refused`, the target is as it was, and may vanish again or come back.
         """
         live = self._live
         difference = staleness.between(live, None, timed=self._terms.track_timestamps)
-        self._live = self._before = self._shape = self._empty = None
-        self._counted = self._counted_before = None
+        self._before, self._live = live, None
+        self._counted_before, self._counted = self._counted, None
+        self._shape = self._empty = None
         self._newest.miss(time_ns // template.MILLISECOND)
         payload = otlp.Encoded(b"")
         if live is not None:

@@ -108,7 +108,14 @@ def view(
 ) -> View:
     """Choose and put in order what *asked* asks for; the rest is as in `View`."""
     mine = [s for s in states if asked.subject in {"", s.target.subject}]
-    left = [entry for entry in skipped if asked.subject in {"", entry.subject}]
+    # Nobody asks for most pods by every way in which they could be scraped: one that is scraped is
+    # not listed for the others, unless it is the very one that is asked about.
+    scraped = set() if asked.subject else {state.target.subject for state in mine}
+    left = [
+        entry
+        for entry in skipped
+        if asked.subject in {"", entry.subject} and (entry.asked or entry.subject not in scraped)
+    ]
     counts = dict.fromkeys(STATES, 0)
     for state in mine:
         counts[state.health] += 1

@@ -25,11 +25,10 @@ def apiserver_target(access: credentials.Access, document: config.Agent) -> targ
         job=JOB,
         instance=instance,
         # No pod stands behind it that we know of, so that its job is the name of the service.
-        subject=targets.STATIC,
+        subject=targets.APISERVER,
         attributes=((input_names.ATTRIBUTE, input_names.APISERVER),),
         interval=interval,
         timeout=min(scraping.timeout, interval),
-        hint="the leader asks the API server for /metrics; a ClusterRole must allow to get it",
         kind="apiserver",
         credentials=PROFILE,
     )

@@ -54,6 +54,8 @@ def _of_status(status: int, target: targets.Target, where: str) -> str:
     match status:
         case 400 if target.url.startswith("http:"):
             return _asking("does it want https?", target, "scheme")
+        case 401 | 403 if target.kind == "apiserver":
+            return "a ClusterRole must allow the agent to get the URL /metrics"
         case 401 | 403:
             auth = f"{where}.auth" if where else "inputs.prometheus.auth"
             return f"the target wants credentials, or does not like these; see {auth}"

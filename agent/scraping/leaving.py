@@ -17,6 +17,10 @@ from agent.scraping import schedule
 from agent.scraping.state import State
 
 _GRACE: Final = 10  # the part of an interval that comes on top
+# Markers that the queue has no room for are offered again: for as long as a query looks back, with
+# the usual intervals, after which Prometheus takes a series for gone by itself.
+TRIES: Final = 10
+_PAUSE: Final = 30_000_000_000  # nanoseconds between two tries, at least
 
 
 @final
@@ -30,6 +34,8 @@ class Leaver:
     """When its series ended: the time of the markers."""
     due: int
     """When to send them."""
+    pause: int
+    """How long to wait before they are offered again, in nanoseconds."""
 
     @property
     def target(self) -> targets.Target:
@@ -50,7 +56,13 @@ def leaver(
     # The tick of a scrape that was under way is taken: that scrape is lost, and this is the next.
     stamp = state.next_scrape if now < state.next_scrape <= now + grid.interval else grid.after(now)
     due = stamp + grid.interval + grid.interval // _GRACE
-    return Leaver(state=state, memory=memory, stamp=stamp - stamp % schedule.MILLISECOND, due=due)
+    return Leaver(
+        state=state,
+        memory=memory,
+        stamp=stamp - stamp % schedule.MILLISECOND,
+        due=due,
+        pause=max(grid.interval, _PAUSE),
+    )
 
 
 @final

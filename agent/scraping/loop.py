@@ -114,19 +114,29 @@ class Loop:
         if hurried is not None:
             self._farewells.pop(hurried).cancel()
             self.counts.hurried += 1
-            self._mark(hurried)
+            self._mark_at_last(hurried)
+            self.counts.departed += 1
 
     async def _wait_for_end(self, one: leaving.Leaver, seconds: float) -> None:
         await asyncio.sleep(seconds)
+        for _ in range(leaving.TRIES - 1):
+            if self._mark(one):
+                break
+            await asyncio.sleep(one.pause / SECOND)  # it may still come back meanwhile
+        else:
+            self._mark_at_last(one)
         self._leavers.take(one)
         del self._farewells[one]
-        self._mark(one)
-
-    def _mark(self, one: leaving.Leaver) -> None:
-        told = one.memory.vanish(one.stamp)
-        self.counts.stale += told.stale
         self.counts.departed += 1
-        self._hand_on(one.memory, told)
+
+    def _mark(self, one: leaving.Leaver) -> bool:
+        told = one.memory.vanish(one.stamp)
+        taken = self._hand_on(one.memory, told)
+        self.counts.stale += told.stale if taken else 0
+        return taken
+
+    def _mark_at_last(self, one: leaving.Leaver) -> None:
+        self.counts.lost_scrapes += not self._mark(one)
 
     def _repace(self, run: _Run, target: targets.Target) -> None:
         self._halt(run)
@@ -193,16 +203,18 @@ class Loop:
             hint = hints.hint(answer, state.target, profile.where)
             size = report.TOO_LARGE if answer.cause is Cause.TOO_LARGE else 0
             told = memory.miss(profile.blot(_with(answer.why, hint)), at, took, size)
-        self._hand_on(memory, told)
+        self.counts.lost_scrapes += not self._hand_on(memory, told)
         self.counts.note(took, answer, told)
         before = state.health
         if state.note(at, took, answer, told):
             _say(state, before)
 
-    def _hand_on(self, memory: target_state.TargetState, told: target_state.Outcome) -> None:
-        if told.points and not self._offer(told.payload, told.points):
-            self.counts.lost_scrapes += 1
+    def _hand_on(self, memory: target_state.TargetState, told: target_state.Outcome) -> bool:
+        """Offer what there is to say; return whether there was room for it."""
+        taken = not told.points or self._offer(told.payload, told.points)
+        if not taken:
             memory.refused()
+        return taken
 
 
 def _say(state: State, before: Health) -> None:

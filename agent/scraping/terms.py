@@ -87,7 +87,7 @@ def _origin(target: targets.Target, version: str) -> metrics.Origin:
     parts = urlsplit(target.url)
     source = dict(target.attributes).get(input_names.ATTRIBUTE, input_names.PROMETHEUS)
     return metrics.Origin.of(
-        job=target.job if target.subject == targets.STATIC else "",
+        job=target.job if target.subject in {targets.STATIC, targets.APISERVER} else "",
         instance=target.instance,
         scope=(input_names.SCOPES[source], version),
         attributes={

@@ -151,9 +151,12 @@ class Reference:
         self, resource: list[KeyValue], scope: Any
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Return the labels that attributes override, and those that override attributes."""
-        promoted = [pair for pair in resource if pair.key in self.options.promote]
-        weak = dict(self.options.external_labels) | self._joined(promoted)
         job, instance = _identity(resource)
+        wanted = set(self.options.promote)
+        if not instance:
+            wanted |= set(self.options.promote_without_instance)
+        promoted = [pair for pair in resource if pair.key in wanted]
+        weak = dict(self.options.external_labels) | self._joined(promoted)
         strong = {"job": job, "instance": instance}
         if self.options.scope_labels:
             strong |= {"otel_scope_name": scope.name, "otel_scope_version": scope.version}

@@ -22,11 +22,6 @@ DOWNWARD = {
 LINGER, INTERVAL = 0.5, 2.0
 _NO_LABELS: Mapping[str, str] = {}
 KUBELET_PORT = 19255  # on each node's own address, in plain HTTP; none that others take
-PROMOTED = (
-    "k8s.namespace.name", "k8s.pod.name", "k8s.container.name", "k8s.node.name",
-    "k8s.deployment.name", "k8s.daemonset.name",
-)  # fmt: skip
-"""What becomes labels of remote write: without, nodes and workloads could not be told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +167,7 @@ def gateway_document(*, grpc: str, http: str, outputs: Mapping[str, str], token:
                     "prometheus": {"diagnostic_metrics": True},
                     "runtime": {"enabled": True, "resources": {"apiserver": True}},
                 },
-                "output": {
-                    "remote_write": {"url": outputs["remote_write"], "promote": list(PROMOTED)}
-                },
+                "output": {"remote_write": {"url": outputs["remote_write"]}},
             },
         ],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, field
@@ -11,6 +11,29 @@ from msgspec import Meta, field
 from common.config import headers as header_rules, shared
 from common.config.shared import Section
 
+# What there is in a cluster is no instance of a service: without the names that identify it, the
+# series of all nodes, and of all workloads of a kind, would be one and the same.
+IDENTITY: Final = (
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.node.name",
+    "k8s.node.system_container.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "k8s.volume.name",
+    "k8s.deployment.name",
+    "k8s.daemonset.name",
+    "k8s.statefulset.name",
+    "k8s.replicaset.name",
+    "k8s.replicationcontroller.name",
+    "k8s.job.name",
+    "k8s.cronjob.name",
+    "k8s.hpa.name",
+    "k8s.resourcequota.name",
+    "k8s.service.name",
+    "k8s.persistentvolume.name",
+    "k8s.persistentvolumeclaim.name",
+)
 _OURS = frozenset({"grant_type", "client_id", "client_secret", "scope"})  # of a token request
 
 
@@ -164,6 +187,8 @@ class RemoteWriteOutput(Section, frozen=True):
     """Labels of every series that does not have them."""
     promote: tuple[str, ...] = ()
     """Resource attributes that become labels of every series."""
+    promote_without_instance: tuple[str, ...] = IDENTITY
+    """Those that do, too, where there is no service.instance.id to tell series apart by."""
     target_info: bool = True
     """Send the resource's other attributes as target_info."""
     scope_labels: bool = True

@@ -92,7 +92,9 @@ class Enricher:
         pod = association.locate(known, index)
         # What an agent tells of a node, or of a workload as a whole, is no service's.
         served = not trusted or bool(association.mentioned(known))
-        completed, namespace = _complete(resource, said, pod, self._rules, served=served)
+        # And what it measures of a pod, or of a container that it names, nobody in there has sent.
+        sent = not trusted or said.get(input_names.ATTRIBUTE) != input_names.RUNTIME
+        completed, namespace = _complete(resource, said, pod, self._rules, served=served, sent=sent)
         enriched = Enriched(
             resource=completed,
             namespace=namespace,
@@ -110,10 +112,12 @@ def _complete(
     rules: attributes.Rules,
     *,
     served: bool = True,
+    sent: bool = True,
 ) -> tuple[bytes, str]:
     """Return *resource* with what was missing, and the namespace it ends up with.
 
-    Unless it is *served* by anybody, nobody needs a name to call it by.
+    Unless it is *served* by anybody, nobody needs a name to call it by. Unless it was *sent* from
+    inside a pod, no container is guessed, and none is an instance of a service.
     """
     keys = otlp.attribute_keys(resource)
     empty = {key for key, value in said.items() if not value}
@@ -122,7 +126,7 @@ def _complete(
     if name and attributes.is_unknown_service(name, rules.strategy):
         present.discard(attributes.SERVICE_NAME)
     added: dict[str, str] = {}
-    for key, value in (*_of_pod(pod, said, rules), *rules.constants):
+    for key, value in (*_of_pod(pod, said, rules, sent=sent), *rules.constants):
         if value and key not in present:
             added.setdefault(key, value)
     if served and rules.strategy == "kyma-legacy" and attributes.SERVICE_NAME not in present:
@@ -140,12 +144,13 @@ def _complete(
 
 
 def _of_pod(
-    pod: pods.PodFacts | None, said: Mapping[str, str], rules: attributes.Rules
+    pod: pods.PodFacts | None, said: Mapping[str, str], rules: attributes.Rules, *, sent: bool
 ) -> attributes.Attributes:
     """Return what the pod adds; what labels and annotations say precedes what an image tells."""
     if pod is None:
         return ()
-    sender = attributes.of_container(
-        pod.containers, pod.namespace, pod.name, said.get(attributes.CONTAINER, ""), rules
-    )
+    if not sent:
+        return tuple([pair for pair in pod.attributes if pair[0] != attributes.SERVICE_INSTANCE])
+    container = said.get(attributes.CONTAINER, "")
+    sender = attributes.of_container(pod.containers, pod.namespace, pod.name, container, rules)
     return (*pod.attributes, *sender)

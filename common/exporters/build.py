@@ -159,6 +159,7 @@ def _remote_write(
         naming=remote_write.Naming(section.naming),
         external_labels=tuple(section.external_labels.items()),
         promote=section.promote,
+        promote_without_instance=section.promote_without_instance,
         target_info=section.target_info,
         scope_labels=section.scope_labels,
         exemplars=section.exemplars,

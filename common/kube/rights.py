@@ -18,5 +18,7 @@ class Rule:
     resources: tuple[str, ...] = ()
     verbs: tuple[str, ...]
     urls: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    """The only objects that it is about (resourceNames); empty: all of them."""
     namespace: str = ""
     """Where it holds, by a Role there; empty: everywhere."""

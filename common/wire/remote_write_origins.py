@@ -86,7 +86,9 @@ class Origin:
         """Job and instance, empty where unknown."""
         own = _labels({"job": self.identity[0], "instance": self.identity[1]})
         external = _labels(dict(options.external_labels))
-        promote = frozenset(options.promote)
+        # Without an instance the series of many would be one: then more tells whose they are.
+        more = () if self.identity[1] else options.promote_without_instance
+        promote = frozenset((*options.promote, *more))
         promoted = [a for key, a in attributes if key in promote]
         self.promoted = labeller.unique(promoted)
         """The labels of every series, unless an attribute of a point is called the same."""

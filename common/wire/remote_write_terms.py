@@ -39,6 +39,8 @@ class Options:
     """Name and value of labels for every series that does not have them otherwise."""
     promote: tuple[str, ...] = ()
     """Keys of resource attributes that become labels of every series."""
+    promote_without_instance: tuple[str, ...] = ()
+    """Those that do, too, if the resource has no ``service.instance.id``."""
     target_info: bool = True
     """Send the other resource attributes as labels of ``target_info``."""
     scope_labels: bool = True

@@ -192,11 +192,15 @@ async def test_asking_the_kubelet_uses_every_right_that_is_listed_and_no_other(
     assert not any(rule.urls for rule in listed_rules)
 
 
-LEASES = permissions.Rule(
-    groups=("coordination.k8s.io",),
-    resources=("leases",),
-    verbs=("get", "create", "update"),
-    namespace="home",
+LEASES = tuple(
+    permissions.Rule(
+        groups=("coordination.k8s.io",),
+        resources=("leases",),
+        names=names,
+        verbs=verbs,
+        namespace="home",
+    )
+    for names, verbs in (((), ("create",)), (("headgate-agent-cluster",), ("get", "update")))
 )
 
 
@@ -220,22 +224,22 @@ def test_an_input_that_is_off_or_asks_the_kubelet_only_needs_nothing() -> None:
 
 
 def test_each_resource_needs_its_own_objects_and_the_lease() -> None:
-    assert of_cluster(pod=True) == (LEASES, reading("", "pods"))
-    assert of_cluster(container=True) == (LEASES, reading("", "pods"))
-    assert of_cluster(deployment=True) == (LEASES, reading("apps", "deployments"))
-    assert of_cluster(job=True) == (LEASES, reading("batch", "jobs"))
+    assert of_cluster(pod=True) == (*LEASES, reading("", "pods"))
+    assert of_cluster(container=True) == (*LEASES, reading("", "pods"))
+    assert of_cluster(deployment=True) == (*LEASES, reading("apps", "deployments"))
+    assert of_cluster(job=True) == (*LEASES, reading("batch", "jobs"))
     assert of_cluster("k8s.service.endpoint.count") == (
-        LEASES, reading("", "services"), reading("discovery.k8s.io", "endpointslices"),
+        *LEASES, reading("", "services"), reading("discovery.k8s.io", "endpointslices"),
     )  # fmt: skip
     assert of_cluster("k8s.service.load_balancer.ingress.count") == (
-        LEASES,
+        *LEASES,
         reading("", "services"),
     )
 
 
 def test_the_metrics_of_the_api_server_need_its_url() -> None:
     assert of_cluster(apiserver=True) == (
-        LEASES,
+        *LEASES,
         permissions.Rule(verbs=("get",), urls=("/metrics",)),
     )
 
@@ -243,7 +247,7 @@ def test_the_metrics_of_the_api_server_need_its_url() -> None:
 def test_the_default_choice() -> None:
     settings = agent_inputs.RuntimeInput(enabled=True)
     assert permissions.of_cluster(settings, "home") == (
-        LEASES,
+        *LEASES,
         reading("", "pods"),
         reading("apps", "daemonsets", "deployments", "statefulsets"),
         reading("batch", "jobs"),
@@ -252,7 +256,7 @@ def test_the_default_choice() -> None:
 
 def test_all_metrics_together_need_every_kind() -> None:
     asked = {
-        (g, r) for rule in of_cluster(*OF_CLUSTER)[1:] for g in rule.groups for r in rule.resources
+        (g, r) for rule in of_cluster(*OF_CLUSTER)[2:] for g in rule.groups for r in rule.resources
     }
     assert asked == {(kind.group, kind.resource) for kind in cluster_kinds.KINDS}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from bench import processes
 from common.config import runtime_metrics
+from common.wire import compression, remote_write
 from localcluster import api, cluster, kinds, kubelet as node_kubelet
 from localcluster.cluster import Cluster
 from localcluster.kinds import Object
@@ -58,18 +60,18 @@ WANTED: dict[str, tuple[dict[str, Any], set[str]]] = {
 CONSTANTS = {"k8s.cluster.name", "k8s.cluster.uid", "cloud.provider"}
 POD = CONSTANTS | {
     "k8s.namespace.name", "k8s.node.name", "k8s.pod.name", "k8s.pod.uid", "k8s.pod.ip",
-    "k8s.pod.start_time", "k8s.container.name", "service.name", "service.namespace",
-    "service.version", "service.instance.id",
+    "k8s.pod.start_time", "service.name", "service.namespace",
 }  # fmt: skip
-"""Of whatever is of a pod with one container, apart from the name of its workload."""
+"""Of whatever is of a pod, be it one with one container, apart from the name of its workload."""
+CONTAINER = {*POD, "k8s.container.name"}
 IMAGE = {"container.id", "container.image.name", "container.image.tag"}
 VOLUME = {"k8s.volume.name", "k8s.volume.type", "k8s.persistentvolumeclaim.name"}
 OWNED = [{f"k8s.{kind}.name"} for kind in WORKLOADS]
 KEYS: dict[str, set[frozenset[str]]] = {
     "k8s.node.": {frozenset(CONSTANTS | {"k8s.node.name"})},
     "k8s.pod.": {frozenset(POD | owner) for owner in OWNED},
-    "container.": {frozenset(POD | owner) for owner in OWNED},
-    "k8s.container.": {frozenset(POD | owner | IMAGE) for owner in OWNED},
+    "container.": {frozenset(CONTAINER | owner) for owner in OWNED},
+    "k8s.container.": {frozenset(CONTAINER | owner | IMAGE) for owner in OWNED},
     "k8s.volume.": {frozenset(POD | VOLUME | {"k8s.statefulset.name"})},
     **{
         f"k8s.{kind}.": {
@@ -177,10 +179,12 @@ async def serving(
     runtime: Mapping[str, Any],
     *,
     own_kubelets: bool = False,
+    further: Sequence[Mapping[str, Any]] = (),
 ) -> AsyncIterator[tuple[Cluster, dict[str, programs.Mortal], dict[str, backends.Backend]]]:
     """Run the cluster, a gateway with the pipelines *chosen*, and an agent for each node.
 
-    Kubelets are fakes that tell all that there is, or the cluster's *own*.
+    Kubelets are fakes that tell all that there is, or the cluster's *own*. *further* pipelines are
+    taken as they are.
     """
     (port,) = processes.free_ports(1)
     settings = cluster.Settings(
@@ -195,7 +199,9 @@ async def serving(
         places = {name: await enter(backends.otlp_grpc()) for name in chosen}
         around = collected.Around(folder, home)
         asked = {name: {"runtime": {"enabled": True, **one}} for name, one in chosen.items()}
-        gateway = await enter(programs.gateway(folder, around.gateway(places, asked)))
+        documented = around.gateway(places, asked)
+        documented["pipelines"] += further
+        gateway = await enter(programs.gateway(folder, documented))
         agents = {}
         for node in NODES:
             own = folder / node
@@ -295,6 +301,48 @@ async def test_each_pipeline_gets_exactly_the_metrics_that_it_asked_for(tmp_path
     assert shares["k8s.pod.cpu_limit_utilization"] == 0.5
     assert shares["k8s.container.memory_request_utilization"] == 1.0
     assert 0 < shares["k8s.pod.cpu.node.utilization"] <= 0.5
+
+
+async def test_remote_write_tells_everything_in_the_cluster_apart(tmp_path: Path) -> None:
+    # With whatever may be asked for by name, as two nodes and the leader tell it.
+    further = {"additional_metrics": sorted(runtime_metrics.ADDITIONAL)}
+    async with backends.http() as written:
+        pipeline = {
+            "name": "written",
+            "inputs": {"runtime": {"enabled": True, **further}, "prometheus": collected.OFF},
+            "output": {"remote_write": {"url": f"{written.url}/api/v1/write"}},
+        }
+        async with serving(tmp_path, {}, further, further=[pipeline]) as (home, _, _):
+
+            def samples() -> list[tuple[tuple[tuple[str, str], ...], int]]:
+                return [
+                    (tuple(series.labels), at)
+                    for received in written.received
+                    for series in remote_write.read(
+                        compression.inflate(received.body, "snappy", 1 << 24)
+                    ).series
+                    for _, at in series.samples
+                ]
+
+            async def all_came() -> bool:
+                found = {dict(labels)["__name__"] for labels, _ in samples()}
+                return {"k8s_job_active_pods", "k8s_node_uptime_seconds_total"} <= found
+
+            await programs.until(all_came, "the leader and the kubelets have told", within=20)
+            pods = {pod["metadata"]["name"] for pod in home.pods()}
+    assert not [one for one, count in Counter(samples()).items() if count > 1]
+    every = [dict(labels) for labels, _ in samples() if ("__name__", "target_info") not in labels]
+
+    def named(beginning: str, label: str) -> set[str]:
+        return {each.get(label, "") for each in every if each["__name__"].startswith(beginning)}
+
+    assert named("k8s_node_", "k8s_node_name") == set(NODES)
+    assert named("k8s_pod_", "k8s_pod_name") == named("container_", "k8s_pod_name") == pods
+    assert named("container_", "k8s_container_name") == {"app"}
+    assert named("k8s_volume_", "k8s_volume_name") == {"data"}
+    assert named("k8s_deployment_", "k8s_deployment_name") == {"web"}
+    assert named("k8s_deployment_", "k8s_namespace_name") == {"shop"}
+    assert {each.get("instance") for each in every} == {None}
 
 
 TOLD = {

@@ -160,9 +160,15 @@ def test_what_is_wrong_with_annotations_is_said_of_the_service(given, why) -> No
 
 
 @pytest.mark.parametrize(
-    ("given", "asked"), [({"prometheus.io/scrape": "yes"}, False), (asking(port="x"), True)]
+    ("given", "asked"),
+    [
+        ({"prometheus.io/scrape": "false"}, False),
+        ({"prometheus.io/scrape": ""}, False),
+        ({"prometheus.io/scrape": "yes"}, True),
+        (asking(port="x"), True),
+    ],
 )
-def test_only_who_says_true_asks_in_vain(given, asked) -> None:
+def test_only_who_says_yes_in_some_way_asks_in_vain(given, asked) -> None:
     assert [entry.asked for entry in one(service(given), slice_of()).skipped] == [asked]
 
 

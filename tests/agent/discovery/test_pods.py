@@ -92,6 +92,10 @@ def test_a_pod_that_is_not_scraped_has_a_reason(candidate: objects.Pod, why: str
 def test_a_pod_that_did_not_ask_is_nobodys_mistake() -> None:
     assert [entry.asked for entry in decide(pod()).skipped] == [False]
     assert [entry.asked for entry in decide(pod(asking(), ip="")).skipped] == [True]
+    for odd in ("True", " true", "1"):  # whoever writes that wonders why nothing happens
+        decision = decide(pod({"prometheus.io/scrape": odd}))
+        assert [entry.asked for entry in decision.skipped] == [True]
+        assert not decision.targets
 
 
 def test_one_wrong_port_does_not_cost_the_others() -> None:
@@ -239,8 +243,9 @@ def test_labels_and_timestamps_are_honoured_as_the_configuration_says() -> None:
         ({"scheme": "https"}, MESH, {"mesh": True}, ("https", "mesh")),
         ({"scheme": "http"}, MESH, {"mesh": True}, ("http", "")),
         ({"scheme": "http"}, MESH, {}, ("http", "")),
-        # Where Istio merges metrics, its injection writes this port: it is never behind TLS.
-        ({"port": "15020"}, MESH, {}, ("http", "")),
+        # Outside the mesh these ports are like any other.
+        ({"port": "15020"}, {}, {}, ("http", "")),
+        ({"port": "15020", "scheme": "http"}, MESH, {"mesh": True}, ("http", "")),
     ],
 )
 def test_scheme_and_credentials_follow_annotation_mesh_and_configuration(
@@ -249,6 +254,22 @@ def test_scheme_and_credentials_follow_annotation_mesh_and_configuration(
     rules = Policy(node="n1", workloads=SCOPE, **changes)
     (target,) = decide(pod(asking(**notes), labels=labels), rules).targets
     assert (target.url.partition(":")[0], target.credentials) == expected
+
+
+@pytest.mark.parametrize("port", ["15020", "15090"])
+@pytest.mark.parametrize("certificates", [True, False])
+def test_metrics_of_the_sidecar_are_not_scraped_as_those_of_the_workload(
+    port: str, *, certificates: bool
+) -> None:
+    rules = Policy(node="n1", workloads=SCOPE, mesh=certificates)
+    decision = decide(
+        pod(asking(port=f"8080,{port}", path="/stats/prometheus"), labels=MESH), rules
+    )
+    assert [t.instance for t in decision.targets] == ["10.0.0.1:8080"] * certificates
+    skipped = decision.skipped[-1]
+    assert f"port {port} is of Istio's sidecar, whose metrics inputs.istio takes" in skipped.why
+    assert 'prometheus.istio.io/merge-metrics: "false"' in skipped.remedy
+    assert "prometheus.io/scheme: http" in skipped.remedy
 
 
 @pytest.mark.parametrize("notes", [{}, {"scheme": "https"}])

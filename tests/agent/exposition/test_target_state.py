@@ -308,6 +308,17 @@ def test_a_target_that_is_gone_takes_what_was_refused_with_it() -> None:
     assert {"a", "b"} <= markers(state.vanish(NOW + 2 * SECOND))
 
 
+def test_refused_markers_of_a_target_that_is_gone_come_again() -> None:
+    state = new()
+    state.accept(BODY, NOW, 0.1)
+    gone = markers(state.vanish(NOW + SECOND))
+    state.refused()
+    assert markers(state.vanish(NOW + SECOND)) == gone
+    state.refused()
+    back = state.accept(b"b 2\n", NOW + 2 * SECOND, 0.1)
+    assert (markers(back), back.series_added) == ({"a"}, 0)
+
+
 def test_a_refused_sample_with_its_own_time_is_sent_the_next_time() -> None:
     state = new()
     timed = b"t 1 %d\n"

@@ -55,3 +55,17 @@ def test_counts_are_of_the_subject_and_of_every_state() -> None:
         "up": 0,
         "skipped": 1,
     }
+
+
+def test_a_pod_that_is_scraped_is_not_among_those_that_nobody_asks_for() -> None:
+    def unasked(name: str) -> Skipped:
+        why = "annotation prometheus.io/scrape is absent"
+        return Skipped(subject=name, why=why, asked=False)
+
+    wrong = Skipped(subject="shop/a", why="port 'x' is none")
+    skipped = (unasked("shop/a"), wrong, unasked("shop/z"))
+    found = shown(skipped=skipped)
+    assert found.skipped == (wrong, unasked("shop/z"))
+    assert found.counts["skipped"] == 2
+    # Whoever asks about that pod is told everything.
+    assert shown(skipped=skipped, subject="shop/a").skipped == (wrong, unasked("shop/a"))

@@ -167,11 +167,12 @@ class Guarded:
     def allowed(self) -> set[tuple[str, ...]]:
         """Every right that the rules give, one by one."""
         return {
-            (verb, group, resource, rule.namespace)
+            (verb, group, resource, name, rule.namespace)
             for rule in self.rules
             for verb in rule.verbs
             for group in rule.groups
             for resource in rule.resources
+            for name in rule.names or ("",)
         }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -186,7 +187,7 @@ class Guarded:
         ]
         if "watch" in request.query:
             verb = "watch"
-        right = (verb, group, rest[0], namespace)
+        right = (verb, group, rest[0], "".join(rest[1:]), namespace)
         if right not in self.allowed:
             self.forbidden.append(right)
             return web.json_response({"message": f"cannot {verb} {rest[0]}"}, status=403)

@@ -26,7 +26,7 @@ def test_it_is_where_the_client_finds_it(server: str, url: str, instance: str) -
     target = apiserver.apiserver_target(access, document())
     assert (target.url, target.instance) == (url, instance)
     assert (target.kind, target.job, target.credentials) == ("apiserver",) * 3
-    assert target.subject == targets.STATIC
+    assert target.subject == targets.APISERVER
     assert target.attributes == (("kyma.input.name", "apiserver"),)
 
 

@@ -1,6 +1,7 @@
 """Only the kinds that are needed are read."""
 
 from agent.runtime import cluster_kinds, cluster_names
+from common.config import outputs
 from tests.agent.runtime import clusters
 
 
@@ -24,3 +25,13 @@ def test_every_metric_needs_a_kind_and_every_kind_is_tested() -> None:
     for name in cluster_names.METRICS:
         assert needed(name)
     assert {kind.resource for kind in cluster_kinds.KINDS} == clusters.EVERY.keys()
+
+
+def test_whatever_has_a_name_has_it_as_a_label_of_remote_write_by_default() -> None:
+    attributes = "k8s.storageclass.name", "k8s.namespace.name"  # of others; the kind of namespaces
+    for kind in cluster_kinds.KINDS:
+        for key in kind.keys:
+            if key.endswith(".name") and key not in attributes:
+                assert key in outputs.IDENTITY, kind.resource
+    assert outputs.IDENTITY.count("k8s.namespace.name") == 1
+    assert outputs.IDENTITY.count("k8s.container.name") == 1

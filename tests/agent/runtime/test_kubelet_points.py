@@ -10,7 +10,7 @@ from agent.runtime import kubelet_points, node_pods, summary, writing
 from agent.runtime.kubelet_points import Capacity, Choice
 from agent.runtime.node_pods import Bounds, Facts, Known, Volume
 from agent.runtime.writing import Subject
-from common.config import agent_inputs, runtime_metrics, shared
+from common.config import agent_inputs, outputs, runtime_metrics, shared
 from tests.fakes import kubelet
 from tests.fakes.kubelet import MEBIBYTE
 
@@ -100,6 +100,21 @@ def test_a_node_is_told_about_with_its_physical_interfaces_only() -> None:
         "k8s.node.network.errors ens5 receive": 1,
         "k8s.node.network.errors ens5 transmit": 2,
     }
+
+
+def test_remote_write_tells_all_series_of_two_nodes_apart_by_default() -> None:
+    pods = kubelet.pod("web-0"), kubelet.pod("web-1"), kubelet.pod("web-0", namespace="bank")
+    series = [
+        (
+            point.metric.name,
+            point.attributes,
+            tuple((key, text) for key, text in resource.items() if key in outputs.IDENTITY),
+        )
+        for node in ("n1", "n2")
+        for resource, points in told(*pods, known=(), nodeName=node)
+        for point in points
+    ]
+    assert len(set(series)) == len(series) > 100
 
 
 def test_system_containers_are_resources_of_their_own() -> None:

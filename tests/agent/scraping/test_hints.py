@@ -15,6 +15,7 @@ POD = targets.Target(
 STATIC = replace(POD, kind="static")
 SECURE = replace(POD, url="https://10.0.0.1:443/metrics")
 SIDECAR = replace(POD, kind="sidecar")
+API_SERVER = replace(POD, kind="apiserver", hint="")
 MESH = "inputs.prometheus.mesh_certificates"
 
 
@@ -32,6 +33,10 @@ MESH = "inputs.prometheus.mesh_certificates"
          "the target wants credentials, or does not like these; see static_targets[2].auth"),
         (Cause.STATUS, "", 403, POD, "",
          "the target wants credentials, or does not like these; see inputs.prometheus.auth"),
+        (Cause.STATUS, "", 403, API_SERVER, "kubernetes",
+         "a ClusterRole must allow the agent to get the URL /metrics"),
+        (Cause.STATUS, "", 404, API_SERVER, "kubernetes", "nothing at this path; is it right?"),
+        (Cause.REFUSED, "", 0, API_SERVER, "kubernetes", ""),
         (Cause.STATUS, "", 400, POD, "",
          "does it want https? see the annotation prometheus.io/scheme"),
         (Cause.STATUS, "", 400, SECURE, "", ""),

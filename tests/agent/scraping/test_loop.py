@@ -324,6 +324,53 @@ async def test_too_many_leavers_are_marked_before_their_time() -> None:
     assert [gateway.values(job)[-1]["up"] for job in "abc"] == [None] * 3
 
 
+async def test_markers_of_a_target_that_is_gone_are_offered_until_there_is_room() -> None:
+    gateway = Gateway()
+    async with running(gateway, [GOOD]) as (loop, (server,)):
+        loop.update(by_url(target(server, "good")))
+        await asyncio.sleep(10)
+        following = state(loop, "good").next_scrape
+        loop.update({})
+        gateway.room = False
+        await asyncio.sleep(60)
+        assert (loop.leavers, loop.counts.stale, loop.counts.departed) == (1, 0, 0)
+        gateway.room = True
+        await asyncio.sleep(30)
+        assert (loop.leavers, loop.counts.stale, loop.counts.departed) == (0, 7, 1)
+        assert loop.counts.lost_scrapes == 0
+    assert gateway.values("good")[-1]["up"] is None
+    assert stamps(gateway.taken[-1]) == {following}
+
+
+async def test_markers_that_never_find_room_are_given_up_and_counted() -> None:
+    gateway = Gateway()
+    async with running(gateway, [GOOD]) as (loop, (server,)):
+        loop.update(by_url(target(server, "good")))
+        await asyncio.sleep(10)
+        loop.update({})
+        gateway.room = False
+        await asyncio.sleep(280)  # the first try is after 11 to 21 s, nine more follow
+        assert (loop.leavers, loop.counts.lost_scrapes) == (1, 0)
+        await asyncio.sleep(12)
+        assert (loop.leavers, loop.held_bytes) == (0, 0)
+        assert (loop.counts.lost_scrapes, loop.counts.stale, loop.counts.departed) == (1, 0, 1)
+
+
+async def test_a_target_whose_markers_found_no_room_may_still_come_back() -> None:
+    gateway = Gateway()
+    async with running(gateway, [GOOD, page(b"a 1\n")]) as (loop, (server,)):
+        loop.update(by_url(target(server, "good")))
+        await asyncio.sleep(10)
+        loop.update({})
+        gateway.room = False
+        await asyncio.sleep(30)
+        gateway.room = True
+        loop.update(by_url(target(server, "good")))
+        await asyncio.sleep(10)
+        last = gateway.values("good")[-1]
+        assert (last["a"], last["b"], last["up"]) == (1.0, None, 1.0)
+
+
 async def test_our_own_end_marks_nobody_stale_who_was_leaving() -> None:
     gateway = Gateway()
     async with running(gateway, [GOOD]) as (loop, (server,)):

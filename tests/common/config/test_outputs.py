@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from common.config import outputs
 from common.config.gateway import Gateway
 from common.service import settings
 
@@ -115,3 +116,8 @@ def test_headers_of_remote_write_are_those_of_http() -> None:
         settings.load(json.dumps(document), Gateway, environ={}, read=lambda _: "")
     keys = [p.key.removeprefix("pipelines[0].output.remote_write.") for p in error.value.problems]
     assert keys == ["headers.Host", "headers.a b"]
+
+
+def test_by_default_remote_write_tells_apart_what_is_no_instance_of_a_service() -> None:
+    written = outputs.RemoteWriteOutput(url="http://b/write")
+    assert (written.promote, written.promote_without_instance) == ((), outputs.IDENTITY)

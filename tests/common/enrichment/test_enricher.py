@@ -57,6 +57,21 @@ def test_a_resource_gets_all_that_it_lacks() -> None:
     assert (enriched.namespace, enriched.source, enriched.hit) == ("shop", "otlp", "peer")
 
 
+@pytest.mark.parametrize("rules", [RULES, LEGACY])
+def test_what_an_agent_measures_of_a_pod_no_container_has_sent(rules) -> None:
+    annotations = {"resource.opentelemetry.io/service.instance.id": "mine"}
+    subject, _ = made(pod(annotations=annotations), rules=rules)
+    said = {"k8s__pod__uid": "u1", "kyma__input__name": "runtime"}
+    whole = read(subject.enrich(resource(**said), None, trusted=True))
+    assert (whole["k8s.pod.name"], whole["service.name"]) == ("pod-u1", "pod-u1")
+    assert whole.keys().isdisjoint({"k8s.container.name", "service.instance.id"})
+    part = read(subject.enrich(resource(**said, k8s__container__name="app"), None, trusted=True))
+    assert (part["k8s.container.name"], "service.instance.id" in part) == ("app", False)
+    said["kyma__input__name"] = "prometheus"  # the only container is who was scraped
+    scraped = read(subject.enrich(resource(**said), None, trusted=True))
+    assert scraped["k8s.container.name"] == "app"
+
+
 def test_an_empty_resource_is_enriched_too() -> None:
     subject, _ = made(pod())
     assert read(subject.enrich(b"", "10.0.0.1", trusted=False))["k8s.pod.uid"] == "u1"

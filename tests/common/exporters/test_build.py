@@ -94,15 +94,16 @@ async def test_otlp_over_http_with_its_path(suffix, path, asked) -> None:
 
 
 @pytest.mark.wallclock
-async def test_remote_write_with_its_options() -> None:
+@pytest.mark.parametrize("key", ["promote", "promote_without_instance"])
+async def test_remote_write_with_its_options(key: str) -> None:
     async with backends.http() as backend:
         output = writing(
             url=f"{backend.url}/api/v1/write?x=y",
             headers={"User-Agent": "mine", "X-Scope-OrgID": "shop"},
             external_labels={"cluster": "c1"},
-            promote=("service.name",),
             target_info=False,
             naming="utf8",
+            **{key: ("service.name",)},
         )
         async with exporting(output) as exporter:
             assert await send(exporter) == Delivered()

@@ -399,6 +399,7 @@ options = st.builds(
     naming=st.sampled_from(Naming),
     external_labels=st.sampled_from([(), (("a_b", "outer"), ("cluster", "blue"))]),
     promote=st.sampled_from([(), ("k8s.pod.name", "a.b", "service.name")]),
+    promote_without_instance=st.sampled_from([(), ("k8s.node.name", "a.b")]),
     target_info=st.booleans(),
     scope_labels=st.booleans(),
     exemplars=st.booleans(),
@@ -554,6 +555,27 @@ def test_job_joins_namespace_and_name_and_nothing_overrides_it():
     chosen = Options(external_labels=(("job", "theirs"), ("zone", "b")))
     (labels,) = series_of(request, chosen)
     assert labels == (("__name__", "load"), ("job", "front/shop"), ("zone", "b"))
+
+
+@pytest.mark.parametrize(
+    ("identity", "labels"),
+    [
+        ([], {"k8s_node_name", "zone"}),
+        ([("service.name", "shop")], {"job", "k8s_node_name", "zone"}),
+        ([("service.instance.id", "")], {"k8s_node_name", "zone"}),
+        ([("service.instance.id", "i")], {"instance", "zone"}),
+    ],
+)
+def test_more_becomes_labels_where_no_instance_tells_series_apart(identity, labels):
+    request = asked(
+        gauge("load", number()),
+        resource=[*identity, ("k8s.node.name", "n1"), ("zone", "z"), ("other", "o")],
+    )
+    chosen = Options(
+        promote=("zone",), promote_without_instance=("k8s.node.name",), target_info=False
+    )
+    (found,) = series_of(request, chosen)
+    assert dict(found).keys() == {"__name__", *labels}
 
 
 def test_layers_of_labels_override_one_another_from_external_to_scope():
