@@ -1,9 +1,9 @@
 """From the shape of a body to that of one that has a few lines more or fewer.
 
-Learning a shape costs fifty times what using it does. A target whose series come and go would pay
-that at every scrape, so what changed is found, learnt by itself, and put into what is known. All
-that is not simple (metadata that changed, histograms, timestamps, a series spelt twice) is left to
-learning: the result is the same.
+Learning a shape costs between thirty and forty times what using it does. A target whose series come
+and go would pay that at every scrape, so what changed is found, learnt by itself, and put into what
+is known. All that is not simple (metadata that changed, histograms, timestamps, a series spelt
+twice) is left to learning: the result is the same.
 """
 
 from __future__ import annotations

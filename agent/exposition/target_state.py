@@ -196,7 +196,7 @@ class TargetState:
         # the shape before.
         if form is model.Format.PROTOBUF:
             return self._read_protobuf(body, time_ns)
-        found = lines.split(body)
+        found = lines.split(body, commented=form is model.Format.TEXT)
         former = self._shape
         if former is not None and former.form is form and former.layout is not None:
             readings = former.layout.read_lines(found)
