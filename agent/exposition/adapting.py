@@ -145,12 +145,10 @@ class _Change:
         come = _written(exposition, self._old.template.plan, rules) or _translated(
             exposition, rules
         )
-        shaped = None if come is None else self._edit(come, rules)
-        if shaped is None:
+        if come is None or (shaped := self._edit(come, rules)) is None:
             return None
-        shape, difference = shaped
-        shape = replace(shape, layout=self._now, words=None)
-        return Adapted(shape=shape, readings=readings, difference=difference)
+        shape = replace(shaped[0], layout=self._now, words=None)
+        return Adapted(shape=shape, readings=readings, difference=shaped[1])
 
     def _edit(
         self, come: _Come, rules: translate.Rules

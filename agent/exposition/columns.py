@@ -106,10 +106,7 @@ class Columns:
             skipped += len(faults)
             values, times = self._without(faults, values, times)
         if 0 < self._limits.samples < len(self.names):
-            raise errors.TooLarge(
-                f"{len(self.names)} samples exceed the limit of {self._limits.samples}; "
-                "expose fewer series or raise the sample limit"
-            )
+            raise model.TooMany(len(self.names), self._limits.samples)
         return model.Exposition(
             format=form,
             names=self.names,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.exposition import grammar
+from common.wire import errors
 
 UNTIMED = -1
 """The timestamp of a sample that has none."""
@@ -35,6 +36,17 @@ class Limits:
     buckets: int = 65_536
     """Of one native histogram, the empty ones between included; never 0. Those of one body may have
     `NATIVE_FACTOR` times as many together."""
+
+
+class TooMany(errors.TooLarge):
+    """There are more *samples* in a body than `Limits.samples`, and they were counted."""
+
+    def __init__(self, samples: int, limit: int) -> None:
+        super().__init__(
+            f"{samples} samples exceed the limit of {limit}; "
+            "expose fewer series or raise the sample limit"
+        )
+        self.samples = samples
 
 
 NATIVE_FACTOR = 16

@@ -65,9 +65,7 @@ def numbers(texts: Sequence[bytes]) -> npt.NDArray[np.float64]:
     return np.fromiter(map(number, texts), np.float64, len(texts))
 
 
-def within(
-    text: bytes, begin: decimals.Offsets, end: decimals.Offsets
-) -> npt.NDArray[np.float64]:
+def within(text: bytes, begin: decimals.Offsets, end: decimals.Offsets) -> npt.NDArray[np.float64]:
     """Read the tokens ``text[begin:end]``, exactly as `number` reads each; raises what it raises.
 
     *begin* < *end* for all, and `decimals.MARGIN` bytes lie behind the last.

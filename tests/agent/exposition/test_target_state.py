@@ -100,6 +100,27 @@ def test_a_body_over_a_limit_is_a_missed_scrape_with_both_numbers() -> None:
     assert sent(outcome)["up"] == 0
 
 
+def test_too_many_samples_are_reported_with_their_number_as_in_prometheus() -> None:
+    outcome = new(samples=1).accept(BODY, NOW, 0.1)
+    found = sent(outcome)
+    assert outcome.samples == found["scrape_samples_scraped"] == 2
+    assert found["scrape_samples_post_metric_relabeling"] == 2
+    assert found["scrape_series_added"] == 0
+    # What would have been kept of them, nobody has looked.
+    terms = target_state.Terms(
+        limits=model.Limits(samples=1), rules=translate.Rules(prefixes=(b"a",))
+    )
+    found = sent(target_state.TargetState(ORIGIN, terms).accept(BODY, NOW, 0.1))
+    assert found["scrape_samples_scraped"] == 2
+    assert found["scrape_samples_post_metric_relabeling"] == 0
+
+
+def test_of_other_limits_nothing_is_counted() -> None:
+    outcome = new(labels=1).accept(b'a{b="c",d="e"} 1\n', NOW, 0.1)
+    assert outcome.too_large
+    assert outcome.samples == sent(outcome)["scrape_samples_scraped"] == 0
+
+
 def test_an_empty_body_is_up_and_marks_everything() -> None:
     state = new()
     state.accept(BODY, NOW, 0.1)
