@@ -95,7 +95,8 @@ class Lines:
         found = words[self.starts[chosen]]
         behind = found >> _BEHIND & _FOUR
         opened = (found & _OPENS == _OPENING) & (behind & _LETTER > _BLANK)
-        return opened & (behind != _SAYING[0]) & (behind != _SAYING[1])
+        told: Flags = opened & (behind != _SAYING[0]) & (behind != _SAYING[1])
+        return told
 
     def are_apart(self, rest: Flags) -> bool:
         """Say whether the lines *rest*, which have no value, are comments or blank, without a NUL.
