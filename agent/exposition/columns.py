@@ -95,6 +95,7 @@ class Columns:
         Raises `errors.Malformed` at the first error, unless *drop_lines* leaves such lines out, and
         `errors.TooLarge` at a limit in any case. Linear in the size of the body.
         """
+        self._limits.check_lines(self.body)
         skipped, first, first_line_at = self._all(lines, milliseconds, drop_lines=drop_lines)
         values, times, faults = self._numbers(milliseconds)
         if faults:

@@ -198,6 +198,8 @@ class TargetState:
         # the shape before.
         if form is model.Format.PROTOBUF:
             return self._read_protobuf(body, time_ns)
+        if len(body) > model.LARGE:
+            self._terms.limits.check_lines(body)
         found = lines.split(body, commented=form is model.Format.TEXT)
         former = self._shape
         if former is not None and former.form is form and former.layout is not None:

@@ -50,7 +50,7 @@ class Scraping(Section, frozen=True):
     max_samples: Annotated[int, Meta(ge=1)] = 50_000
     """Samples of one exposition; more fail the scrape."""
     max_labels: Annotated[int, Meta(ge=1)] = 128
-    """Labels of one sample; more fail the scrape."""
+    """Labels that one sample exposes; more fail the scrape."""
     max_label_name_bytes: shared.Bytes = 1024
     """Bytes of a label's name."""
     max_label_value_bytes: shared.Bytes = 16_384

@@ -3,7 +3,7 @@
 from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import metrics, model, report, target_state, translate
+from agent.exposition import lines, metrics, model, report, target_state, translate
 from agent.exposition.translate import Drop
 from common.wire import otlp
 from tests.fakes import metric_families as made
@@ -113,6 +113,23 @@ def test_too_many_samples_are_reported_with_their_number_as_in_prometheus() -> N
     found = sent(target_state.TargetState(ORIGIN, terms).accept(BODY, NOW, 0.1))
     assert found["scrape_samples_scraped"] == 2
     assert found["scrape_samples_post_metric_relabeling"] == 0
+
+
+def test_lines_have_a_limit_however_little_they_say() -> None:
+    """Reading them all would keep everybody else waiting."""
+    for body in (b"a 1\n" + b"\n" * 1020, b"# x\n" * 1020, b"a 1\n" * 1020):
+        outcome = new(samples=2).accept(body, NOW, 0.1)
+        assert outcome.too_large
+        assert " lines exceed the limit of 1016, 8 for each of 2 samples" in outcome.error
+    assert new(samples=2).accept(b"a 1\n" + b"\n" * 1015, NOW, 0.1).error == ""
+    assert new(samples=0).accept(b"a 1\n" + b"\n" * 2000, NOW, 0.1).error == ""
+
+
+def test_a_large_text_is_counted_before_it_takes_memory(monkeypatch) -> None:
+    state = new(samples=1)
+    state.accept(b"a 1\n", NOW, 0.1)
+    monkeypatch.delattr(lines, "split")
+    assert state.accept(b"\n" * (5 << 20), NOW, 0.1).too_large
 
 
 def test_of_other_limits_nothing_is_counted() -> None:
