@@ -4,6 +4,7 @@ import click
 import pytest
 from hypothesis import given, strategies as st
 
+from cli.demo import screen
 from cli.targets_table import Active, Page, Skipped, lines
 
 FAILING = Active(
@@ -109,5 +110,5 @@ def test_no_line_is_wider_than_the_terminal_whatever_targets_say(width: int, tex
         skipped=(Skipped(subject=text, why=text),),
     )
     for line in plain(page, width, everything=True):
-        assert len(line) <= width
+        assert screen.columns_of(line) <= width
         assert line.isprintable()
