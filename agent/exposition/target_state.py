@@ -126,7 +126,7 @@ class TargetState:
         now.template.fill(values, readings.times, time_ns)
         others, dropped = self._others(now, readings, time_ns)
         left_out = list(others.values()).count(None) if others else 0
-        stale = difference.points
+        stale = difference.points if marked else 0
         return Outcome(
             payload=otlp.Encoded(now.template.filled(others) + marked),
             points=now.template.points - left_out + stale,
