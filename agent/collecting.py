@@ -131,6 +131,7 @@ def _terms(
         credentials=profiles,
         compression=chosen.compression,
         native_histograms=chosen.native_histograms,
+        escaping=chosen.escaping,
         fallback=chosen.fallback_format == "text",
         classic_histograms=chosen.classic_histograms,
         track_timestamps=chosen.track_timestamps_staleness,

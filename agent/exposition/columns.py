@@ -95,6 +95,7 @@ class Columns:
         Raises `errors.Malformed` at the first error, unless *drop_lines* leaves such lines out, and
         `errors.TooLarge` at a limit in any case. Linear in the size of the body.
         """
+        self._limits.check_lines(self.body)
         skipped, first, first_line_at = self._all(lines, milliseconds, drop_lines=drop_lines)
         values, times, faults = self._numbers(milliseconds)
         if faults:
@@ -106,10 +107,7 @@ class Columns:
             skipped += len(faults)
             values, times = self._without(faults, values, times)
         if 0 < self._limits.samples < len(self.names):
-            raise errors.TooLarge(
-                f"{len(self.names)} samples exceed the limit of {self._limits.samples}; "
-                "expose fewer series or raise the sample limit"
-            )
+            raise model.TooMany(len(self.names), self._limits.samples)
         return model.Exposition(
             format=form,
             names=self.names,

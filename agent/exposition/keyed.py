@@ -11,9 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from agent.exposition import decimals, lines, model, numbers, prefixes, series
-
-_HASH, _NUL = ord("#"), b"\0"
+from agent.exposition import lines, model, numbers, prefixes, series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,14 +28,9 @@ class Keyed:
         None if lines without a value are anything but comments or blank: then a label value spans
         lines, or the input ends before the text does, as it may, too, where there is a NUL.
         """
-        if _NUL in found.padded:
-            return None
         fixed = np.ones(len(found.starts), np.bool_)
         fixed[sample_lines] = False
-        characters = np.frombuffer(found.padded, np.uint8)
-        starts = found.starts[fixed]
-        blank = starts == found.ends[fixed]
-        if not ((characters[starts] == _HASH) | blank).all():
+        if not found.are_apart(fixed):
             return None
         return cls(words=found.fingerprints(), sample_lines=sample_lines)
 
@@ -48,6 +41,8 @@ class Keyed:
 
     def read_lines(self, found: lines.Lines) -> series.Readings | None:
         """Read the numbers of *found*; None unless the strict parser would find the same series."""
+        if len(found.starts) != len(self.words):
+            return None
         if not np.array_equal(self.words, found.fingerprints()):
             return None
         return self.numbers(found)
@@ -58,12 +53,8 @@ class Keyed:
         end = found.ends[self.sample_lines]
         if (begin >= end).any():
             return None
-        values, certain = decimals.read(found.padded, begin, end)
-        rest = np.flatnonzero(~certain)
-        spans = zip(begin[rest].tolist(), end[rest].tolist(), strict=True)
         try:
-            if len(rest):
-                values[rest] = numbers.numbers([found.padded[a:b] for a, b in spans])
+            values = numbers.within(found.padded, begin, end)
         except ValueError:
             return None
         return series.Readings(values=values, times=np.full(len(begin), model.UNTIMED, np.int64))

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Offsets: TypeAlias = npt.NDArray[np.int64]
 Words: TypeAlias = npt.NDArray[np.uint64]
 
@@ -15,6 +16,11 @@ MARGIN: Final = 32
 
 _AFTER = b"\n" * MARGIN
 _NEWLINE, _BLANK, _COMMENT = 10, 32, ord("#")  # white space is up to the second
+_NUL = b"\0"
+# The first bytes of a line, the lowest first: "# ", and words that say something about a family.
+_OPENING, _LETTER = (np.uint64(int.from_bytes(text, "little")) for text in (b"# ", b"\xff"))
+_OPENS, _BEHIND, _FOUR = np.uint64(0xFFFF), np.uint64(16), np.uint64(0xFFFFFFFF)
+_SAYING = [np.uint64(int.from_bytes(word, "little")) for word in (b"HELP", b"TYPE")]
 _WORD, _BLOCK = 8, 32
 _LANES = _BLOCK // _WORD
 # Odd and without a pattern: the fractions of the golden ratio and of a square root.
@@ -24,12 +30,18 @@ _SHIFTS = np.uint64(29), np.uint64(32)
 
 @final
 class Lines:
-    """The lines of *body*; what follows the last newline is one more, however short."""
+    """The lines of *body*; what follows the last newline is one more, however short.
 
-    __slots__ = ("_blanks", "_keys", "_newlines", "_words", "ends", "padded", "starts")
+    *commented* says that it is of a format with comments, see `remarks`.
+    """
 
-    def __init__(self, body: bytes) -> None:
+    __slots__ = (
+        "_blanks", "_commented", "_keys", "_newlines", "_words", "ends", "padded", "starts",
+    )  # fmt: skip
+
+    def __init__(self, body: bytes, *, commented: bool = False) -> None:
         self.padded = body + _AFTER
+        self._commented = commented
         characters = np.frombuffer(body, np.uint8)
         # As methods: small targets are many, and functions of numpy cost a microsecond more each.
         self._blanks = (characters <= _BLANK).nonzero()[0]
@@ -60,14 +72,42 @@ class Lines:
     def fingerprints(self) -> Words:
         """Return a number for each line that stands for all of it but its last word.
 
-        Comments count to their end: the last word of ``# TYPE`` is no number. 64 bits of a hash
-        without a key: who makes two lines of one number on purpose deceives itself about its own
-        series.
+        Comments count to their end: the last word of ``# TYPE`` is no number. Where the format has
+        them, all `remarks` are alike. 64 bits of a hash without a key: who makes two lines of one
+        number on purpose deceives itself about its own series.
         """
         if self._words is None:
             said = np.frombuffer(self.padded, np.uint8).take(self.starts) == _COMMENT
-            self._words = self._hash(np.where(said, self.ends, self.keys()) - self.starts)
+            sizes = np.where(said, self.ends, self.keys()) - self.starts
+            if self._commented:
+                comments = said.nonzero()[0]
+                sizes[comments[self.remarks(comments)]] = 2
+            self._words = self._hash(sizes)
         return self._words
+
+    def remarks(self, chosen: Offsets | npt.NDArray[np.int32]) -> Flags:
+        """Say which of some lines are comments in Prometheus' text that mean nothing.
+
+        They begin with ``# `` and something visible that is neither HELP nor TYPE. Whatever follows
+        that, a NUL included, they are comments, provided that no line before them is unfinished.
+        """
+        words = np.ndarray((len(self.padded) - _WORD + 1,), "<u8", self.padded, strides=(1,))
+        found = words[self.starts[chosen]]
+        behind = found >> _BEHIND & _FOUR
+        opened = (found & _OPENS == _OPENING) & (behind & _LETTER > _BLANK)
+        told: Flags = opened & (behind != _SAYING[0]) & (behind != _SAYING[1])
+        return told
+
+    def are_apart(self, rest: Flags) -> bool:
+        """Say whether the lines *rest*, which have no value, are comments or blank, without a NUL.
+
+        Otherwise one of them may be a part of what spans lines, or the input end before it.
+        """
+        if _NUL in self.padded:
+            return False
+        starts = self.starts[rest]
+        blank = starts == self.ends[rest]
+        return bool(((np.frombuffer(self.padded, np.uint8)[starts] == _COMMENT) | blank).all())
 
     def _hash(self, sizes: Offsets) -> Words:
         found = sizes.astype(np.uint64) * _FACTOR_OF_SIZES
@@ -130,6 +170,6 @@ def _mix(words: Words) -> Words:
     return words
 
 
-def split(body: bytes) -> Lines:
-    """Find the lines of *body*."""
-    return Lines(body)
+def split(body: bytes, *, commented: bool = False) -> Lines:
+    """Find the lines of *body*, *commented* if it is of a format that has comments."""
+    return Lines(body, commented=commented)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.exposition import grammar
+from common.wire import errors
 
 UNTIMED = -1
 """The timestamp of a sample that has none."""
@@ -35,6 +36,41 @@ class Limits:
     buckets: int = 65_536
     """Of one native histogram, the empty ones between included; never 0. Those of one body may have
     `NATIVE_FACTOR` times as many together."""
+
+    def check_lines(self, body: bytes) -> None:
+        """Raise `errors.TooLarge` where a text has more lines than so many samples ever need.
+
+        20 MB of empty lines cost 15 s to read, and 2 GB to know again.
+        """
+        if not self.samples:
+            return
+        most = LINES_FACTOR * self.samples + _SPARE_LINES
+        found = body.count(b"\n")
+        if found > most:
+            raise errors.TooLarge(
+                f"{found} lines exceed the limit of {most}, {LINES_FACTOR} for each of "
+                f"{self.samples} samples; expose fewer series or raise the sample limit"
+            )
+
+
+LINES_FACTOR = 8
+"""How many lines a text may have for each of `Limits.samples`, comments and blank ones included."""
+
+LARGE = 4 << 20
+"""Bytes of a text whose lines are counted before they take 40 bytes each."""
+
+_SPARE_LINES = 1000
+
+
+class TooMany(errors.TooLarge):
+    """There are more *samples* in a body than `Limits.samples`, and they were counted."""
+
+    def __init__(self, samples: int, limit: int) -> None:
+        super().__init__(
+            f"{samples} samples exceed the limit of {limit}; "
+            "expose fewer series or raise the sample limit"
+        )
+        self.samples = samples
 
 
 NATIVE_FACTOR = 16

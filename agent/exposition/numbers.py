@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from agent.exposition import decimals
+
 NAN = np.array([0x7FF8000000000001], np.uint64).view(np.float64)[0]
 """The one NaN that is stored; whatever NaN a target exposes becomes this, never a stale marker."""
 
@@ -61,3 +63,16 @@ def numbers(texts: Sequence[bytes]) -> npt.NDArray[np.float64]:
         return values
     # fromiter keeps the payload of a NaN, so the canonical one survives.
     return np.fromiter(map(number, texts), np.float64, len(texts))
+
+
+def within(text: bytes, begin: decimals.Offsets, end: decimals.Offsets) -> npt.NDArray[np.float64]:
+    """Read the tokens ``text[begin:end]``, exactly as `number` reads each; raises what it raises.
+
+    *begin* < *end* for all, and `decimals.MARGIN` bytes lie behind the last.
+    """
+    values, certain = decimals.read(text, begin, end)
+    rest = (~certain).nonzero()[0]
+    if len(rest):
+        spans = zip(begin[rest].tolist(), end[rest].tolist(), strict=True)
+        values[rest] = numbers([text[a:b] for a, b in spans])
+    return values

@@ -47,6 +47,7 @@ class Layout:
     sizes: prefixes.Indices  # of each line: the bytes before its value, or all of them
     beginnings: prefixes.Prefixes
     fixed_lines: prefixes.Indices  # lines without a value
+    remarks: prefixes.Indices  # but for these, which may become any other, see `lines.Lines`
     sample_lines: prefixes.Indices  # lines with one, in order
     timed: prefixes.Indices  # samples that carry a timestamp
     hashes: int
@@ -67,10 +68,13 @@ class Layout:
         fixed[sample_lines] = False
         sizes = ends - starts
         sizes[sample_lines] = value_at - starts[sample_lines]
+        remarks = _remarks(found, fixed, exposition)
+        fixed[remarks], sizes[remarks] = False, 0
         return cls(
             sizes=sizes.astype(np.int32),
             beginnings=prefixes.Prefixes.learn(padded, starts, sizes),
             fixed_lines=np.flatnonzero(fixed).astype(np.int32),
+            remarks=remarks.astype(np.int32),
             sample_lines=sample_lines.astype(np.int32),
             timed=np.flatnonzero(exposition.times != model.UNTIMED).astype(np.int32),
             hashes=_hashes(padded, exposition, ends[sample_lines]),
@@ -79,7 +83,7 @@ class Layout:
     @property
     def held_bytes(self) -> int:
         """Return the memory held."""
-        columns = (self.sizes, self.fixed_lines, self.sample_lines, self.timed)
+        columns = (self.sizes, self.fixed_lines, self.remarks, self.sample_lines, self.timed)
         return self.beginnings.held_bytes + sum(column.nbytes for column in columns)
 
     def read(self, body: bytes) -> Readings | None:
@@ -102,6 +106,8 @@ class Layout:
         fixed, samples = self.fixed_lines, self.sample_lines
         longer = sizes - self.sizes
         if longer.take(fixed).any() or (longer.take(samples) <= 0).any():
+            return False
+        if len(self.remarks) and not found.remarks(self.remarks).all():
             return False
         return self.beginnings.agree(found.padded, starts)
 
@@ -130,11 +136,7 @@ class Layout:
         try:
             if len(self.timed):
                 end = self._read_times(padded, begin, end, times)
-            values, certain = decimals.read(padded, begin, end)
-            rest = (~certain).nonzero()[0]
-            if len(rest):
-                spans = zip(begin[rest].tolist(), end[rest].tolist(), strict=True)
-                values[rest] = numbers.numbers([padded[a:b] for a, b in spans])
+            values = numbers.within(padded, begin, end)
         except ValueError:
             # Not necessarily wrong: blanks may follow the number, or a timestamp has come.
             return None
@@ -176,6 +178,22 @@ def _milliseconds(text: bytes) -> int:
     if not digits.isdigit():
         raise ValueError("not a timestamp")
     return grammar.milliseconds(digits)
+
+
+def spans_lines(exposition: model.Exposition) -> bool:
+    """Say whether a comment may span lines: quoted names may."""
+    return any(b"\n" in name for name in exposition.families)
+
+
+def _remarks(
+    found: lines.Lines, fixed: lines.Flags, exposition: model.Exposition
+) -> prefixes.Offsets:
+    # A line that was left out, too, may have begun what another text on the next one would end.
+    those = np.flatnonzero(fixed)
+    has_comments = exposition.format is model.Format.TEXT and not exposition.skipped
+    if not (has_comments and found.are_apart(fixed)) or spans_lines(exposition):
+        return those[:0]
+    return those[found.remarks(those)]
 
 
 def _hashes(body: bytes, exposition: model.Exposition, ends: decimals.Offsets) -> int:

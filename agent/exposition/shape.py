@@ -128,7 +128,8 @@ def learn(
 
 
 def _keyed(found: lines.Lines, read: model.Exposition) -> keyed.Keyed | None:
-    if roles.TARGET in read.names:  # a sample that is neither a point nor left out
+    # Samples that are neither points nor left out; comments of which not each is a line.
+    if roles.TARGET in read.names or series.spans_lines(read):
         return None
     sample_lines = np.searchsorted(found.starts, read.value_at, side="right") - 1
     if not (found.keys()[sample_lines] == read.value_at).all():

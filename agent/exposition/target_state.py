@@ -19,6 +19,7 @@ from agent.exposition import (
     series,
     shape,
     staleness,
+    succession,
     template,
     text,
     timing,
@@ -70,8 +71,7 @@ class TargetState:
     """
 
     __slots__ = (
-        "_before", "_counted", "_counted_before", "_empty", "_live", "_newest", "_origin",
-        "_reader", "_rules", "_shape", "_terms",
+        "_empty", "_newest", "_origin", "_reader", "_rules", "_sent", "_shape", "_terms",
     )  # fmt: skip
 
     def __init__(self, origin: metrics.Origin, terms: Terms) -> None:
@@ -80,12 +80,8 @@ class TargetState:
         reported = report.SERIES + (report.EXTRA if terms.extra is not None else ())
         self._rules = replace(terms.rules, labels=origin.labels, report=reported)
         self._shape: shape.Shape | None = None  # of the last scrape that succeeded
-        self._live: template.Template | None = None  # of what was sent last
-        self._before: template.Template | None = None  # and of what was sent before that
         self._empty: template.Template | None = None  # the report alone
-        # What new series are told by: the last scrape that said anything, and the one before that.
-        self._counted: template.Template | None = None
-        self._counted_before: template.Template | None = None
+        self._sent = succession.Succession(track_timestamps=terms.track_timestamps)
         self._newest = timing.Newest()
         self._reader: delimited.Reader | None = None
 
@@ -106,20 +102,23 @@ class TargetState:
         try:
             now, readings, difference = self._read(body, form, time_ns)
         except errors.TooLarge as error:
-            return replace(self.miss(str(error), time_ns, duration), too_large=True)
+            samples = error.samples if isinstance(error, model.TooMany) else 0
+            missed = self.miss(str(error), time_ns, duration, samples=samples)
+            return replace(missed, samples=samples, too_large=True)
         except errors.Malformed as error:
             return self.miss(str(error), time_ns, duration)
-        if former is None or self._live is not former.template:
+        if former is None or self._sent.live is not former.template:
             difference = None  # a scrape that failed, or was not sent, lies between
         self._shape = now
         adapted = difference is not None and now is not former
-        difference, marked = self._turn_to(now.template, difference, time_ns)
-        added = self._count(now.template, difference, something=bool(body))
+        difference, marked = self._sent.turn(now.template, difference, time_ns)
+        added = self._sent.count(now.template, difference, something=bool(body))
+        kept = now.samples - now.filtered
         told = report.Report(
             up=True,
             duration=duration,
             samples=now.samples,
-            kept=now.samples - now.filtered,
+            kept=kept,
             series_added=added,
             body_bytes=len(body),
         )
@@ -127,7 +126,7 @@ class TargetState:
         now.template.fill(values, readings.times, time_ns)
         others, dropped = self._others(now, readings, time_ns)
         left_out = list(others.values()).count(None) if others else 0
-        stale = difference.points
+        stale = difference.points if marked else 0
         return Outcome(
             payload=otlp.Encoded(now.template.filled(others) + marked),
             points=now.template.points - left_out + stale,
@@ -139,25 +138,34 @@ class TargetState:
             known=now is former,
             error="",
             adapted=adapted,
-            kept=now.samples - now.filtered,
+            kept=kept,
             skipped=now.skipped,
             complaint=now.complaint,
         )
 
-    def miss(self, why: str, time_ns: int, duration: float, body_bytes: int = 0) -> Outcome:
+    def miss(
+        self, why: str, time_ns: int, duration: float, body_bytes: int = 0, samples: int = 0
+    ) -> Outcome:
         """Report a scrape that failed: ``up`` is 0, and what was there is marked stale, once.
 
-        *body_bytes* is `report.TOO_LARGE` if that was the reason.
+        *body_bytes* is `report.TOO_LARGE` if that was the reason. *samples* is how many there were
+        if these were too many, as Prometheus reports them.
         """
         # Series go on as whose they were: what target_info said holds until it says otherwise.
-        origin = self._origin if self._live is None else self._live.origin
+        live = self._sent.live
+        origin = self._origin if live is None else live.origin
         empty = self._empty
         if empty is None or empty.origin is not origin:
             empty = self._empty = self._template_of_nothing(origin)
-        difference, marked = self._turn_to(empty, None, time_ns)
+        difference, marked = self._sent.turn(empty, None, time_ns)
         self._newest.miss(time_ns // template.MILLISECOND if difference.points else None)
         told = report.Report(
-            up=False, duration=duration, samples=0, kept=0, series_added=0, body_bytes=body_bytes
+            up=False,
+            duration=duration,
+            samples=samples,
+            kept=0 if self._rules.prefixes or self._rules.without else samples,  # nobody has looked
+            series_added=0,
+            body_bytes=body_bytes,
         )
         empty.fill(told.values(self._terms.extra), np.empty(0, np.int64), time_ns)
         return _outcome(
@@ -173,22 +181,15 @@ class TargetState:
         Not for our own shutdown: the next agent will go on with the same series. If the markers
         were `refused`, the target is as it was, and may vanish again or come back.
         """
-        live = self._live
-        difference = staleness.between(live, None, timed=self._terms.track_timestamps)
-        self._before, self._live = live, None
-        self._counted_before, self._counted = self._counted, None
+        difference, marked = self._sent.end(time_ns)
         self._shape = self._empty = None
         self._newest.miss(time_ns // template.MILLISECOND)
-        payload = otlp.Encoded(b"")
-        if live is not None:
-            payload = staleness.markers(difference, live.origin, time_ns)
-        return _outcome(
-            payload=payload, points=difference.points, stale=difference.points, error=""
-        )
+        stale = difference.points
+        return _outcome(payload=otlp.Encoded(marked), points=stale, stale=stale, error="")
 
     def refused(self) -> None:
         """Forget that the last outcome was to be sent: what it marked has to be marked again."""
-        self._live, self._counted = self._before, self._counted_before
+        self._sent.revert()
         self._newest.revert()
 
     def _read(
@@ -198,7 +199,9 @@ class TargetState:
         # the shape before.
         if form is model.Format.PROTOBUF:
             return self._read_protobuf(body, time_ns)
-        found = lines.split(body)
+        if len(body) > model.LARGE:
+            self._terms.limits.check_lines(body)
+        found = lines.split(body, commented=form is model.Format.TEXT)
         former = self._shape
         if former is not None and former.form is form and former.layout is not None:
             readings = former.layout.read_lines(found)
@@ -277,34 +280,6 @@ class TargetState:
             dropped[translate.Drop.OUT_OF_ORDER] = older
         return others, dropped
 
-    def _turn_to(
-        self, now: template.Template, known: staleness.Difference | None, time_ns: int
-    ) -> tuple[staleness.Difference, bytes]:
-        # How *now* differs from what was sent last, and what that means for its series.
-        live = self._live
-        self._before, self._live = live, now
-        if known is staleness.NOTHING:
-            return known, b""
-        difference = known or staleness.between(live, now, timed=self._terms.track_timestamps)
-        if live is None or not difference.points:
-            return difference, b""
-        return difference, staleness.markers(difference, live.origin, time_ns)
-
-    def _count(
-        self, now: template.Template, difference: staleness.Difference, *, something: bool
-    ) -> int:
-        # As Prometheus counts new series: a scrape that failed, or had no body, made none old. What
-        # has timestamps counts, though it is never marked stale.
-        before = self._counted
-        self._counted_before = before
-        if something:
-            self._counted = now
-        if before is now:
-            return 0
-        if before is None or (before is self._before and not _any_timed(before, now)):
-            return difference.added
-        return staleness.between(before, now, timed=True).added
-
     def _template_of_nothing(self, origin: metrics.Origin) -> template.Template:
         nothing = text.parse(b"", self._terms.limits)
         translation = translate.translate(nothing, self._rules)
@@ -324,7 +299,3 @@ def _outcome(*, payload: otlp.Encoded, points: int, stale: int, error: str) -> O
         known=False,
         error=error,
     )
-
-
-def _any_timed(*those: template.Template) -> bool:
-    return any(each.timed.any() for each in those)

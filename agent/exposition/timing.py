@@ -19,7 +19,6 @@ _SPARE: Final = 1000  # series that are remembered besides as many as there are
 class _State:
     # What was sent so far, as *written*; made anew when it changes, so that it can be taken back.
     written: template.Template | None = None
-    marked: int = _NEVER  # when the untimed series of the template were last sent, or marked stale
     left: Mapping[template.Key, int] = field(default_factory=dict)
     """How far those came that are gone, or have no timestamps any more."""
     keys: tuple[template.Key, ...] = ()  # of the points with timestamps
@@ -40,10 +39,13 @@ class Newest:
     while. One sample that slips through costs a whole request: Prometheus 2 refuses all of it.
     """
 
-    __slots__ = ("_before", "_state")
+    __slots__ = ("_before", "_marked", "_marked_before", "_state")
 
     def __init__(self) -> None:
         self._state = self._before = _State()
+        # When the untimed series of the template were last sent, or marked stale. Not in the state:
+        # it changes with every scrape, and most targets have nothing else that does.
+        self._marked = self._marked_before = _NEVER
 
     def sift(
         self, now: template.Template, times: npt.NDArray[np.int64], scraped: int
@@ -53,11 +55,12 @@ class Newest:
         *times* are those of its samples, *scraped* is that of the scrape. Call it once a scrape.
         """
         self._before = state = self._state
+        self._marked_before, self._marked = self._marked, scraped
         crossed: list[int] = []
         if now is not state.written:
-            state, crossed = _turned(state, now, scraped)
+            state, crossed = _turned(state, now, self._marked_before, scraped)
+            self._state = state
         if not state.keys:
-            self._state = replace(state, marked=scraped)
             return {}, 0
         told = times[state.samples]
         last = state.times
@@ -66,22 +69,24 @@ class Newest:
             last, reached = _one_by_one(state, told)
         if crossed:  # they were marked stale at this scrape, as untimed series that are gone
             reached[crossed] = np.maximum(reached[crossed], scraped)
-        self._state = replace(state, marked=scraped, times=reached)
+        self._state = replace(state, times=reached)
         points = state.points[told <= last]
         return dict.fromkeys(points.tolist()), int(np.count_nonzero(told < last))
 
     def miss(self, scraped: int | None) -> None:
         """Note a scrape that failed; untimed series were marked stale at *scraped*, if any were."""
-        self._before = self._state
+        self._before, self._marked_before = self._state, self._marked
         if scraped is not None:
-            self._state = replace(self._state, marked=scraped)
+            self._marked = scraped
 
     def revert(self) -> None:
         """Forget the last scrape: nothing of it was sent."""
-        self._state = self._before
+        self._state, self._marked = self._before, self._marked_before
 
 
-def _turned(state: _State, now: template.Template, scraped: int) -> tuple[_State, list[int]]:
+def _turned(
+    state: _State, now: template.Template, marked: int, scraped: int
+) -> tuple[_State, list[int]]:
     # The state for another template, and those of its keys that had no timestamps a scrape before.
     keys = tuple(now.timed_keys())
     if not (keys or state.keys or state.left):  # most targets have no timestamps at all
@@ -94,7 +99,7 @@ def _turned(state: _State, now: template.Template, scraped: int) -> tuple[_State
         left[key] = max(left.get(key, _NEVER), scraped)  # they are marked now
     before = {key for key in keys if key in untimed and key not in known}
     reached = {
-        key: max(left.pop(key, _NEVER), state.marked if key in before else _NEVER)
+        key: max(left.pop(key, _NEVER), marked if key in before else _NEVER)
         for key in dict.fromkeys(keys)
     }
     excess = len(left) - len(keys) - _SPARE

@@ -35,6 +35,8 @@ class Request:
     """Whether the target may compress; what is compressed unasked is understood all the same."""
     protobuf: bool = False
     """Whether protobuf is what we would like best."""
+    escaping: str = "allow-utf-8"
+    """What the target shall make of names that are not of letters, digits and underscores."""
     fallback: bool = True
     """Whether an answer without a usable type is read as text."""
 
@@ -46,7 +48,7 @@ class Request:
             f"GET {target} HTTP/1.1",
             f"Host: {parts.netloc}",
             f"User-Agent: {self.user_agent}",
-            f"Accept: {negotiation.accept(protobuf=self.protobuf)}",
+            f"Accept: {negotiation.accept(protobuf=self.protobuf, escaping=self.escaping)}",
             f"Accept-Encoding: {negotiation.accept_encoding(compression=self.compression)}",
             f"X-Prometheus-Scrape-Timeout-Seconds: {self.timeout:g}",
         ]

@@ -11,12 +11,6 @@ from typing import Final
 
 from agent.exposition.model import Format
 
-_TEXT: Final = (
-    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
-    "application/openmetrics-text;version=0.0.1",
-    "text/plain;version=1.0.0;escaping=allow-utf-8",
-    "text/plain;version=0.0.4",
-)
 _PROTOBUF: Final = (
     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 )
@@ -24,12 +18,19 @@ _FIRST_WEIGHT: Final = 6  # tenths: one more than the protocols there are, as Pr
 _OPEN_METRICS: Final = frozenset({"", "1.0.0", "0.0.1"})  # the versions that the parser reads
 
 
-def accept(*, protobuf: bool) -> str:
+def accept(*, protobuf: bool, escaping: str = "allow-utf-8") -> str:
     """Return the Accept header, as a Prometheus with default settings sends it.
 
-    With *protobuf*, the one format that carries native histograms comes first.
+    With *protobuf*, the one format that carries native histograms comes first. *escaping* says what
+    a target shall make of names that are not of letters, digits and underscores.
     """
-    kinds = (_PROTOBUF, *_TEXT) if protobuf else _TEXT
+    text = (
+        f"application/openmetrics-text;version=1.0.0;escaping={escaping}",
+        "application/openmetrics-text;version=0.0.1",
+        f"text/plain;version=1.0.0;escaping={escaping}",
+        "text/plain;version=0.0.4",
+    )
+    kinds = (_PROTOBUF, *text) if protobuf else text
     weighed = (f"{kind};q=0.{_FIRST_WEIGHT - i}" for i, kind in enumerate((*kinds, "*/*")))
     return ",".join(weighed)
 

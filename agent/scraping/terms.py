@@ -30,6 +30,8 @@ class Terms:
     """By the names that targets know them by; "" is for those that name none."""
     compression: bool = False
     native_histograms: bool = False
+    escaping: str = "allow-utf-8"
+    """What targets shall make of names that are not of letters, digits and underscores."""
     fallback: bool = True
     """Whether an answer without a usable type is read as text."""
     classic_histograms: bool = False
@@ -54,6 +56,7 @@ def request(target: targets.Target, common: Terms) -> fetch.Request:
         max_redirects=common.max_redirects,
         compression=common.compression,
         protobuf=common.native_histograms,
+        escaping=common.escaping,
         fallback=common.fallback,
     )
 

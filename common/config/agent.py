@@ -50,7 +50,7 @@ class Scraping(Section, frozen=True):
     max_samples: Annotated[int, Meta(ge=1)] = 50_000
     """Samples of one exposition; more fail the scrape."""
     max_labels: Annotated[int, Meta(ge=1)] = 128
-    """Labels of one sample; more fail the scrape."""
+    """Labels that one sample exposes; more fail the scrape."""
     max_label_name_bytes: shared.Bytes = 1024
     """Bytes of a label's name."""
     max_label_value_bytes: shared.Bytes = 16_384
@@ -73,6 +73,8 @@ class Scraping(Section, frozen=True):
     """Mark vanished series stale even if they have timestamps of their own."""
     native_histograms: bool = False
     """Ask for the protobuf format first, and send native histograms as exponential ones."""
+    escaping: Literal["allow-utf-8", "underscores", "dots", "values"] = "allow-utf-8"
+    """What targets shall do to names beyond letters, digits and underscores; see Prometheus."""
     classic_histograms: bool = False
     """Send the classic buckets of a histogram that is native, too."""
     extra_metrics: bool = False

@@ -92,7 +92,12 @@ _COMMENTS = (
     b"# UNIT g_s s", b"# TYPE b counter", b"# TYPE target info", b"# TYPE e info",
     b"# TYPE st stateset", b"# TYPE gh gaugehistogram", b"# TYPE h summary", b"#", b"# EOF",
     b"# TYPE target_info gauge", b"# TYPE s_sum gauge", b"# x\0y", b"#\0", b"\0", b"\0 1", b" ",
-    b"",
+    b"", b'# TYPE "two\n# lines" gauge', b'# HELP "half', b'# HELP "whole" of it',
+)  # fmt: skip
+_REMARKS = (
+    b"# generated at %d", b"# generated at 12:00:%d", b"# x", b'# "', b'# lines" gauge', b"# x\0y",
+    b"# HELPER a", b"# HELP", b"# TYPE", b"# TYPED", b"# \xff", b"# # TYPE a gauge", b"#x", b"# ",
+    b"#  x", b"#\tx", b"# \0", b"#\0", b"# HELP a else", b"#", b"# EOF", b'# z" y"', b"x",
 )  # fmt: skip
 _VALUES = (
     b"NaN", b"+Inf", b"-Inf", b"1e5", b"2.5e+07", b"-0", b"007", b"1_0", b"0x1", b"x", b"1,2",
@@ -215,6 +220,19 @@ def _last_word_of_a_comment(rows: Lines, at: int, way: int) -> None:
         i = comments[at % len(comments)]
         words = (b"counter", b"gauge", b"histogram", b"summary", b"other", b"EOF", b"x\0")
         rows[i] = rows[i].rpartition(b" ")[0] + b" " + words[way % len(words)]
+
+
+@_change
+def _remark(rows: Lines, at: int, way: int) -> None:
+    remarks = [
+        i
+        for i, line in enumerate(rows)
+        if line.startswith(b"# ") and not line.startswith((b"# HELP ", b"# TYPE ", b"# EOF"))
+    ]
+    if remarks:
+        rows[remarks[at % len(remarks)]] = _of(_REMARKS, at, way)
+    else:
+        rows.insert(at, b"# generated at 0")
 
 
 @_change

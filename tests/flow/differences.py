@@ -13,6 +13,7 @@ from typing import Final
 
 from tests.fakes.remote_write_rules import STALE, bits, double
 from tests.fakes.remote_write_v1 import Labels
+from tests.flow import histories
 from tests.flow.traces import Moment, Series, Trace, is_plain
 
 REPORT: Final = {
@@ -98,7 +99,7 @@ class Expected:
         Prometheus 2.42 marks only those series stale that it had not come to yet when a line was
         wrong or a limit hit. Those that it had come to, new ones too, are marked after the next
         scrape if they are not in that. Its report tells how far it had come, and what was new there
-        is not new any more in the next scrape.
+        is not new any more in the next scrape. Too many samples both tell the number of.
         """
         failed = {step for step, value in trace.report("up").items() if value == 0}
         found = Trace(histograms=trace.histograms, exemplars=trace.exemplars)
@@ -107,7 +108,7 @@ class Expected:
             if name in REPORT and is_plain(key):
                 told = _carried(series, failed) if name == "scrape_series_added" else series
                 found.series[key] = {
-                    step: 0 if name in COUNTS and step in failed else value
+                    step: 0 if step in failed and _is_partial(name, value) else value
                     for step, value in told.items()
                 }
             elif any(value != STALE for value in series.values()):
@@ -179,6 +180,13 @@ class Expected:
             if where == target:
                 trace = _patched(trace, name, {step: STALE})
         return trace
+
+
+def _is_partial(name: str, value: int) -> bool:
+    """Say whether a report of a scrape that failed tells how far it had come."""
+    if name not in COUNTS:
+        return False
+    return name == "scrape_series_added" or double(value) <= histories.MAX_SAMPLES
 
 
 def _marked(series: Series, failed: set[Moment]) -> Series:

@@ -208,3 +208,21 @@ def test_half_of_the_lines_are_too_many_to_adapt() -> None:
     rows = [b'a{n="%d"} 1\n' % n for n in range(40)]
     outcomes = history(b"".join(rows), b"".join(rows[:20]))
     assert not outcomes[1].adapted
+
+
+def test_a_comment_that_is_another_at_every_scrape_changes_nothing() -> None:
+    """Not while the series stay, not when they come and go, and not after that."""
+    rows = [b'a{n="%d"} 1\n' % n for n in range(40)]
+    fewer = rows[:20] + rows[21:]
+    outcomes = history(*(
+        b"# generated at %d\n" % i + b"".join(those)
+        for i, those in enumerate((rows, rows, fewer, fewer, rows, rows))
+    ))  # fmt: skip
+    assert [outcome.known for outcome in outcomes] == [False, True, False, True, False, True]
+    assert [outcome.adapted for outcome in outcomes] == [False, False, True, False, True, False]
+
+
+def test_metadata_that_spans_lines_is_no_comment_that_changes() -> None:
+    rows = b"".join(b'a{n="%d"} 1\n' % n for n in range(40))
+    bodies = [b'# TYPE "t\n# %d" gauge\n' % i + rows for i in range(3)]
+    assert not any(outcome.known or outcome.adapted for outcome in history(*bodies))

@@ -1,8 +1,9 @@
 """Lines and their fingerprints: any byte before the last word counts."""
 
+import numpy as np
 from hypothesis import assume, example, given, settings, strategies as st
 
-from agent.exposition import lines
+from agent.exposition import grammar, lines
 
 WORDS = st.one_of(
     st.binary(max_size=300),
@@ -129,3 +130,31 @@ def test_digits_that_change_at_several_places_never_cancel_out() -> None:
                     every.append(bytes(beginning))
             words = lines.split(b"\n".join(every)).fingerprints().tolist()
             assert len(set(words)) == 100, (first, second)
+
+
+BEHIND = st.one_of(st.binary(max_size=12), st.text('HELPTYX #"\t\0', max_size=12).map(str.encode))
+
+
+@settings(max_examples=500)
+@given(st.lists(BEHIND.map(lambda text: b"#" + text.replace(b"\n", b"")), max_size=6), BEHIND)
+@example([b"# HELP", b"# TYPE", b"# HELPER a", b"# TYPE a gauge", b"# HELP a b", b"# x"], b"")
+@example([b"# x\0y", b"# \0", b"#\0", b"#", b"# ", b"#x", b"#\tx", b"#  x"], b"")
+def test_remarks_are_comments_whatever_comes_behind_their_beginning(every, behind: bytes) -> None:
+    body = b"\n".join(every)
+    found = lines.split(body, commented=True)
+    said = found.remarks(np.arange(len(found.starts))).tolist()
+    words = found.fingerprints().tolist()
+    assert len({word for word, is_one in zip(words, said, strict=True) if is_one}) <= 1
+    for line, is_one in zip(body.split(b"\n"), said, strict=True):
+        if is_one:
+            other = line[:3] + behind.replace(b"\n", b"") + b"\n"
+            if other[2:6] not in {b"HELP", b"TYPE"}:
+                assert grammar.comment(other + b"a 1\n", 0) == len(other)
+        else:
+            bare = line[:1] != b"#" or line[1:2] != b" " or line[2:3] <= b" "
+            assert bare or line[2:6] in {b"HELP", b"TYPE"}
+
+
+def test_remarks_count_to_their_end_where_the_format_has_none() -> None:
+    one, other = lines.split(b"# EOF\n# EO\n").fingerprints().tolist()[:2]
+    assert one != other

@@ -4,6 +4,7 @@ import math
 import re
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
@@ -51,3 +52,17 @@ def test_every_nan_becomes_the_canonical_one(token: bytes) -> None:
     assert struct.pack("<d", numbers.number(token)).hex() == "010000000000f87f"
     assert numbers.numbers([token]).tobytes().hex() == "010000000000f87f"
     assert numbers.numbers([b"1", token, b"+Inf"])[1:2].tobytes().hex() == "010000000000f87f"
+
+
+@given(st.lists(st.one_of(st.floats(), st.sampled_from(["+Inf", "007", ".5", "-0"])).map(str)))
+def test_tokens_within_a_text_are_read_as_each_alone(words: list[str]) -> None:
+    texts = [word.encode() for word in words]
+    sizes = np.array([len(text) + 1 for text in texts], np.int64)
+    end = np.cumsum(sizes) - 1
+    found = numbers.within(b" ".join(texts) + b" \n", end - sizes + 1, end)
+    assert found.tobytes() == numbers.numbers(texts).tobytes()
+
+
+def test_a_token_within_a_text_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        numbers.within(b"1 1_0 \n", np.array([0, 2]), np.array([1, 5]))

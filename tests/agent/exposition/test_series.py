@@ -231,3 +231,68 @@ def test_a_layout_costs_about_as_much_as_the_text_it_knows() -> None:
     readings = layout.read(body.replace(b"1.5\n", b"12.75\n"))
     assert readings is not None
     assert np.all(readings.values == 12.75)
+
+
+STAMPED = b"# generated at 0\n# TYPE a counter\na 1\n\n# by x\nb 2\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"# generated at 0", b"# generated at 1700000000"),
+        (b"# generated at 0", b"# x"),
+        (b"# generated at 0", b"# \xff and more\0"),
+        (b"# by x", b'# "a'),
+        (b"# by x", b"# EOF"),
+        (b"# by x", b"# HELPLESS"),
+    ],
+)
+def test_a_comment_that_means_nothing_may_become_another(before: bytes, after: bytes) -> None:
+    """The last word in capitals costs learning anew, nothing else."""
+    layout = series.Layout.learn(STAMPED, text.parse(STAMPED, model.Limits()))
+    body = STAMPED.replace(before, after)
+    assert body != STAMPED
+    assert len(text.parse(body, model.Limits()).names) == 2
+    found = layout.read(body)
+    assert (found is None) == (b"HELP" in after)
+    assert found is None or found.values.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("known", "after"),
+    [
+        (STAMPED, STAMPED.replace(b"# by x", b"# HELP b z")),
+        (STAMPED, STAMPED.replace(b"# by x", b"# TYPE b gauge")),
+        (STAMPED, STAMPED.replace(b"# by x", b"# \0")),
+        (STAMPED, STAMPED.replace(b"# by x", b"#\0")),
+        (STAMPED, STAMPED.replace(b"# by x", b"by x")),
+        (STAMPED, STAMPED.replace(b"# by x", b"")),
+        (b'# TYPE "a\n# b" gauge\nc 1\n', b'# TYPE "a\n# d" gauge\nc 1\n'),
+        (b'{"a\n# b\n",x="y"} 1\n', b'{"a\n# c\n",x="y"} 1\n'),
+        (b'{"a\n# b",x="y"} 1\n', b'{"a\n# c",x="y"} 1\n'),
+        (b"# x\na 1\n\0\n# b\n", b"# y\na 1\n\0\n# c\n"),
+    ],
+)
+def test_whatever_means_something_may_not(known: bytes, after: bytes) -> None:
+    layout = series.Layout.learn(known, text.parse(known, model.Limits()))
+    assert layout.read(known) is not None
+    assert layout.read(after) is None
+
+
+def test_a_comment_behind_a_line_that_was_left_out_may_not_become_another() -> None:
+    """A quote in it would make the two lines one."""
+    known = b'# TYPE "a\n# b\nc 1\n'
+    learnt = text.parse(known, model.Limits(), drop_lines=True)
+    assert learnt.skipped == 1
+    layout = series.Layout.learn(known, learnt)
+    after = known.replace(b"# b", b'# b" gauge')
+    assert layout.read(after) is None
+    assert text.parse(after, model.Limits(), drop_lines=True).skipped == 0
+
+
+def test_open_metrics_has_no_comments_that_mean_nothing() -> None:
+    known = b"# x\na 1\n# EOF\n"
+    learnt = openmetrics.parse(known, model.Limits(), drop_lines=True)
+    layout = series.Layout.learn(known, learnt)
+    assert layout.read(known.replace(b"# x", b"# y")) is None
+    assert layout.read(known.replace(b"# EOF", b"# EOS")) is None

@@ -3,7 +3,7 @@
 from hypothesis import given, settings, strategies as st
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
-from agent.exposition import metrics, model, report, target_state, translate
+from agent.exposition import lines, metrics, model, report, target_state, translate
 from agent.exposition.translate import Drop
 from common.wire import otlp
 from tests.fakes import metric_families as made
@@ -98,6 +98,44 @@ def test_a_body_over_a_limit_is_a_missed_scrape_with_both_numbers() -> None:
     outcome = new(samples=1).accept(BODY, NOW, 0.1)
     assert "2 samples exceed the limit of 1" in outcome.error
     assert sent(outcome)["up"] == 0
+
+
+def test_too_many_samples_are_reported_with_their_number_as_in_prometheus() -> None:
+    outcome = new(samples=1).accept(BODY, NOW, 0.1)
+    found = sent(outcome)
+    assert outcome.samples == found["scrape_samples_scraped"] == 2
+    assert found["scrape_samples_post_metric_relabeling"] == 2
+    assert found["scrape_series_added"] == 0
+    # What would have been kept of them, nobody has looked.
+    terms = target_state.Terms(
+        limits=model.Limits(samples=1), rules=translate.Rules(prefixes=(b"a",))
+    )
+    found = sent(target_state.TargetState(ORIGIN, terms).accept(BODY, NOW, 0.1))
+    assert found["scrape_samples_scraped"] == 2
+    assert found["scrape_samples_post_metric_relabeling"] == 0
+
+
+def test_lines_have_a_limit_however_little_they_say() -> None:
+    """Reading them all would keep everybody else waiting."""
+    for body in (b"a 1\n" + b"\n" * 1020, b"# x\n" * 1020, b"a 1\n" * 1020):
+        outcome = new(samples=2).accept(body, NOW, 0.1)
+        assert outcome.too_large
+        assert " lines exceed the limit of 1016, 8 for each of 2 samples" in outcome.error
+    assert new(samples=2).accept(b"a 1\n" + b"\n" * 1015, NOW, 0.1).error == ""
+    assert new(samples=0).accept(b"a 1\n" + b"\n" * 2000, NOW, 0.1).error == ""
+
+
+def test_a_large_text_is_counted_before_it_takes_memory(monkeypatch) -> None:
+    state = new(samples=1)
+    state.accept(b"a 1\n", NOW, 0.1)
+    monkeypatch.delattr(lines, "split")
+    assert state.accept(b"\n" * (5 << 20), NOW, 0.1).too_large
+
+
+def test_of_other_limits_nothing_is_counted() -> None:
+    outcome = new(labels=1).accept(b'a{b="c",d="e"} 1\n', NOW, 0.1)
+    assert outcome.too_large
+    assert outcome.samples == sent(outcome)["scrape_samples_scraped"] == 0
 
 
 def test_an_empty_body_is_up_and_marks_everything() -> None:

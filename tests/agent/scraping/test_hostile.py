@@ -175,6 +175,8 @@ SAYING = [
     ("a zstd bomb", page(zstd_bomb(), b"Content-Encoding: zstd"),
      Cause.TOO_LARGE, "too large: the body has more than 1048576 bytes; raise"),
     ("invalid UTF-8", page(b'a{b="\xff\xfe"} 1\n'), Cause.MALFORMED, "line 1, "),
+    ("a label twice", page(b'a 1\nb{c="1",c="2"} 1\n'),
+     Cause.MALFORMED, "line 2, byte 6: a label name is empty, reserved or repeated"),
     ("too many samples", page(b"".join(b"a%d 1\n" % n for n in range(1001))),
      Cause.TOO_LARGE, "1001 samples exceed the limit of 1000"),
     ("a circle of redirects", page(b"", b"Location: /metrics", status=b"301 Moved"),

@@ -31,6 +31,17 @@ def test_protobuf_comes_first_where_native_histograms_are_wanted() -> None:
     )
 
 
+@pytest.mark.parametrize("scheme", ["underscores", "dots", "values"])
+def test_another_escaping_is_asked_of_the_formats_that_know_it(scheme: str) -> None:
+    assert negotiation.accept(protobuf=False, escaping=scheme) == (
+        f"application/openmetrics-text;version=1.0.0;escaping={scheme};q=0.6,"
+        "application/openmetrics-text;version=0.0.1;q=0.5,"
+        f"text/plain;version=1.0.0;escaping={scheme};q=0.4,"
+        "text/plain;version=0.0.4;q=0.3,"
+        "*/*;q=0.2"
+    )
+
+
 def test_compression_is_asked_for_by_choice() -> None:
     assert negotiation.accept_encoding(compression=False) == "identity"
     assert negotiation.accept_encoding(compression=True) == "zstd,gzip;q=0.9"
