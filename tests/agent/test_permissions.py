@@ -261,8 +261,12 @@ def test_all_metrics_together_need_every_kind() -> None:
     assert asked == {(kind.group, kind.resource) for kind in cluster_kinds.KINDS}
 
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+@pytest.mark.skipif(not OPERATIONS.exists(), reason="not a checkout: docs are not in the wheel")
 def test_the_rights_are_those_that_the_documentation_lists() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    text = OPERATIONS.read_text()
     table = text.partition("| metric | API group | resource | verbs |\n")[2].partition("\n\n")[0]
     assert table.splitlines()[1:] == [
         f"| {', '.join(f'`{prefix}*`' for prefix in kind.metrics)} | {kind.group or 'core'} "
