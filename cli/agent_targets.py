@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shutil
 import sys
-import time
 from typing import Any, Final
 
 import click
 import msgspec
 
-from cli import asking, targets_table
+from cli import asking, looking, targets_table
 from cli.targets_table import STATES, Page
 
 PATH: Final = "/targets"
 URL: Final = "http://127.0.0.1:8888"
-UNBOUNDED: Final = (1000, 24)  # where there is no terminal, lines are not cut
-CLEAR: Final = "\x1b[H\x1b[2J"  # of a terminal: go to the first line, and empty all
 
 
 @click.command()
@@ -38,7 +33,7 @@ CLEAR: Final = "\x1b[H\x1b[2J"  # of a terminal: go to the first line, and empty
     help="Only what is in this state; repeatable.",
 )
 @click.option("--subject", default="", metavar="NAMESPACE/NAME", help="Only this pod.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each look.")
+@looking.as_json
 @click.option(
     "--watch",
     type=click.FloatRange(min=0.1),
@@ -53,14 +48,7 @@ CLEAR: Final = "\x1b[H\x1b[2J"  # of a terminal: go to the first line, and empty
     help="Exit with 1 if anything is in this state; repeatable. Of what is skipped, only what "
     "somebody asked for counts.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1, max=3600),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long one look may take.",
-)
+@looking.timeout
 def targets(
     *,
     url: str,
@@ -87,9 +75,8 @@ def targets(
     """
     params = {"json": "1", **({"subject": subject} if subject else {})}
     bad = False
-    try:
-        while True:
-            body = asyncio.run(asking.fetch(url, timeout, params))
+    with looking.until_interrupted(url, watch):
+        for body in looking.looks(url, watch, timeout, params):
             page = read(body)
             bad = any(page.has(state) for state in fatal)
             if as_json:
@@ -97,15 +84,6 @@ def targets(
             else:
                 everything = bool(subject) or "skipped" in states
                 _say(page.having(states), everything=everything, clear=watch is not None)
-            if watch is None:
-                break
-            time.sleep(watch)
-    except asking.NoPage as error:
-        click.echo(f"error: {asking.named(url)} {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        if watch is None:
-            raise
     sys.exit(1 if bad else 0)
 
 
@@ -131,15 +109,5 @@ def _narrowed(page: dict[str, Any], states: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _say(page: Page, *, everything: bool, clear: bool) -> None:
-    terminal = _terminal()
-    width = shutil.get_terminal_size(UNBOUNDED).columns
-    text = "\n".join(targets_table.lines(page, width, everything=everything))
-    if not terminal or os.environ.get("NO_COLOR"):
-        text = click.unstyle(text)
-    if clear:
-        text = f"{CLEAR}{text}" if terminal else f"{text}\n"
-    click.echo(text, color=terminal)
-
-
-def _terminal() -> bool:
-    return sys.stdout.isatty()
+    width = shutil.get_terminal_size(looking.UNBOUNDED).columns
+    looking.say("\n".join(targets_table.lines(page, width, everything=everything)), clear=clear)

@@ -13,13 +13,12 @@ from typing import Final, NoReturn
 import click
 import msgspec
 
-from cli import agents, asking, explanation
+from cli import agents, asking, explanation, looking
 from cli.agents import Told
 from common.kube import client, credentials
 from common.service.settings import SettingsError
 
 URL: Final = "http://127.0.0.1:8888"
-UNBOUNDED: Final = (1000, 24)  # where there is no terminal, lines are not cut
 
 
 def _subject(_: click.Context, __: click.Parameter, text: str) -> str:
@@ -152,14 +151,6 @@ def _fail(*words: str) -> NoReturn:
 
 
 def _say(told: Told) -> None:
-    terminal = _terminal()
     drawn = explanation.marks(sys.stdout.encoding or "ascii")
-    width = shutil.get_terminal_size(UNBOUNDED).columns
-    text = "\n".join(explanation.lines(told.page, told.how, width, drawn))
-    if not terminal or os.environ.get("NO_COLOR"):
-        text = click.unstyle(text)
-    click.echo(text, color=terminal)
-
-
-def _terminal() -> bool:
-    return sys.stdout.isatty()
+    width = shutil.get_terminal_size(looking.UNBOUNDED).columns
+    looking.say("\n".join(explanation.lines(told.page, told.how, width, drawn)))

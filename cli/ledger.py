@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shutil
 import sys
 import time
@@ -13,11 +11,10 @@ from typing import Final
 import click
 import msgspec
 
-from cli import asking, ledger_table
+from cli import asking, ledger_table, looking
 from cli.ledger_table import Page
 
 PATH: Final = "/debug/ledger"
-CLEAR: Final = "\x1b[H\x1b[2J"  # of a terminal: go to the first line, and empty all
 
 
 def read(body: bytes) -> Page:
@@ -32,21 +29,14 @@ def read(body: bytes) -> Page:
 
 @click.command()
 @click.argument("url", callback=lambda _, __, url: asking.address(url, PATH))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each look.")
+@looking.as_json
 @click.option(
     "--watch",
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
     help="Look again and again, with points per second between two looks, until Ctrl-C.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1, max=3600),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long one look may take.",
-)
+@looking.timeout
 def ledger(*, url: str, as_json: bool, watch: float | None, timeout: float) -> None:
     """Show what became of every data point, as the gateway or agent at URL accounts for it.
 
@@ -65,9 +55,8 @@ def ledger(*, url: str, as_json: bool, watch: float | None, timeout: float) -> N
     """
     balanced = True
     before: tuple[float, Page] | None = None
-    try:
-        while True:
-            body = asyncio.run(asking.fetch(url, timeout))
+    with looking.until_interrupted(url, watch):
+        for body in looking.looks(url, watch, timeout):
             now, page = time.monotonic(), read(body)
             balanced = page.balanced
             speeds = ledger_table.rates(before[1], page, now - before[0]) if before else None
@@ -75,16 +64,7 @@ def ledger(*, url: str, as_json: bool, watch: float | None, timeout: float) -> N
                 _say_json(body, page, speeds)
             else:
                 _say(page, speeds, clear=watch is not None)
-            if watch is None:
-                break
             before = now, page
-            time.sleep(watch)
-    except asking.NoPage as error:
-        click.echo(f"error: {asking.named(url)} {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        if watch is None:
-            raise
     sys.exit(0 if balanced else 1)
 
 
@@ -96,14 +76,5 @@ def _say_json(body: bytes, page: Page, speeds: dict[str, dict[str, float]] | Non
 
 
 def _say(page: Page, speeds: dict[str, dict[str, float]] | None, *, clear: bool) -> None:
-    terminal = _terminal()
-    text = "\n".join(ledger_table.lines(page, shutil.get_terminal_size().columns, speeds))
-    if not terminal or os.environ.get("NO_COLOR"):
-        text = click.unstyle(text)
-    if clear:
-        text = f"{CLEAR}{text}" if terminal else f"{text}\n"
-    click.echo(text, color=terminal)
-
-
-def _terminal() -> bool:
-    return sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns
+    looking.say("\n".join(ledger_table.lines(page, width, speeds)), clear=clear)

@@ -44,6 +44,22 @@ class Columns:
         self.line_at = 0
         self.behind = 0
 
+    def add(self, sample: grammar.Sample, at: int, exemplar: model.Exemplar | None = None) -> int:
+        """Check and append *sample*, read at byte *at*; return where the next line begins."""
+        self.behind = sample.next
+        self.check_utf8(sample.name, at, "metric name")
+        self.check_labels(sample.labels, at)
+        number = len(self.names)
+        if sample.timestamp is not None:
+            self.stamps[number] = sample.timestamp
+        if exemplar is not None:
+            self.exemplars[number] = exemplar
+        self.names.append(sample.name)
+        self.labels.append(sample.labels)
+        self.texts.append(sample.value)
+        self.value_at.append(sample.value_at)
+        return sample.next
+
     def check_labels(self, labels: grammar.Labels, at: int) -> None:
         """Refuse *labels*, read at byte *at*, that no series may have, or that exceed a limit."""
         names = dict(labels)

@@ -66,7 +66,7 @@ def natives(
         if histogram is None:
             continue
         told = int(readings.times[sample])
-        at = time_ns if told == model.UNTIMED else told * template.MILLISECOND
+        at = time_ns if told == model.UNTIMED else told * model.MILLISECOND
         since = 0
         if begun != plan.NONE:
             seconds = readings.values[begun : begun + 1]

@@ -16,6 +16,9 @@ from common.wire import errors
 UNTIMED = -1
 """The timestamp of a sample that has none."""
 
+MILLISECOND = 1_000_000
+"""Nanoseconds of OTLP in the unit of Prometheus' timestamps."""
+
 
 class Format(StrEnum):
     """How a body is written; the words are those of Prometheus' ``scrape_protocols``."""

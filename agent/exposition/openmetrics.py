@@ -76,20 +76,8 @@ def _uncommon(into: columns.Columns, at: int) -> int:
         metadata = tokens.comment(body, at)
         into.describe(metadata, at)
         return metadata.next
-    sample = tokens.sample(body, at)
-    into.behind = sample.next
-    into.check_utf8(sample.name, at, "metric name")
-    into.check_labels(sample.labels, at)
-    number = len(into.names)
-    if sample.timestamp is not None:
-        into.stamps[number] = sample.timestamp
-    if sample.exemplar is not None:
-        into.exemplars[number] = sample.exemplar
-    into.names.append(sample.name)
-    into.labels.append(sample.labels)
-    into.texts.append(sample.value)
-    into.value_at.append(sample.value_at)
-    return sample.next
+    sample, exemplar = tokens.sample(body, at)
+    return into.add(sample, at, exemplar)
 
 
 def _end(body: bytes, at: int) -> int:

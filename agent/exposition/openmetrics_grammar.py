@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
 
 from agent.exposition import grammar, model, numbers
 
@@ -40,18 +39,6 @@ _EXEMPLAR = re.compile(
     rb" ([^ \n]++)(?: ([^ \n]++))?\n"
 )
 _BEYOND = 2.0**63
-
-
-class Sample(NamedTuple):
-    """One sample as the text has it; names and values are unescaped, not checked for UTF-8."""
-
-    name: bytes
-    labels: grammar.Labels
-    value: bytes
-    value_at: int
-    timestamp: bytes | None
-    exemplar: model.Exemplar | None
-    next: int  # where the following line begins
 
 
 def milliseconds(text: bytes) -> int:
@@ -101,8 +88,8 @@ def comment(body: bytes, at: int) -> grammar.Metadata:
     )
 
 
-def sample(body: bytes, at: int) -> Sample:
-    """Read the sample at *at*, the start of a line; raises `errors.Malformed`."""
+def sample(body: bytes, at: int) -> tuple[grammar.Sample, model.Exemplar | None]:
+    """Read the sample at *at*, the start of a line, and its exemplar; raises `errors.Malformed`."""
     start = at
     plain = _METRIC_NAME.match(body, at)
     name = plain[0] if plain else None
@@ -124,10 +111,10 @@ def sample(body: bytes, at: int) -> Sample:
     stamp = timestamp[1] if timestamp else None
     if body.startswith(EXEMPLAR, at):
         found, at = exemplar(body, at)
-        return Sample(name, labels, value[1], value.start(1), stamp, found, at)
+        return grammar.Sample(name, labels, value[1], value.start(1), stamp, at), found
     if body[at : at + 1] != b"\n":
         grammar.refuse(body, at, "expected a timestamp, an exemplar or the end of the line")
-    return Sample(name, labels, value[1], value.start(1), stamp, None, at + 1)
+    return grammar.Sample(name, labels, value[1], value.start(1), stamp, at + 1), None
 
 
 def exemplar(body: bytes, at: int) -> tuple[model.Exemplar, int]:

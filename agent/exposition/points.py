@@ -60,8 +60,7 @@ EXEMPLARS = dict.fromkeys(translate.Kind, 5) | {
 }
 """The field of a point that exemplars stand in; a summary has none."""
 
-_NANOSECONDS = 1_000_000  # in a millisecond
-_LATEST = (1 << 63) // _NANOSECONDS  # milliseconds of which nanoseconds are still a time
+_LATEST = (1 << 63) // model.MILLISECOND  # milliseconds of which nanoseconds are still a time
 _IDS = {b"span_id": (4, 8), b"trace_id": (5, 16)}  # fields, and how many bytes each has
 _HEX = b"0123456789abcdefABCDEF"
 _ZERO = bytes(8)
@@ -140,7 +139,7 @@ def exemplar(example: model.Exemplar) -> bytes:
     """
     out = [b"", b"\x19" + struct.pack("<d", example.value)]
     if 0 < example.time < _LATEST:
-        out[0] = b"\x11" + struct.pack("<Q", example.time * _NANOSECONDS)
+        out[0] = b"\x11" + struct.pack("<Q", example.time * model.MILLISECOND)
     for name, value in example.labels:
         field, size = _IDS.get(name, (0, 0))
         if field and len(value) == 2 * size and value.translate(None, _HEX) == b"":
@@ -165,7 +164,7 @@ def starts(seconds: Floats, times_ns: npt.NDArray[np.uint64]) -> npt.NDArray[np.
     with np.errstate(invalid="ignore"):
         milliseconds = np.floor(seconds * 1000 + 0.001)
         sound = (milliseconds > 0) & (milliseconds < _LATEST)
-    found = np.where(sound, milliseconds, 0).astype(np.uint64) * np.uint64(_NANOSECONDS)
+    found = np.where(sound, milliseconds, 0).astype(np.uint64) * np.uint64(model.MILLISECOND)
     found[found > times_ns] = 0
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import numpy as np
 
@@ -21,8 +20,6 @@ from agent.exposition import (
     template,
     translate,
 )
-
-MILLISECOND: Final = 1_000_000  # nanoseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,7 +100,7 @@ def learn(
     translation = translate.translate(exposition, rules)
     checked = checks.Checks.of(translation, exposition.times)
     readings = readings_of(exposition)
-    faults = checked.find(readings, time_ns // MILLISECOND)
+    faults = checked.find(readings, time_ns // model.MILLISECOND)
     written = template.Template.of(
         translation, origin.with_info(translation.info), exposition.times, faults
     )

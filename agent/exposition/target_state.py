@@ -158,7 +158,7 @@ class TargetState:
         if empty is None or empty.origin is not origin:
             empty = self._empty = self._template_of_nothing(origin)
         difference, marked = self._sent.turn(empty, None, time_ns)
-        self._newest.miss(time_ns // template.MILLISECOND if difference.points else None)
+        self._newest.miss(time_ns // model.MILLISECOND if difference.points else None)
         told = report.Report(
             up=False,
             duration=duration,
@@ -183,7 +183,7 @@ class TargetState:
         """
         difference, marked = self._sent.end(time_ns)
         self._shape = self._empty = None
-        self._newest.miss(time_ns // template.MILLISECOND)
+        self._newest.miss(time_ns // model.MILLISECOND)
         stale = difference.points
         return _outcome(payload=otlp.Encoded(marked), points=stale, stale=stale, error="")
 
@@ -255,7 +255,7 @@ class TargetState:
     @staticmethod
     def _same_faults(known: shape.Shape, readings: series.Readings, time_ns: int) -> bool:
         # Points that come to make sense, or cease to, are rare enough to start over for.
-        return known.checks.find(readings, time_ns // shape.MILLISECOND) == known.faults
+        return known.checks.find(readings, time_ns // model.MILLISECOND) == known.faults
 
     def _others(
         self, now: shape.Shape, readings: series.Readings, time_ns: int
@@ -272,9 +272,7 @@ class TargetState:
             others |= whole
             for reason, count in unsent.items():
                 dropped[reason] = dropped.get(reason, 0) + count
-        late, older = self._newest.sift(
-            now.template, readings.times, time_ns // template.MILLISECOND
-        )
+        late, older = self._newest.sift(now.template, readings.times, time_ns // model.MILLISECOND)
         others |= late
         if older:
             dropped[translate.Drop.OUT_OF_ORDER] = older

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Final, Self, TypeAlias
+from collections.abc import Collection, Iterator, Mapping
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,6 @@ from common.wire import otlp
 Key: TypeAlias = tuple[bytes, bool, bytes, translate.Scope]
 """A point: its metric's name, whether its kind is in `points.LONE`, its bytes with numbers of 0,
 and its scope."""
-
-MILLISECOND: Final = 1_000_000  # nanoseconds
 
 
 class Template:
@@ -140,7 +138,7 @@ class Template:
             floors[self._bucket_floors == NONE] = 0
             integers[self._bucket_at] = heights - floors
         if len(self._timed_at):
-            integers[self._timed_at] = times[self._timed_samples] * MILLISECOND
+            integers[self._timed_at] = times[self._timed_samples] * model.MILLISECOND
         integers[self._time_at] = time_ns
         if len(self._start_at):
             its_time = integers[self._start_at + points.START_SIZE]
@@ -183,36 +181,25 @@ class Template:
 
         Without *timed* those with timestamps of their own are not among them, as in Prometheus.
         """
-        body = self.blank()
-        starts, ends = self.spans()
-        chosen = slice(None) if timed else ~self.timed
-        numbers = self.plan.metric_of[chosen].tolist()
-        spans = map(slice, starts[chosen].tolist(), ends[chosen].tolist())
-        kinds = [(w.name, w.kind in points.LONE, w) for w in self.plan.wrappings]
-        found: dict[Key, metrics.Wrapping] = {}
-        for number, payload in zip(numbers, map(body.__getitem__, spans), strict=True):
-            name, lone, wrapping = kinds[number]
-            found[name, lone, payload, wrapping.scope] = wrapping
-        return found
+        return dict(self._keyed(slice(None) if timed else ~self.timed))
 
     def timed_keys(self) -> list[Key]:
         """Return which series the points with times of their own are, in their order."""
         if not self.timed.any():
             return []
+        return [key for key, _ in self._keyed(self.timed)]
+
+    def _keyed(
+        self, chosen: slice | npt.NDArray[np.bool_]
+    ) -> Iterator[tuple[Key, metrics.Wrapping]]:
         body = self.blank()
         starts, ends = self.spans()
-        chosen = self.timed
-        found = []
-        for number, start, end in zip(
-            self.plan.metric_of[chosen].tolist(),
-            starts[chosen].tolist(),
-            ends[chosen].tolist(),
-            strict=True,
-        ):
-            wrapping = self.plan.wrappings[number]
-            lone = wrapping.kind in points.LONE
-            found.append((wrapping.name, lone, body[start:end], wrapping.scope))
-        return found
+        numbers = self.plan.metric_of[chosen].tolist()
+        spans = map(slice, starts[chosen].tolist(), ends[chosen].tolist())
+        kinds = [(w.name, w.kind in points.LONE, w) for w in self.plan.wrappings]
+        for number, payload in zip(numbers, map(body.__getitem__, spans), strict=True):
+            name, lone, wrapping = kinds[number]
+            yield (name, lone, payload, wrapping.scope), wrapping
 
     def exemplar_points(self) -> Mapping[int, int]:
         """Return the samples that may have exemplars, and the point of each."""

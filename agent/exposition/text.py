@@ -81,14 +81,4 @@ def _uncommon(into: columns.Columns, line_at: int) -> int:
         # The format's description ignores these blanks; Prometheus refuses them, or, since it
         # takes any UTF-8 for a name, makes them part of the name.
         grammar.refuse(body, at, "blanks before the metric name")
-    sample = grammar.sample(body, at)
-    into.behind = sample.next
-    into.check_utf8(sample.name, at, "metric name")
-    into.check_labels(sample.labels, at)
-    if sample.timestamp is not None:
-        into.stamps[len(into.names)] = sample.timestamp
-    into.names.append(sample.name)
-    into.labels.append(sample.labels)
-    into.texts.append(sample.value)
-    into.value_at.append(sample.value_at)
-    return sample.next
+    return into.add(grammar.sample(body, at), at)

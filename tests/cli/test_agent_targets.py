@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import agent_targets
+from cli import looking
 from cli.main import main
 from tests.cli.answering import Program, programs
 
@@ -132,7 +132,7 @@ def test_watching_redraws_until_it_is_interrupted_and_the_last_look_decides(
         if not left[0]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(agent_targets.time, "sleep", sleep)
+    monkeypatch.setattr(looking.time, "sleep", sleep)
     done = run("--url", program(PAGE, GOOD).url, "--watch", "5", "--fail-on", "failing")
     assert done.exit_code == 0
     assert done.stdout.count("STATE ") == 2
@@ -140,7 +140,7 @@ def test_watching_redraws_until_it_is_interrupted_and_the_last_look_decides(
 
 def test_on_a_terminal_there_are_colours_unless_they_are_not_wanted(program, monkeypatch) -> None:
     at = program(PAGE)
-    monkeypatch.setattr(agent_targets, "_terminal", lambda: True)
+    monkeypatch.setattr(looking, "is_terminal", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[31m" in run("--url", at.url, color=True).stdout
     monkeypatch.setenv("NO_COLOR", "1")

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
-from cli import explain
+from cli import explain, looking
 from cli.main import main
 from tests.cli.answering import Program, programs
 from tests.cli.test_main import without_extras
@@ -246,7 +246,7 @@ def test_what_is_no_name_is_2(subject: str) -> None:
 
 def test_on_a_terminal_there_are_colours_unless_they_are_not_wanted(program, monkeypatch) -> None:
     at = program(KNOWN)
-    monkeypatch.setattr(explain, "_terminal", lambda: True)
+    monkeypatch.setattr(looking, "is_terminal", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[31m" in run("--agent", at.url, color=True).stdout
     monkeypatch.setenv("NO_COLOR", "1")

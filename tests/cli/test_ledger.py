@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import asking, ledger
+from cli import asking, looking
 from cli.main import main
 from tests.cli.answering import Program, programs
 
@@ -116,7 +116,7 @@ def test_wrong_usage_is_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 
 
-def looking(monkeypatch, times: int) -> None:
+def look_times(monkeypatch, times: int) -> None:
     """Let --watch look *times* times, ten seconds apart."""
     now = [100.0]
 
@@ -127,15 +127,15 @@ def looking(monkeypatch, times: int) -> None:
             raise KeyboardInterrupt
         now[0] += seconds
 
-    monkeypatch.setattr(ledger.time, "sleep", sleep)
-    monkeypatch.setattr(ledger.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(looking.time, "sleep", sleep)
+    monkeypatch.setattr(looking.time, "monotonic", lambda: now[0])
 
 
 MORE = {**GOOD, "pipelines": {"shop": {**GOOD["pipelines"]["shop"], "received": 57, "held": 50}}}
 
 
 def test_watching_shows_rates_until_it_is_interrupted(program, monkeypatch) -> None:
-    looking(monkeypatch, 2)
+    look_times(monkeypatch, 2)
     done = run(program(GOOD, MORE).url, "--watch", "10")
     assert done.exit_code == 0
     assert done.stdout.count("balance") == 2
@@ -143,7 +143,7 @@ def test_watching_shows_rates_until_it_is_interrupted(program, monkeypatch) -> N
 
 
 def test_the_last_look_decides(program, monkeypatch) -> None:
-    looking(monkeypatch, 3)
+    look_times(monkeypatch, 3)
     done = run(program(GOOD, GOOD, BAD).url, "--watch", "10", "--json")
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.exit_code, [each["balanced"] for each in said]) == (1, [True, True, False])
@@ -154,7 +154,7 @@ def test_the_last_look_decides(program, monkeypatch) -> None:
 
 def test_on_a_terminal_there_are_colours_unless_they_are_not_wanted(program, monkeypatch) -> None:
     at = program(BAD)
-    monkeypatch.setattr(ledger, "_terminal", lambda: True)
+    monkeypatch.setattr(looking, "is_terminal", lambda: True)
     monkeypatch.delenv("NO_COLOR", raising=False)
     red = CliRunner().invoke(main, ["ledger", at.url], color=True)
     assert "\x1b[31m" in red.stdout
